@@ -1,0 +1,44 @@
+"""Shapes that the cross-scale attention accepts, and the padding that makes any size fit."""
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ['check_inputs', 'pad_to_multiple']
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Replicate the last row and column until ``multiple`` divides both sides.
+
+    Args:
+        x: [N, C, H, W].
+        multiple: at least 1.
+
+    Returns:
+        [N, C, H', W'] with H' and W' the next multiples; ``x`` itself where they are reached.
+    """
+    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return F.pad(x, (0, right, 0, bottom), mode='replicate') if bottom or right else x
+
+
+def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_size: int) -> None:
+    """Raise ValueError, with the shapes, unless the three maps fit together."""
+    for name, tensor in (('query', query), ('key', key), ('value', value)):
+        if tensor.dim() != 4:
+            raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(tensor.shape)}')
+    if scale < 1 or int(scale) != scale:
+        raise ValueError(f'scale must be a positive integer, got {scale}')
+    if patch_size < 1 or patch_size % 2 == 0:
+        raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
+    n, channels, height, width = query.shape
+    if min(query.shape) < 1 or value.shape[1] < 1:
+        raise ValueError(f'query and value must not be empty, got query {tuple(query.shape)} '
+                         f'and value {tuple(value.shape)}')
+    expected_key = (n, channels, -(-height // scale), -(-width // scale))
+    if tuple(key.shape) != expected_key:
+        raise ValueError(f'key must be {expected_key} for a query {tuple(query.shape)} at scale '
+                         f'{scale}, got {tuple(key.shape)}')
+    if (value.shape[0], *value.shape[2:]) != (n, height, width):
+        raise ValueError(f'value must have the batch and size of the query {tuple(query.shape)}, '
+                         f'got {tuple(value.shape)}')
+    for name, tensor in (('key', key), ('value', value)):
+        if tensor.device != query.device:
+            raise ValueError(f'query is on {query.device}, {name} on {tensor.device}')
