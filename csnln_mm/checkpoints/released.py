@@ -1,0 +1,159 @@
+"""State dicts of the authors' released code, and their names in :class:`~csnln_mm.models.CSNLNNet`.
+
+The released layout follows from three numbers, the scale, the channels C and the recurrences:
+it is written out here once, as a table of layers, and read in either direction.
+"""
+from typing import Dict, Iterator, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+__all__ = ['ReleasedCheckpoint', 'convert_released_state_dict']
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+
+
+class ReleasedCheckpoint(NamedTuple):
+    """A released state dict, translated.
+
+    ``state_dict`` fits ``CSNLNNet(upscale_factor=..., num_recurrences=..., mid_channels=...)``.
+    """
+    state_dict: Dict[str, Tensor]
+    upscale_factor: int
+    num_recurrences: int
+    mid_channels: int
+
+
+class _Layer(NamedTuple):
+    """A convolution, by the prefix of its keys here and there."""
+    released: str
+    ours: str
+    shape: Tuple[int, ...]
+    out_channels: int
+    prelu: str = ''  # name of the PReLU's own prefix relative to the convolution's
+
+
+def convert_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckpoint:
+    """Translate the state dict of a released model.
+
+    Scale and recurrences are told from the keys and shapes.
+
+    Args:
+        state_dict: as the released code saves it: names to tensors.
+
+    Returns:
+        The translation and what it says of the network.
+
+    Raises:
+        ValueError: if this is not the state dict of a released CSNLN; names the first key that
+            is missing, unknown or of another shape.
+    """
+    scale, channels, recurrences = _measure(state_dict)
+    expected = {}
+    translated = {}
+    for released, ours, shape in _tensors(scale, channels, recurrences):
+        expected[released] = shape
+        if ours:
+            translated[ours] = released
+    what = f'a released x{scale} CSNLN with {channels} channels and {recurrences} recurrences'
+    for key, value in state_dict.items():
+        if key not in expected:
+            raise ValueError(f'unknown key {key!r}: not {what}')
+        if tuple(value.shape) != expected[key]:
+            raise ValueError(f'{key!r} has shape {tuple(value.shape)}, {what} has {expected[key]}')
+    for key in expected:
+        if key not in state_dict:
+            raise ValueError(f'missing key {key!r} of {what}')
+    _check_constants(state_dict)
+    return ReleasedCheckpoint({ours: state_dict[key]
+                               for ours, key in translated.items()}, scale, recurrences, channels)
+
+
+def _measure(state_dict: Dict[str, Tensor]) -> Tuple[int, int, int]:
+    """(scale, channels, recurrences) by the tensors that tell them."""
+    probes = 'head.0.0.weight', 'tail.0.weight', 'SEM.down_sample_1.0.weight'
+    for key in probes:
+        if key not in state_dict:
+            first = next(iter(state_dict), None)
+            raise ValueError(f'not a released CSNLN: it lacks the key {key!r}' +
+                             (f', and begins with {first!r}' if first else ' and is empty'))
+        if not isinstance(state_dict[key], Tensor) or state_dict[key].dim() != 4:
+            raise ValueError(f'not a released CSNLN: {key!r} is not the weight of a convolution')
+    head, tail, down = (state_dict[key] for key in probes)
+    channels = head.shape[0]
+    if tail.shape[1] % channels:
+        raise ValueError(f"'tail.0.weight' has {tail.shape[1]} input channels, not a multiple of "
+                         f'the {channels} of the hidden states')
+    two_stages = any(key.startswith('SEM.multi_source_projection_2.') for key in state_dict)
+    scales = {6: 4 if two_stages else 2, 9: 3}
+    if down.shape[-1] not in scales:
+        raise ValueError(f"'SEM.down_sample_1.0.weight' has a kernel of side {down.shape[-1]}, "
+                         'not 6 (x2 and x4) or 9 (x3)')
+    return scales[down.shape[-1]], channels, tail.shape[1] // channels
+
+
+def _tensors(scale: int, channels: int,
+             recurrences: int) -> Iterator[Tuple[str, str, Tuple[int, ...]]]:
+    """Every tensor as (released key, our key or '' where we have none, shape)."""
+    for mean in 'sub_mean', 'add_mean':
+        yield f'{mean}.weight', '', (3, 3, 1, 1)
+        yield f'{mean}.bias', '', (3, )
+    for stage in range(2 if scale == 4 else 1):
+        suffix = '_2' if stage else ''
+        yield f'SEM.multi_source_projection{suffix}.up_attention.escape_NaN', '', (1, )
+    for layer in _layers(scale, channels, recurrences):
+        yield f'{layer.released}.weight', f'{layer.ours}.weight', layer.shape
+        yield f'{layer.released}.bias', f'{layer.ours}.bias', (layer.out_channels, )
+        if layer.prelu:
+            # Convolution 0 and PReLU 1 of a sequence.
+            yield (f'{layer.released[:-1]}{layer.prelu}.weight',
+                   f'{layer.ours[:-1]}{layer.prelu}.weight', (1, ))
+
+
+def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
+
+    def conv(released: str, ours: str, kernel: int, inputs: int = channels,
+             outputs: int = channels, prelu: bool = True) -> _Layer:
+        shape = outputs, inputs, kernel, kernel
+        if prelu:
+            return _Layer(f'{released}.0', f'{ours}.0', shape, outputs, '1')
+        return _Layer(released, ours, shape, outputs)
+
+    yield conv('head.0', 'head.0', 3, inputs=3)
+    yield conv('head.1', 'head.1', 3)
+    stages = [2, 2] if scale == 4 else [scale]
+    for i, stage in enumerate(stages):
+        suffix = '_2' if i else ''
+        theirs = f'SEM.multi_source_projection{suffix}'
+        ours = f'cell.stages.{i}'
+        for attention, name, match in (('up_attention', 'cross_scale_attention', 'conv_match_'),
+                                       ('down_attention', 'in_scale_attention', 'conv_match')):
+            for their_part, part, outputs in ((f'{match}1', 'query', channels // 2),
+                                              (f'{match}2', 'key', channels // 2),
+                                              ('conv_assembly', 'value', channels)):
+                yield conv(f'{theirs}.{attention}.{their_part}', f'{ours}.{name}.{part}', 1,
+                           outputs=outputs)
+        yield conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
+        first = conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
+        yield first
+        yield conv(f'{theirs}.encoder.body.2', f'{ours}.fusion.projection.2', 3, prelu=False)
+        # Back-projection: stage 2 of x4 compares with the LR features, across both stages.
+        kernel = 8 if i else 3 * stage
+        down = 'SEM.down_sample_3' if i else 'SEM.down_sample_1'
+        yield conv(down, f'{ours}.fusion.downsample', kernel)
+        yield conv(f'SEM.error_encode{suffix}', f'{ours}.fusion.upsample', kernel)
+    down = 'SEM.down_sample_4' if scale == 4 else 'SEM.down_sample_2'
+    yield conv(down, 'cell.next_input.0', 8 if scale == 4 else 3 * scale)
+    yield conv('SEM.post_conv', 'cell.next_input.1', 3)
+    yield conv('tail.0', 'reconstruct', 3, inputs=channels * recurrences, outputs=3, prelu=False)
+
+
+def _check_constants(state_dict: Dict[str, Tensor]) -> None:
+    """The mean shifts are parameters there and constants here: they must be what we assume."""
+    mean = torch.tensor(RGB_MEAN)
+    for name, sign in ('sub_mean', -1), ('add_mean', 1):
+        weight = state_dict[f'{name}.weight'].float().reshape(3, 3)
+        bias = state_dict[f'{name}.bias'].float()
+        if not torch.allclose(weight, torch.eye(3)) or not torch.allclose(
+                bias, sign * mean, atol=1e-4):
+            raise ValueError(f'{name!r} does not shift RGB in 0..1 by {sign} x {RGB_MEAN}')

@@ -1,0 +1,23 @@
+from typing import Any
+
+from torch import nn
+
+from mmagic.registry import MODELS
+
+from .cross_scale_attention import CrossScaleNonLocalAttention
+from .csnln_net import CSNLNNet
+from .fusion import AdditionFusion, ConcatenationFusion, MutualProjectedFusion
+from .in_scale_attention import InScaleNonLocalAttention
+from .sem_cell import SEMCell
+
+__all__ = [
+    'AdditionFusion', 'CSNLNNet', 'ConcatenationFusion', 'CrossScaleNonLocalAttention',
+    'InScaleNonLocalAttention', 'MutualProjectedFusion', 'SEMCell'
+]
+
+
+@MODELS.register_module(name='CSNLNEditor')
+def _build_editor(**kwargs: Any) -> nn.Module:
+    """Its base class costs an import of all models of MMagic, which only a config pays for."""
+    from .csnln_editor import CSNLNEditor
+    return CSNLNEditor(**kwargs)

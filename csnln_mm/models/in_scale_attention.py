@@ -1,0 +1,58 @@
+"""The in-scale non-local (IS-NL) attention module, sections 3 and 4.2."""
+from typing import Optional, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from csnln_mm import ops
+from mmagic.registry import MODELS
+
+from .conv_prelu import ConvPReLU
+
+__all__ = ['InScaleNonLocalAttention']
+
+
+@MODELS.register_module()
+class InScaleNonLocalAttention(BaseModule):
+    """Describe every pixel by the pixels that resemble it (Eq. 1 and 2).
+
+    Args:
+        in_channels: C.
+        embed_channels: channels in which pixels are compared; C / 2 by default.
+        grid: (rows, columns) of regions that attend each to itself, as in the paper's text; by
+            default the map attends to all of itself, as in the released model.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if ``grid`` is not two positive integers.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 *,
+                 embed_channels: Optional[int] = None,
+                 grid: Optional[Tuple[int, int]] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        if grid is not None and (len(grid) != 2 or min(grid) < 1):
+            raise ValueError(f'grid must be two positive integers (rows, columns), got {grid}')
+        embed_channels = embed_channels or max(1, in_channels // 2)
+        self.grid = grid or (1, 1)
+        self.query = ConvPReLU(in_channels, embed_channels, 1)
+        self.key = ConvPReLU(in_channels, embed_channels, 1)
+        self.value = ConvPReLU(in_channels, in_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, H, W]. Regions differ by a pixel where the grid does not fit."""
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        rows, columns = (min(parts, side) for parts, side in zip(self.grid, x.shape[-2:]))
+        if (rows, columns) == (1, 1):
+            return ops.in_scale_attention(query, key, value)
+        bands = zip(*(t.tensor_split(rows, -2) for t in (query, key, value)))
+        return torch.cat([
+            torch.cat([
+                ops.in_scale_attention(*region)
+                for region in zip(*(t.tensor_split(columns, -1) for t in band))
+            ], -1) for band in bands
+        ], -2)
