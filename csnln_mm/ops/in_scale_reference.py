@@ -1,0 +1,37 @@
+"""In-scale non-local attention by its direct formula: the definition of the operator."""
+import torch
+from torch import Tensor
+
+__all__ = ['in_scale_attention_reference', 'check_in_scale_inputs']
+
+
+def check_in_scale_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """Raise ValueError, with the shapes, unless the three maps fit together."""
+    for name, tensor in (('query', query), ('key', key), ('value', value)):
+        if tensor.dim() != 4:
+            raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(tensor.shape)}')
+        if min(tensor.shape) < 1:
+            raise ValueError(f'{name} must not be empty, got shape {tuple(tensor.shape)}')
+        if tensor.device != query.device:
+            raise ValueError(f'query is on {query.device}, {name} on {tensor.device}')
+        if not tensor.is_floating_point():
+            raise ValueError(f'{name} must be of a floating dtype, got {tensor.dtype}')
+    if key.shape[:2] != query.shape[:2]:
+        raise ValueError(f'key must have the batch and channels of the query '
+                         f'{tuple(query.shape)}, got {tuple(key.shape)}')
+    if value.shape[0] != key.shape[0] or value.shape[2:] != key.shape[2:]:
+        raise ValueError(f'value must have the batch and size of the key {tuple(key.shape)}, '
+                         f'got {tuple(value.shape)}')
+
+
+def in_scale_attention_reference(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """What :func:`~csnln_mm.ops.in_scale_attention` computes, step by step (paper, section 4.2).
+
+    Makes the whole [H W, h w] matrix: for tests and benchmarks. Arguments, result and errors are
+    those of the fast operator.
+    """
+    check_in_scale_inputs(query, key, value)
+    similarity = query.flatten(2).transpose(1, 2) @ key.flatten(2)
+    weights = similarity.softmax(-1)
+    out = value.flatten(2) @ weights.transpose(1, 2)
+    return out.unflatten(2, query.shape[2:])

@@ -1,0 +1,33 @@
+"""Which dtype, and how much at a time, the attention operators compute in."""
+import torch
+from torch import Tensor
+
+__all__ = ['block_elements', 'product', 'product_dtype', 'similarity_dtype']
+
+# Elements of a block of a matrix: on a CPU it should stay in cache, a GPU wants to be filled.
+CPU_BLOCK = 2**20
+GPU_BLOCK = 2**24
+
+
+def block_elements(device: torch.device) -> int:
+    """About how many elements of a matrix to work on at a time."""
+    return CPU_BLOCK if device.type == 'cpu' else GPU_BLOCK
+
+
+def similarity_dtype(query: Tensor, key: Tensor) -> torch.dtype:
+    """Of the similarities and their softmax: float32 at least."""
+    return torch.promote_types(torch.promote_types(query.dtype, key.dtype), torch.float32)
+
+
+def product_dtype(value: Tensor) -> torch.dtype:
+    """Of the product of weights and values: 16 bits pay off on a GPU only."""
+    if value.device.type == 'cpu':
+        return torch.promote_types(value.dtype, torch.float32)
+    return value.dtype
+
+
+def product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """Batched matrix product, written to ``out`` in its dtype."""
+    if a.dtype == out.dtype:
+        return torch.bmm(a, b, out=out)
+    return out.copy_(torch.bmm(a, b))
