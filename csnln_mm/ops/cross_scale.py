@@ -9,32 +9,25 @@ s x s blocks B[g],
 so that each matrix product works on pixels rather than on p x p patches. The query rows stream
 through these steps in blocks, and nothing of size H W x h w exists.
 """
-from typing import Any, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .cross_scale_geometry import check_inputs, pad_to_multiple
+from .cross_scale_geometry import as_blocks, check_inputs, pad_to_multiple
 from .cross_scale_reference import candidate_norm
-from .cross_scale_strip import StripPass, cut_into_strips, product_dtype
+from .cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
 from .diagonal_box_sum import MatrixLayout
+from .precision import block_elements, similarity_dtype
 
 __all__ = ['cross_scale_attention', 'Tile', 'choose_tile']
-
-# Elements of a block of the matrix: on a CPU it should stay in cache, a GPU wants it filled.
-CPU_BLOCK = 2**20
-CUDA_BLOCK = 2**24
 
 
 class Tile(NamedTuple):
     """Query positions that are worked on at a time: ``rows`` x ``columns`` of the query map."""
     rows: int
     columns: int
-
-
-def _block_elements(device: torch.device) -> int:
-    return CPU_BLOCK if device.type == 'cpu' else CUDA_BLOCK
 
 
 def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_size: int,
@@ -47,7 +40,7 @@ def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_si
     """
     height, width = query_size
     layout = MatrixLayout(query_size, key_size, patch_size // 2)
-    elements = _block_elements(device)
+    elements = block_elements(device)
     rows = elements // layout.row_elements
     if rows >= min(4, height):
         return Tile(min(rows, height), width)
@@ -100,55 +93,71 @@ def cross_scale_attention(query: Tensor,
     query, value = pad_to_multiple(query, scale), pad_to_multiple(value, scale)
     tile = Tile(*tile) if tile else choose_tile(query.shape[-2:], key.shape[-2:], patch_size,
                                                 query.device)
+    options = _Options(scale, patch_size // 2, softmax_scale, divisor, tile)
     with torch.autocast(query.device.type, enabled=False):
-        dtype = torch.promote_types(torch.promote_types(query.dtype, key.dtype), torch.float32)
-        logit_scale = softmax_scale / candidate_norm(key.to(dtype), patch_size)
-        out = _CrossScaleAttention.apply(query, key, value, logit_scale, scale, patch_size // 2,
-                                         divisor, tile)
+        norm = candidate_norm(key.to(similarity_dtype(query, key)), patch_size)
+        out = _CrossScaleAttention.apply(query, key, value, norm, options)
     return out[..., :scale * height, :scale * width]
 
 
+class _Options(NamedTuple):
+    scale: int
+    radius: int
+    softmax_scale: float
+    divisor: float
+    tile: Tile
+
+
 class _CrossScaleAttention(torch.autograd.Function):
-    """Sides of the query map are multiples of the scale here."""
+    """Sides of the query map are multiples of the scale here; ``norm`` is n, [N, 1, h, w]."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, logit_scale: Tensor,
-                scale: int, radius: int, divisor: float, tile: Tile) -> Tensor:
-        ctx.save_for_backward(query, key, value, logit_scale)
-        ctx.options = scale, radius, divisor, tile
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, norm: Tensor,
+                options: _Options) -> Tensor:
+        ctx.save_for_backward(query, key, value, norm)
+        ctx.options = options
         n, channels, height, width = value.shape
-        out = value.new_empty(n, channels, scale * height, scale * width)
-        for samples, strip in _passes((query, key, value, logit_scale), *ctx.options):
-            strip.forward(out[samples])
+        out = value.new_empty(n, channels, options.scale * height, options.scale * width)
+        for samples in _sample_groups(query, key, options):
+            candidates = _candidates(key[samples], value[samples], norm[samples], options)
+            for strip_pass in _strip_passes(query[samples], candidates, options):
+                strip_pass.forward(out[samples])
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        inputs = query, key, value, logit_scale = ctx.saved_tensors
+        (query, key, value, norm), options = ctx.saved_tensors, ctx.options
         # Strips add up in the dtype of their computation.
-        grads = [
-            torch.zeros_like(query, dtype=logit_scale.dtype),
-            torch.zeros_like(key, dtype=logit_scale.dtype),
-            torch.zeros_like(value, dtype=product_dtype(value)),
-            torch.zeros_like(logit_scale)
-        ]
-        with torch.autocast(query.device.type, enabled=False):
-            for samples, strip in _passes(inputs, *ctx.options):
-                strip.backward(grad[samples], *(g[samples] for g in grads))
-        return (*(g.to(x.dtype) for g, x in zip(grads, inputs)), None, None, None, None)
+        grad_query = torch.zeros_like(query, dtype=norm.dtype)
+        grads = [torch.empty_like(x) for x in (key, value, norm)]
+        with torch.autocast(grad.device.type, enabled=False):
+            for samples in _sample_groups(query, key, options):
+                candidates = _candidates(key[samples], value[samples], norm[samples], options)
+                grad_candidates = CandidateGrads(candidates)
+                for strip_pass in _strip_passes(query[samples], candidates, options):
+                    strip_pass.backward(grad[samples], grad_query[samples], grad_candidates)
+                grad_candidates.write(*(g[samples] for g in grads))
+            # Up to here the last of them is the gradient of log(n).
+            grads[-1] /= norm
+        return (grad_query.to(query.dtype), *grads, None)
 
 
-def _passes(inputs: Sequence[Tensor], scale: int, radius: int, divisor: float,
-            tile: Tile) -> Iterator[Tuple[slice, StripPass]]:
-    """Every strip of every group of samples."""
-    query, key = inputs[:2]
-    layout = MatrixLayout(query.shape[-2:], key.shape[-2:], radius)
-    whole_map = tile.rows >= layout.height and tile.columns >= layout.width
-    fitting = _block_elements(query.device) // (layout.height * layout.row_elements)
+def _sample_groups(query: Tensor, key: Tensor, options: _Options) -> Iterator[slice]:
+    """As many samples at a time as make a block of the matrix when they go through whole."""
+    layout = MatrixLayout(query.shape[-2:], key.shape[-2:], options.radius)
+    whole_map = options.tile.rows >= layout.height and options.tile.columns >= layout.width
+    fitting = block_elements(query.device) // (layout.height * layout.row_elements)
     size = max(1, fitting) if whole_map else 1
     for start in range(0, len(query), size):
-        samples = slice(start, start + size)
-        for strip in cut_into_strips(layout.width, tile.columns, radius):
-            yield samples, StripPass(*(x[samples] for x in inputs), strip, scale, radius, divisor,
-                                     tile.rows)
+        yield slice(start, start + size)
+
+
+def _candidates(key: Tensor, value: Tensor, norm: Tensor, options: _Options) -> Candidates:
+    return Candidates(key, value, options.softmax_scale / norm, options.scale, options.radius,
+                      options.divisor)
+
+
+def _strip_passes(query: Tensor, candidates: Candidates, options: _Options) -> Iterator[StripPass]:
+    for strip in cut_into_strips(query.shape[-1], options.tile.columns, options.radius):
+        yield StripPass(query, candidates, strip, options.tile.rows)

@@ -2,7 +2,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['check_inputs', 'pad_to_multiple']
+__all__ = ['as_blocks', 'check_inputs', 'pad_to_multiple']
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -17,6 +17,19 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """
     bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return F.pad(x, (0, right, 0, bottom), mode='replicate') if bottom or right else x
+
+
+def as_blocks(x: Tensor, side: int) -> Tensor:
+    """View a map cut into blocks.
+
+    Args:
+        x: [N, C, side H, side W].
+        side: of a block.
+
+    Returns:
+        [N, C, side, side, H, W], a view.
+    """
+    return x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 1, 3, 5, 2, 4)
 
 
 def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_size: int) -> None:

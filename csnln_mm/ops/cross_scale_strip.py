@@ -1,17 +1,20 @@
 """The forward and backward pass of cross-scale attention over one strip of query columns.
 
-Symbols as in docs/operator.md: correlations P = q^T k, similarities D(P) = S n, logits
-T = softmax_scale S, weights A = softmax(T), value blocks B, output blocks Z = D(A) B / divisor.
+Symbols as in docs/operator.md: correlations P = q^T k, logits T = softmax_scale D(P) / n, weights
+A = softmax(T), value blocks B, output blocks Z = D(A) B / divisor.
 """
-from typing import Iterator, NamedTuple
+from math import prod
+from typing import Iterator, NamedTuple, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .diagonal_box_sum import DiagonalBoxSum, GuardedBlock, MatrixLayout
+from .cross_scale_geometry import as_blocks
+from .diagonal_box_sum import DiagonalBoxSum, MatrixLayout, RowWindow
+from .precision import product, product_dtype, softmax, softmax_backward
 
-__all__ = ['Strip', 'StripPass', 'cut_into_strips', 'product_dtype']
+__all__ = ['Strip', 'Candidates', 'CandidateGrads', 'StripPass', 'cut_into_strips']
 
 
 class Strip(NamedTuple):
@@ -32,11 +35,58 @@ def cut_into_strips(width: int, columns: int, radius: int) -> Iterator[Strip]:
             slice(max(0, start - 2 * radius), min(width, stop + 2 * radius)))
 
 
-def product_dtype(value: Tensor) -> torch.dtype:
-    """Of the product of weights and values: 16 bits pay off on a GPU only."""
-    if value.device.type == 'cpu':
-        return torch.promote_types(value.dtype, torch.float32)
-    return value.dtype
+class Candidates:
+    """What queries are compared with and rebuilt from, for some samples.
+
+    Every candidate row has r padding candidates behind it, whose keys and blocks are zero.
+
+    Args:
+        key: [n, K, h, w].
+        value: [n, C, s h, s w].
+        logit_scale: softmax_scale / n[g], [n, 1, h, w], in the dtype of the computation.
+        scale: s.
+        radius: r.
+        divisor: constant that the result is divided by.
+    """
+
+    def __init__(self, key: Tensor, value: Tensor, logit_scale: Tensor, scale: int, radius: int,
+                 divisor: float) -> None:
+        self.size, self.scale, self.radius, self.divisor = key.shape[2:], scale, radius, divisor
+        self.keys = self._pad(key.to(logit_scale.dtype))
+        blocks = as_blocks(value, scale).flatten(1, 3)
+        self.blocks = self._pad(blocks.to(product_dtype(value)) / divisor)
+        self.logit_scale = self._pad(logit_scale).unsqueeze(2)
+
+    def padding(self, matrix: Tensor) -> Tensor:
+        """Columns of padding candidates of a matrix [..., h (w + r)]."""
+        return matrix.unflatten(-1, (self.size[0], -1))[..., self.size[1]:]
+
+    def _pad(self, x: Tensor) -> Tensor:
+        """[n, C, h, w] -> [n, C, h (w + r)]."""
+        return F.pad(x, (0, self.radius)).flatten(2)
+
+    def drop_padding(self, x: Tensor) -> Tensor:
+        """[n, C, h (w + r)] -> [n, C, h, w]."""
+        return x.unflatten(2, (self.size[0], -1))[..., :self.size[1]]
+
+
+class CandidateGrads:
+    """Sums over strips of the gradients of candidates, padded as these are."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self.candidates = candidates
+        self.keys = torch.zeros_like(candidates.keys)
+        self.blocks = torch.zeros_like(candidates.blocks)
+        self.log_scale = torch.zeros_like(candidates.logit_scale)  # of log(logit_scale)
+
+    def write(self, key: Tensor, value: Tensor, log_norm: Tensor) -> None:
+        """Write the gradients of key, value and log(n), in their shapes and dtypes."""
+        candidates = self.candidates
+        key.copy_(candidates.drop_padding(self.keys))
+        blocks = as_blocks(value, candidates.scale)
+        blocks.copy_(candidates.drop_padding(self.blocks).unflatten(1, blocks.shape[1:4]))
+        value /= candidates.divisor
+        log_norm.copy_(candidates.drop_padding(-self.log_scale.squeeze(2)))
 
 
 class _RowBlock(NamedTuple):
@@ -48,46 +98,32 @@ class _RowBlock(NamedTuple):
 
 
 class StripPass:
-    """One strip of some samples; its inputs prepared, its buffers shared by all row blocks.
+    """One strip of some samples; its inputs prepared, its memory shared by all row blocks.
 
     Args:
         query: [n, K, H, W], the whole map.
-        key: [n, K, h, w].
-        value: [n, C, s h, s w].
-        logit_scale: softmax_scale / n[g], [n, 1, h, w], in the dtype of the computation.
+        candidates: of the whole map.
         strip: the query columns.
-        scale: s.
-        radius: r.
-        divisor: constant that the result is divided by.
         rows: query rows in a block.
     """
 
-    def __init__(self, query: Tensor, key: Tensor, value: Tensor, logit_scale: Tensor,
-                 strip: Strip, scale: int, radius: int, divisor: float, rows: int) -> None:
-        self.strip, self.scale, self.divisor = strip, scale, divisor
+    def __init__(self, query: Tensor, candidates: Candidates, strip: Strip, rows: int) -> None:
+        self.candidates, self.strip = candidates, strip
         query = query[..., strip.outer]
-        self.layout = layout = MatrixLayout(query.shape[-2:], key.shape[-2:], radius)
-        self.rows = min(rows, layout.height)
-        self.n = query.shape[0]
+        self.n, _, height, width = query.shape
+        radius = candidates.radius
+        self.layout = MatrixLayout((height, width), candidates.size, radius)
+        self.rows = min(rows, height)
+        # Where the strip's output columns are within the columns that bear on them.
         self.inner = slice(strip.inner.start - strip.outer.start,
                            strip.inner.stop - strip.outer.start)
-        dtype = logit_scale.dtype
+        self.queries = F.pad(query.to(candidates.keys.dtype), (0, radius))
 
-        self.queries = query.new_zeros(
-            self.n, layout.height, layout.padded_width, query.shape[1], dtype=dtype)
-        self.queries[:, :, :layout.width] = query.permute(0, 2, 3, 1)
-        self.keys = self._pad_candidates(key.to(dtype))
-        blocks = F.pixel_unshuffle(value.to(product_dtype(value)), scale) / divisor
-        self.blocks = self._pad_candidates(blocks)
-        self.logit_scale = self._pad_candidates(logit_scale).unsqueeze(2)
-        # Added to the logits: whatever stands in a padding candidate gets the weight 0.
-        self.mask = self._pad_candidates(torch.zeros_like(logit_scale[:1]), -torch.inf).unsqueeze(2)
-
-        self.block = self._guarded_block()
-        self.correlation = self._box_sum()
-        self.weights = self._box_sum()
-        self.similarity = self._buffer(self.rows)
-        self.finished = self._buffer(min(self.rows + radius, layout.height))
+        self.most_rows = min(self.rows + radius, height)
+        self.box_sum = DiagonalBoxSum(self.layout, self.n, self.most_rows, self.queries)
+        self.correlation = self._window()
+        self.weights = self._window()
+        self.logits = self._matrix()
 
     def forward(self, out: Tensor) -> None:
         """Write the strip's columns of Z.
@@ -95,88 +131,94 @@ class StripPass:
         Args:
             out: [n, C, s H, s W], the whole map.
         """
-        columns = slice(self.scale * self.strip.inner.start, self.scale * self.strip.inner.stop)
+        out = as_blocks(out, self.candidates.scale)[..., self.strip.inner]
         for block in self._row_blocks():
-            self._compute_weights(block, logits=self.similarity)
-            self.weights.push(self.block, block.last - block.first)
+            self._compute_weights(block)
             if block.done < block.ready:
-                spread = self._finish(self.weights, block).to(self.blocks.dtype)
-                pixels = torch.bmm(self.blocks, spread.flatten(1, 2).transpose(1, 2))
-                pixels = pixels.unflatten(2, (-1, self.layout.padded_width))[..., self.inner]
-                rows = slice(self.scale * block.done, self.scale * block.ready)
-                out[:, :, rows, columns] = F.pixel_shuffle(pixels, self.scale)
+                spread = self._spread_weights(block).to(self.candidates.blocks.dtype)
+                pixels = torch.bmm(self.candidates.blocks, spread.transpose(1, 2))
+                rows = out[..., block.done:block.ready, :]
+                rows.copy_(pixels.view(rows.shape))
 
-    def backward(self, grad: Tensor, grad_query: Tensor, grad_key: Tensor, grad_value: Tensor,
-                 grad_logit_scale: Tensor) -> None:
+    def backward(self, grad: Tensor, grad_query: Tensor, grad_candidates: CandidateGrads) -> None:
         """Add the strip's part of the gradients, its weights computed again.
 
         Args:
             grad: gradient of Z, [n, C, s H, s W], the whole map.
-            grad_query, grad_key, grad_value, grad_logit_scale: as the inputs; added to.
+            grad_query: [n, K, H, W], the whole map; added to.
+            grad_candidates: added to.
         """
-        layout = self.layout
-        grad_block, grad_weights = self._guarded_block(), self._box_sum()
-        grad_correlation = self._box_sum()
-        logits = self._buffer(self.rows)
-        grad_keys = torch.zeros_like(self.keys)
-        grad_blocks = torch.zeros_like(self.blocks)
-        grad_scale = torch.zeros_like(self.logit_scale)
+        candidates = self.candidates
+        grad = as_blocks(grad, self.candidates.scale)[..., self.strip.inner]
+        grad_query = grad_query[..., self.strip.outer]
+        grad_spread, grad_correlation = self._window(), self._window()
+        matrix = self._matrix()
         for block in self._row_blocks():
             rows = block.last - block.first
-            scratch = logits[:, :rows]
-            similarity, weights = self._compute_weights(block, logits=logits)
-            self.weights.push(self.block, rows)
+            logits, weights = self._compute_weights(block)
 
             # dA = D(dZ B^T), which leads by r rows.
-            start, stop = grad_weights.stop, self._lead(block.last)
+            start, stop = grad_spread.stop, self._lead(block.last)
             if start < stop:
-                self._product(
-                    self._grad_pixels(grad, start, stop).transpose(1, 2), self.blocks,
-                    grad_block.resize(stop - start))
-                grad_weights.push(grad_block, stop - start)
-            grad_weights.pull(block.last, scratch)
+                pixels = self._grad_pixels(grad[..., start:stop, :], padded=True)
+                product(pixels.transpose(1, 2), candidates.blocks,
+                        grad_spread.append(stop - start).flatten(1, 2))
+            grad_weights = self.box_sum(grad_spread, block.first, block.last, matrix[:, :rows])
 
-            # dT, then dS n = softmax_scale dT / n.
-            grad_similarity = grad_block.resize(rows)
-            torch.ops.aten._softmax_backward_data.out(
-                scratch, weights, -1, weights.dtype, grad_input=grad_similarity)
-            torch.mul(grad_similarity, similarity, out=scratch)
-            grad_scale += scratch.sum((1, 2), keepdim=True)
-            grad_similarity *= self.logit_scale
-            grad_correlation.push(grad_block, rows)
+            grad_logits = self.box_sum.scratch(rows)
+            softmax_backward(grad_weights, weights, out=grad_logits)
+            grad_candidates.log_scale.add_(logits.mul_(grad_logits).sum((1, 2), keepdim=True))
+            torch.mul(grad_logits, candidates.logit_scale, out=grad_correlation.append(rows))
 
             if block.done < block.ready:
                 # dB = D(A)^T dZ, dq = dP k, dk = dP^T q; they lag by r rows.
-                spread = self._finish(self.weights, block).flatten(1, 2)
-                pixels = self._grad_pixels(grad, block.done, block.ready)
-                grad_blocks.baddbmm_(pixels, spread.to(pixels.dtype))
-                correlation = self._finish(grad_correlation, block)
-                queries = self.queries[:, block.done:block.ready].flatten(1, 2)
-                grad_keys.baddbmm_(queries.transpose(1, 2), correlation.flatten(1, 2))
-                part = torch.bmm(correlation.flatten(1, 2), self.keys.transpose(1, 2))
-                part = part.unflatten(1, (-1, layout.padded_width))[:, :, :layout.width]
-                grad_query[:, :, block.done:block.ready,
-                           self.strip.outer] += part.permute(0, 3, 1, 2)
-        grad_key += self._drop_padding(grad_keys)
-        grad_value += F.pixel_shuffle(self._drop_padding(grad_blocks), self.scale) / self.divisor
-        grad_logit_scale += self._drop_padding(grad_scale.flatten(1, 2))
+                pixels = self._grad_pixels(grad[..., block.done:block.ready, :])
+                spread = self._spread_weights(block).to(pixels.dtype)
+                grad_candidates.blocks.baddbmm_(pixels, spread)
 
-    def _compute_weights(self, block: _RowBlock, logits: Tensor) -> 'tuple[Tensor, Tensor]':
-        """D(P) and A of the block's rows, A also in ``self.block``; ``logits`` is scratch."""
-        rows = block.last - block.first
+                out = matrix[:, :block.ready - block.done]
+                correlation = self.box_sum(grad_correlation, block.done, block.ready, out)
+                correlation = correlation.flatten(1, 2)
+                queries = self.queries[:, :, block.done:block.ready].flatten(2)
+                grad_candidates.keys.baddbmm_(queries, correlation)
+                part = torch.bmm(candidates.keys, correlation.transpose(1, 2))
+                part = part.unflatten(2, (-1, self.layout.padded_width))
+                grad_query[:, :, block.done:block.ready] += part[..., :self.layout.width]
+
+    def _compute_weights(self, block: _RowBlock) -> Tuple[Tensor, Tensor]:
+        """T and A of the block's rows; A also goes into its window."""
+        candidates = self.candidates
         start, stop = self.correlation.stop, self._lead(block.last)
         if start < stop:
-            self._product(self.queries[:, start:stop].flatten(1, 2), self.keys,
-                          self.block.resize(stop - start))
-            self.correlation.push(self.block, stop - start)
-        similarity = self.similarity[:, :rows]
-        self.correlation.pull(block.last, similarity)
-        logits = logits[:, :rows]
-        torch.addcmul(self.mask, similarity, self.logit_scale, out=logits)
-        weights = self.block.resize(rows)
-        torch.softmax(logits, -1, out=weights)
+            queries = self.queries[:, :, start:stop].flatten(2)
+            product(
+                queries.transpose(1, 2),
+                candidates.keys,
+                out=self.correlation.append(stop - start).flatten(1, 2))
+        logits = self.logits[:, :block.last - block.first]
+        self.box_sum(self.correlation, block.first, block.last, logits)
+        logits *= candidates.logit_scale
+        # Padding candidates get the weight 0.
+        candidates.padding(logits).fill_(torch.finfo(logits.dtype).min)
+        weights = self.weights.append(block.last - block.first)
+        softmax(logits, out=weights)
         weights[:, :, self.layout.width:] = 0
-        return similarity, weights
+        return logits, weights
+
+    def _spread_weights(self, block: _RowBlock) -> Tensor:
+        """D(A) of the rows that are ready, for the strip's output columns, over T."""
+        columns = self.inner.stop - self.inner.start
+        shape = self.n, block.ready - block.done, columns, self.layout.candidates
+        out = self.logits.flatten()[:prod(shape)].view(shape)
+        self.box_sum(self.weights, block.done, block.ready, out, self.inner.start)
+        return out.flatten(1, 2)
+
+    def _grad_pixels(self, grad: Tensor, padded: bool = False) -> Tensor:
+        """Gradients of some rows' output blocks, [n, C s s, pixels], zeros beside the strip's."""
+        if padded:
+            sides = self.inner.start, self.layout.padded_width - self.inner.stop
+            grad = F.pad(grad, sides)
+        return grad.flatten(4).flatten(1, 3).to(self.candidates.blocks.dtype)
 
     def _row_blocks(self) -> Iterator[_RowBlock]:
         """A row of D(A) is ready when the weights of the r rows after it are there."""
@@ -191,44 +233,10 @@ class StripPass:
         """Rows of a matrix that must be there before D of it is known up to ``row``."""
         return min(row + self.layout.radius, self.layout.height)
 
-    def _finish(self, matrix: DiagonalBoxSum, block: _RowBlock) -> Tensor:
-        out = self.finished[:, :block.ready - block.done]
-        matrix.pull(block.ready, out)
-        return out
-
-    def _grad_pixels(self, grad: Tensor, first: int, last: int) -> Tensor:
-        """Rows of dZ as blocks, zero outside the strip: [n, C s s, rows (W + r)]."""
-        s, inner = self.scale, self.strip.inner
-        grad = grad[:, :, s * first:s * last, s * inner.start:s * inner.stop]
-        grad = F.pixel_unshuffle(grad.to(self.blocks.dtype), s)
-        padding = self.inner.start, self.layout.padded_width - self.inner.stop
-        return F.pad(grad, padding).flatten(2)
-
-    @staticmethod
-    def _product(a: Tensor, b: Tensor, out: Tensor) -> None:
-        """Matrix product into a block of rows, in the dtype of the block."""
-        out = out.flatten(1, 2)
-        if a.dtype == out.dtype:
-            torch.bmm(a, b, out=out)
-        else:
-            out.copy_(torch.bmm(a, b))
-
-    def _pad_candidates(self, x: Tensor, value: float = 0.) -> Tensor:
-        """[n, C, h, w] -> [n, C, h (w + r)]."""
-        return F.pad(x, (0, self.layout.radius), value=value).flatten(2)
-
-    def _drop_padding(self, x: Tensor) -> Tensor:
-        """[n, C, h (w + r)] -> [n, C, h, w]."""
-        return x.unflatten(2, (self.layout.key_height, -1))[..., :self.layout.key_width]
-
-    def _buffer(self, rows: int) -> Tensor:
+    def _matrix(self) -> Tensor:
         layout = self.layout
-        return self.queries.new_empty(self.n, rows, layout.padded_width, layout.candidates)
+        return self.queries.new_empty(self.n, self.most_rows, layout.padded_width,
+                                      layout.candidates)
 
-    def _guarded_block(self) -> GuardedBlock:
-        rows = self._lead(self.rows)
-        return GuardedBlock(self.layout, self.n, rows, self.queries)
-
-    def _box_sum(self) -> DiagonalBoxSum:
-        rows = min(self.rows + 2 * self.layout.radius, self.layout.height)
-        return DiagonalBoxSum(self.layout, self.n, rows, self.queries)
+    def _window(self) -> RowWindow:
+        return RowWindow(self.layout, self.n, self.most_rows, 2 * self.layout.radius, self.queries)

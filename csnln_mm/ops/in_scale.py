@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .in_scale_reference import check_in_scale_inputs
-from .precision import block_elements, product, product_dtype, similarity_dtype
+from .precision import (block_elements, product, product_dtype, similarity_dtype, softmax,
+                        softmax_backward)
 
 __all__ = ['in_scale_attention', 'choose_in_scale_tile']
 
@@ -117,8 +118,7 @@ class _InScaleAttention(torch.autograd.Function):
                 grad_values[samples].baddbmm_(weights.transpose(1, 2).to(values.dtype), grads)
 
                 grad_weights = product(grads, values[samples], out=logits)
-                torch.ops.aten._softmax_backward_data.out(
-                    grad_weights, weights, -1, weights.dtype, grad_input=grad_logits)
+                softmax_backward(grad_weights, weights, out=grad_logits)
                 grad_logits = grad_logits.transpose(1, 2)
                 grad_queries[samples, :, positions] = torch.bmm(keys[samples], grad_logits)
                 grad_keys[samples].baddbmm_(grad_logits, queries[samples, :,
@@ -151,5 +151,5 @@ def _tiles(queries: Tensor, keys: Tensor, tile: int,
 
 
 def _compute_weights(queries: Tensor, keys: Tensor, logits: Tensor, weights: Tensor) -> None:
-    torch.bmm(queries.transpose(1, 2), keys, out=logits)
-    torch.softmax(logits, -1, out=weights)
+    product(queries.transpose(1, 2), keys, out=logits)
+    softmax(logits, out=weights)

@@ -2,7 +2,9 @@
 import torch
 from torch import Tensor
 
-__all__ = ['block_elements', 'product', 'product_dtype', 'similarity_dtype']
+__all__ = [
+    'block_elements', 'product', 'product_dtype', 'similarity_dtype', 'softmax', 'softmax_backward'
+]
 
 # Elements of a block of a matrix: on a CPU it should stay in cache, a GPU wants to be filled.
 CPU_BLOCK = 2**20
@@ -31,3 +33,18 @@ def product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     if a.dtype == out.dtype:
         return torch.bmm(a, b, out=out)
     return out.copy_(torch.bmm(a, b))
+
+
+def softmax(logits: Tensor, out: Tensor) -> None:
+    """Softmax over the last dimension, written to ``out``."""
+    if out.is_contiguous():
+        torch.softmax(logits, -1, out=out)
+    else:
+        out.copy_(torch.softmax(logits, -1))
+
+
+def softmax_backward(grad: Tensor, weights: Tensor, out: Tensor) -> None:
+    """Gradient of the logits from the gradient of the weights = softmax(logits), to ``out``."""
+    # The kernel reads strided weights as if they were contiguous.
+    torch.ops.aten._softmax_backward_data.out(
+        grad, weights.contiguous(), -1, weights.dtype, grad_input=out)
