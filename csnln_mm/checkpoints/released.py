@@ -8,6 +8,8 @@ from typing import Dict, Iterator, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from csnln_mm.errors import UserError
+
 __all__ = ['ReleasedCheckpoint', 'convert_released_state_dict']
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -45,7 +47,7 @@ def convert_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckp
         The translation and what it says of the network.
 
     Raises:
-        ValueError: if this is not the state dict of a released CSNLN; names the first key that
+        UserError: if this is not the state dict of a released CSNLN; names the first key that
             is missing, unknown or of another shape.
     """
     scale, channels, recurrences = _measure(state_dict)
@@ -58,12 +60,12 @@ def convert_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckp
     what = f'a released x{scale} CSNLN with {channels} channels and {recurrences} recurrences'
     for key, value in state_dict.items():
         if key not in expected:
-            raise ValueError(f'unknown key {key!r}: not {what}')
+            raise UserError(f'unknown key {key!r}: not {what}')
         if tuple(value.shape) != expected[key]:
-            raise ValueError(f'{key!r} has shape {tuple(value.shape)}, {what} has {expected[key]}')
+            raise UserError(f'{key!r} has shape {tuple(value.shape)}, {what} has {expected[key]}')
     for key in expected:
         if key not in state_dict:
-            raise ValueError(f'missing key {key!r} of {what}')
+            raise UserError(f'missing key {key!r} of {what}')
     _check_constants(state_dict)
     return ReleasedCheckpoint({ours: state_dict[key]
                                for ours, key in translated.items()}, scale, recurrences, channels)
@@ -75,19 +77,19 @@ def _measure(state_dict: Dict[str, Tensor]) -> Tuple[int, int, int]:
     for key in probes:
         if key not in state_dict:
             first = next(iter(state_dict), None)
-            raise ValueError(f'not a released CSNLN: it lacks the key {key!r}' +
+            raise UserError(f'not a released CSNLN: it lacks the key {key!r}' +
                              (f', and begins with {first!r}' if first else ' and is empty'))
         if not isinstance(state_dict[key], Tensor) or state_dict[key].dim() != 4:
-            raise ValueError(f'not a released CSNLN: {key!r} is not the weight of a convolution')
+            raise UserError(f'not a released CSNLN: {key!r} is not the weight of a convolution')
     head, tail, down = (state_dict[key] for key in probes)
     channels = head.shape[0]
     if tail.shape[1] % channels:
-        raise ValueError(f"'tail.0.weight' has {tail.shape[1]} input channels, not a multiple of "
+        raise UserError(f"'tail.0.weight' has {tail.shape[1]} input channels, not a multiple of "
                          f'the {channels} of the hidden states')
     two_stages = any(key.startswith('SEM.multi_source_projection_2.') for key in state_dict)
     scales = {6: 4 if two_stages else 2, 9: 3}
     if down.shape[-1] not in scales:
-        raise ValueError(f"'SEM.down_sample_1.0.weight' has a kernel of side {down.shape[-1]}, "
+        raise UserError(f"'SEM.down_sample_1.0.weight' has a kernel of side {down.shape[-1]}, "
                          'not 6 (x2 and x4) or 9 (x3)')
     return scales[down.shape[-1]], channels, tail.shape[1] // channels
 
@@ -156,4 +158,4 @@ def _check_constants(state_dict: Dict[str, Tensor]) -> None:
         bias = state_dict[f'{name}.bias'].float()
         if not torch.allclose(weight, torch.eye(3)) or not torch.allclose(
                 bias, sign * mean, atol=1e-4):
-            raise ValueError(f'{name!r} does not shift RGB in 0..1 by {sign} x {RGB_MEAN}')
+            raise UserError(f'{name!r} does not shift RGB in 0..1 by {sign} x {RGB_MEAN}')

@@ -1,0 +1,8 @@
+_base_ = 'mmagic::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['csnln_mm'], allow_failed_imports=False)
+
+default_hooks = dict(
+    # Beside the log, in the work directory.
+    checkpoint=dict(interval=1000, max_keep_ckpts=3, out_dir=None))
+custom_hooks = [dict(type='BasicVisualizationHook', interval=1, on_val=False)]

@@ -1,0 +1,28 @@
+#!/usr/bin/env python
+"""Test a checkpoint on the test sets of a config."""
+import argparse
+
+from csnln_mm.apis import cli
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
+    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument('--out', metavar='FILE', help='also write the metrics to this .json file')
+    cli.add_config_options(parser)
+    cli.add_launcher_options(parser)
+    args = parser.parse_args()
+
+    from csnln_mm.apis.runner import build_test_runner, load_config
+    from csnln_mm.apis.testing import run_test
+    cfg = load_config(
+        args.config,
+        options=args.cfg_options,
+        work_dir=args.work_dir,
+        launcher=cli.launcher(args))
+    run_test(build_test_runner(cfg, args.checkpoint), out=args.out)
+
+
+if __name__ == '__main__':
+    cli.run(main)
