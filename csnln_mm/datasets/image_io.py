@@ -1,11 +1,59 @@
-"""Image files that are whole or not there."""
+"""Image files: read with one clear error, written whole or not at all."""
 import os
 from pathlib import Path
+from typing import Dict, List, Union
 
 import cv2
 import numpy as np
+from PIL import Image
 
-__all__ = ['write_image']
+from csnln_mm.errors import UserError
+
+__all__ = ['IMAGE_SUFFIXES', 'images_in', 'read_image', 'write_file', 'write_image']
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+
+
+def images_in(folder: Path) -> List[Path]:
+    """The image files of a folder, not of its subfolders, sorted by name.
+
+    Raises:
+        UserError: if two of them differ by their suffixes alone: what is made of them would have
+            the same name.
+    """
+    stems: Dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            if path.stem in stems:
+                raise UserError(f'{stems[path.stem]} and {path.name} have the same name')
+            stems[path.stem] = path
+    return list(stems.values())
+
+
+def read_image(path: Union[str, Path]) -> np.ndarray:
+    """Read a picture as 8-bit RGB, turned as its EXIF data says, without alpha.
+
+    Args:
+        path: PNG, JPEG or whatever else both OpenCV and Pillow read.
+
+    Returns:
+        uint8, [H, W, 3]; grey pictures with three equal channels.
+
+    Raises:
+        UserError: if the file is missing, cut off or no picture.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'image {path} does not exist')
+    try:
+        # OpenCV fills what a cut off file lacks with grey, and says nothing.
+        with Image.open(path) as whole:
+            whole.load()
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, cv2.error) as error:
+        raise UserError(f'{path} is damaged or no image') from error
+    if image is None:
+        raise UserError(f'{path} is damaged or no image')
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -18,15 +66,29 @@ def write_image(path: Path, image: np.ndarray) -> None:
     Raises:
         OSError: if it cannot be written; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+        image = cv2.cvtColor(image,
+                             cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(path.suffix, image)
     if not encoded:
         raise OSError(f'cannot encode {path}')
+    write_file(path, data.tobytes())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and move it into place.
+
+    Args:
+        path: missing folders are made.
+        content: all of it.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
-        partial.write_bytes(data.tobytes())
+        partial.write_bytes(content)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 from typing import Any
 
+from mmagic.registry import MODELS
 from torch import nn
 
-from mmagic.registry import MODELS
-
+from .bicubic import BicubicUpsampler
 from .cross_scale_attention import CrossScaleNonLocalAttention
 from .csnln_net import CSNLNNet
 from .fusion import AdditionFusion, ConcatenationFusion, MutualProjectedFusion
@@ -11,8 +11,8 @@ from .in_scale_attention import InScaleNonLocalAttention
 from .sem_cell import SEMCell
 
 __all__ = [
-    'AdditionFusion', 'CSNLNNet', 'ConcatenationFusion', 'CrossScaleNonLocalAttention',
-    'InScaleNonLocalAttention', 'MutualProjectedFusion', 'SEMCell'
+    'AdditionFusion', 'BicubicUpsampler', 'CSNLNNet', 'ConcatenationFusion',
+    'CrossScaleNonLocalAttention', 'InScaleNonLocalAttention', 'MutualProjectedFusion', 'SEMCell'
 ]
 
 

@@ -1,0 +1,120 @@
+"""Test sets as MMagic's benchmarks are laid out, from HR images."""
+from functools import partial
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from csnln_mm.errors import UserError
+
+from .degradation import crop_to_multiple, downsample
+from .image_io import images_in, read_image, write_image
+from .parallel import for_each
+
+__all__ = ['GT_FOLDER', 'find_test_sets', 'lr_folder', 'prepare_benchmarks', 'Preparation']
+
+GT_FOLDER = 'GTmod12'
+
+
+def lr_folder(scale: int) -> str:
+    """Name of the folder of images reduced by ``scale``."""
+    return f'LRbicx{scale}'
+
+
+class Preparation(NamedTuple):
+    """What was done: images of each test set, and those that failed with the reasons."""
+    counts: Dict[str, int]
+    failures: List[Tuple[Path, str]]
+
+
+class _Task(NamedTuple):
+    source: Path
+    target: Path  # folder of the test set
+
+
+def find_test_sets(source: Path) -> Dict[str, List[Path]]:
+    """HR images by test set.
+
+    Args:
+        source: a folder of images (or with a subfolder HR of images), which is one test set
+            named ''; or a folder of such folders, each named as its folder is.
+
+    Raises:
+        UserError: if there is nothing of the kind.
+    """
+    if not source.is_dir():
+        raise UserError(f'{source} is not a folder')
+    images = _hr_images(source)
+    if images:
+        return {'': images}
+    sets = {
+        folder.name: _hr_images(folder)
+        for folder in sorted(source.iterdir()) if folder.is_dir()
+    }
+    sets = {name: images for name, images in sets.items() if images}
+    if not sets:
+        raise UserError(f'{source} holds no images, in itself, in HR/, or in the folders of a '
+                        'test set each')
+    return sets
+
+
+def prepare_benchmarks(source: Path,
+                       target: Path,
+                       *,
+                       scales: Sequence[int] = (2, 3, 4),
+                       processes: Optional[int] = None) -> Preparation:
+    """Write ``GTmod12`` and ``LRbicx2`` .. ``LRbicx4`` by the protocol of the field.
+
+    The HR image is cut to sides that are multiples of 12 and reduced by MATLAB's antialiased
+    bicubic, rounded to 8 bits. Grey images get three equal channels. Images whose files are
+    there are skipped, so that an interrupted run is resumed by the same call.
+
+    Args:
+        source: see :func:`find_test_sets`.
+        target: one test set goes into it, several go into folders of their names in it.
+        scales: divisors of 12.
+        processes: as many as there are cores by default.
+
+    Returns:
+        Counts and failures; images that did not fail are done.
+
+    Raises:
+        UserError: if ``source`` holds no images, or two images of the same name.
+    """
+    sets = find_test_sets(source)
+    tasks = [_Task(path, target / name) for name, paths in sets.items() for path in paths]
+    open_tasks = [task for task in tasks if not _is_done(task, scales)]
+    if open_tasks:
+        import mmagic.datasets.transforms  # noqa: F401  once, for all processes
+    failures = for_each(partial(_prepare, scales=tuple(scales)), open_tasks, processes=processes)
+    return Preparation({
+        name: len(paths)
+        for name, paths in sets.items()
+    }, [(task.source, reason) for task, reason in failures])
+
+
+def _hr_images(folder: Path) -> List[Path]:
+    hr = folder / 'HR'
+    return images_in(folder) or (images_in(hr) if hr.is_dir() else [])
+
+
+def _paths(task: _Task, scales: Sequence[int]) -> Tuple[Path, Dict[int, Path]]:
+    name = f'{task.source.stem}.png'
+    return (task.target / GT_FOLDER / name, {
+        scale: task.target / lr_folder(scale) / name
+        for scale in scales
+    })
+
+
+def _is_done(task: _Task, scales: Sequence[int]) -> bool:
+    gt, lr = _paths(task, scales)
+    return gt.exists() and all(path.exists() for path in lr.values())
+
+
+def _prepare(task: _Task, *, scales: Sequence[int]) -> None:
+    gt_path, lr_paths = _paths(task, scales)
+    gt = crop_to_multiple(read_image(task.source), 12)
+    for scale, path in lr_paths.items():
+        if not path.exists():
+            write_image(path, downsample(gt, scale))
+    # Last: tests list the LR images, but validation of a half prepared set fails without GT.
+    if not gt_path.exists():
+        write_image(gt_path, gt)
