@@ -10,9 +10,13 @@ from torch import Tensor
 
 from csnln_mm.errors import UserError
 
-__all__ = ['ReleasedCheckpoint', 'convert_released_state_dict']
+__all__ = [
+    'RGB_MEAN', 'ReleasedCheckpoint', 'convert_released_state_dict',
+    'convert_to_released_state_dict'
+]
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
+_ESCAPE_NAN = 1e-4
 
 
 class ReleasedCheckpoint(NamedTuple):
@@ -50,48 +54,101 @@ def convert_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckp
         UserError: if this is not the state dict of a released CSNLN; names the first key that
             is missing, unknown or of another shape.
     """
-    scale, channels, recurrences = _measure(state_dict)
-    expected = {}
-    translated = {}
-    for released, ours, shape in _tensors(scale, channels, recurrences):
-        expected[released] = shape
-        if ours:
-            translated[ours] = released
-    what = f'a released x{scale} CSNLN with {channels} channels and {recurrences} recurrences'
+    scale, channels, recurrences = _measure(state_dict, _RELEASED)
+    tensors = list(_tensors(scale, channels, recurrences))
+    _check(state_dict, {
+        released: shape
+        for released, _, shape in tensors
+    }, f'a released x{scale} CSNLN with {channels} channels and {recurrences} recurrences')
+    _check_constants(state_dict)
+    return ReleasedCheckpoint({
+        ours: state_dict[released]
+        for released, ours, _ in tensors if ours
+    }, scale, recurrences, channels)
+
+
+def convert_to_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckpoint:
+    """The inverse of :func:`convert_released_state_dict`: ours, as the released code wants it.
+
+    Args:
+        state_dict: of a :class:`~csnln_mm.models.CSNLNNet` with the released recipe.
+
+    Returns:
+        The translation, with the constants that the released code keeps among its weights.
+
+    Raises:
+        UserError: if this is not the state dict of such a network; names the first key that is
+            missing, unknown or of another shape. Settings that leave no trace in the weights,
+            such as the patch size, are the caller's to check.
+    """
+    scale, channels, recurrences = _measure(state_dict, _OURS)
+    tensors = list(_tensors(scale, channels, recurrences))
+    _check(
+        state_dict, {
+            ours: shape
+            for _, ours, shape in tensors if ours
+        }, f'a x{scale} CSNLN of the released recipe with {channels} channels and {recurrences} '
+        'recurrences')
+    return ReleasedCheckpoint(
+        {
+            released: state_dict[ours] if ours else _constant(released)
+            for released, ours, _ in tensors
+        }, scale, recurrences, channels)
+
+
+class _Naming(NamedTuple):
+    """What tells scale, channels and recurrences in a state dict."""
+    title: str
+    head: str
+    tail: str
+    downsample: str
+    second_stage: str  # prefix of keys
+
+
+_RELEASED = _Naming('a released CSNLN', 'head.0.0.weight', 'tail.0.weight',
+                    'SEM.down_sample_1.0.weight', 'SEM.multi_source_projection_2.')
+_OURS = _Naming('a CSNLN of the released recipe', 'head.0.0.weight', 'reconstruct.weight',
+                'cell.stages.0.fusion.downsample.0.weight', 'cell.stages.1.')
+
+
+def _measure(state_dict: Dict[str, Tensor], naming: _Naming) -> Tuple[int, int, int]:
+    """(scale, channels, recurrences) by the tensors that tell them."""
+    if not isinstance(state_dict, dict):
+        raise UserError(f'not {naming.title}: not a state dict but a {type(state_dict).__name__}')
+    probes = naming.head, naming.tail, naming.downsample
+    for key in probes:
+        if key not in state_dict:
+            first = next(iter(state_dict), None)
+            raise UserError(f'not {naming.title}: it lacks the key {key!r}' +
+                            (f', and begins with {first!r}' if first else ' and is empty'))
+        if not isinstance(state_dict[key], Tensor) or state_dict[key].dim() != 4 or not len(
+                state_dict[key]):
+            raise UserError(f'not {naming.title}: {key!r} is not the weight of a convolution')
+    head, tail, down = (state_dict[key] for key in probes)
+    channels = head.shape[0]
+    if tail.shape[1] % channels:
+        raise UserError(f'{naming.tail!r} has {tail.shape[1]} input channels, not a multiple of '
+                        f'the {channels} of the hidden states')
+    two_stages = any(str(key).startswith(naming.second_stage) for key in state_dict)
+    scales = {6: 4 if two_stages else 2, 9: 3}
+    if down.shape[-1] not in scales:
+        raise UserError(f'{naming.downsample!r} has a kernel of side {down.shape[-1]}, not 6 (x2 '
+                        'and x4) or 9 (x3)')
+    return scales[down.shape[-1]], channels, tail.shape[1] // channels
+
+
+def _check(state_dict: Dict[str, Tensor], expected: Dict[str, Tuple[int, ...]], what: str) -> None:
+    """Raise UserError unless a state dict has just these tensors of these shapes."""
     for key, value in state_dict.items():
         if key not in expected:
             raise UserError(f'unknown key {key!r}: not {what}')
+        if not isinstance(value, Tensor):
+            raise UserError(f'{key!r} is not a tensor but a {type(value).__name__}')
         if tuple(value.shape) != expected[key]:
             raise UserError(f'{key!r} has shape {tuple(value.shape)}, {what} has {expected[key]}')
     for key in expected:
         if key not in state_dict:
             raise UserError(f'missing key {key!r} of {what}')
-    _check_constants(state_dict)
-    return ReleasedCheckpoint({ours: state_dict[key]
-                               for ours, key in translated.items()}, scale, recurrences, channels)
-
-
-def _measure(state_dict: Dict[str, Tensor]) -> Tuple[int, int, int]:
-    """(scale, channels, recurrences) by the tensors that tell them."""
-    probes = 'head.0.0.weight', 'tail.0.weight', 'SEM.down_sample_1.0.weight'
-    for key in probes:
-        if key not in state_dict:
-            first = next(iter(state_dict), None)
-            raise UserError(f'not a released CSNLN: it lacks the key {key!r}' +
-                             (f', and begins with {first!r}' if first else ' and is empty'))
-        if not isinstance(state_dict[key], Tensor) or state_dict[key].dim() != 4:
-            raise UserError(f'not a released CSNLN: {key!r} is not the weight of a convolution')
-    head, tail, down = (state_dict[key] for key in probes)
-    channels = head.shape[0]
-    if tail.shape[1] % channels:
-        raise UserError(f"'tail.0.weight' has {tail.shape[1]} input channels, not a multiple of "
-                         f'the {channels} of the hidden states')
-    two_stages = any(key.startswith('SEM.multi_source_projection_2.') for key in state_dict)
-    scales = {6: 4 if two_stages else 2, 9: 3}
-    if down.shape[-1] not in scales:
-        raise UserError(f"'SEM.down_sample_1.0.weight' has a kernel of side {down.shape[-1]}, "
-                         'not 6 (x2 and x4) or 9 (x3)')
-    return scales[down.shape[-1]], channels, tail.shape[1] // channels
 
 
 def _tensors(scale: int, channels: int,
@@ -114,8 +171,12 @@ def _tensors(scale: int, channels: int,
 
 def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
 
-    def conv(released: str, ours: str, kernel: int, inputs: int = channels,
-             outputs: int = channels, prelu: bool = True) -> _Layer:
+    def conv(released: str,
+             ours: str,
+             kernel: int,
+             inputs: int = channels,
+             outputs: int = channels,
+             prelu: bool = True) -> _Layer:
         shape = outputs, inputs, kernel, kernel
         if prelu:
             return _Layer(f'{released}.0', f'{ours}.0', shape, outputs, '1')
@@ -130,10 +191,12 @@ def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
         ours = f'cell.stages.{i}'
         for attention, name, match in (('up_attention', 'cross_scale_attention', 'conv_match_'),
                                        ('down_attention', 'in_scale_attention', 'conv_match')):
-            for their_part, part, outputs in ((f'{match}1', 'query', channels // 2),
-                                              (f'{match}2', 'key', channels // 2),
+            for their_part, part, outputs in ((f'{match}1', 'query',
+                                               channels // 2), (f'{match}2', 'key', channels // 2),
                                               ('conv_assembly', 'value', channels)):
-                yield conv(f'{theirs}.{attention}.{their_part}', f'{ours}.{name}.{part}', 1,
+                yield conv(f'{theirs}.{attention}.{their_part}',
+                           f'{ours}.{name}.{part}',
+                           1,
                            outputs=outputs)
         yield conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
         first = conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
@@ -159,3 +222,12 @@ def _check_constants(state_dict: Dict[str, Tensor]) -> None:
         if not torch.allclose(weight, torch.eye(3)) or not torch.allclose(
                 bias, sign * mean, atol=1e-4):
             raise UserError(f'{name!r} does not shift RGB in 0..1 by {sign} x {RGB_MEAN}')
+
+
+def _constant(key: str) -> Tensor:
+    """A tensor that the released code keeps among its weights and never trains."""
+    if key.endswith('escape_NaN'):
+        return torch.tensor([_ESCAPE_NAN])
+    if key.endswith('.weight'):
+        return torch.eye(3).view(3, 3, 1, 1)
+    return torch.tensor(RGB_MEAN) * (-1 if key.startswith('sub_mean') else 1)

@@ -1,0 +1,174 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from golden import load_golden
+from mmagic.registry import MODELS
+from mmengine.config import Config
+
+import csnln_mm.models  # noqa: F401
+from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints.conversion import convert_released_file, convert_to_released_file
+from csnln_mm.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def released(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('released')
+    for scale in 2, 3, 4:
+        torch.save(load_golden(scale).state_dict, folder / f'x{scale}.pt')
+    return folder
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        assert value.dtype == b[key].dtype and torch.equal(value, b[key]), key
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_there_and_back_is_bit_exact(released, tmp_path, scale):
+    told = convert_released_file(released / f'x{scale}.pt', tmp_path / 'ours.pth', scale=scale)
+    assert told[1:] == (scale, 2, 128)
+    convert_to_released_file(tmp_path / 'ours.pth', tmp_path / 'back.pt')
+    back = load_checkpoint_file(tmp_path / 'back.pt')
+    assert_same(back, load_checkpoint_file(released / f'x{scale}.pt'))
+    convert_released_file(tmp_path / 'back.pt', tmp_path / 'again.pth')
+    again, ours = (load_checkpoint_file(tmp_path / f'{name}.pth') for name in ('again', 'ours'))
+    assert_same(again['state_dict'], ours['state_dict'])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['again.pth', 'back.pt', 'ours.pth']
+
+
+def test_the_config_inside_builds_the_model_that_the_config_file_builds(released, tmp_path):
+    convert_released_file(released / 'x3.pt', tmp_path / 'ours.pth')
+    checkpoint = load_checkpoint_file(tmp_path / 'ours.pth')
+    inside = Config.fromstring(checkpoint['meta']['cfg'], '.py').model
+    cfg = Config.fromfile(ROOT / 'configs/csnln_x3_div2k.py').model
+    cfg.generator.num_recurrences = 2
+    assert inside == cfg
+    weights = {key[len('generator.'):]: value for key, value in checkpoint['state_dict'].items()}
+    MODELS.build(inside.generator).load_state_dict(weights, strict=True)
+    assert checkpoint['meta']['csnln'] == dict(upscale_factor=3,
+                                               num_recurrences=2,
+                                               mid_channels=128,
+                                               converted_from='x3.pt')
+
+
+class Malicious:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path, )
+
+
+def bad_sources(folder, released):
+    whole = (released / 'x2.pt').read_bytes()
+    (folder / 'truncated').write_bytes(whole[:len(whole) // 2])
+    (folder / 'text').write_text('hello')
+    torch.save({'head.0.0.weight': Malicious(str(folder / 'executed'))}, folder / 'executing')
+    torch.save({'conv.weight': torch.zeros(1)}, folder / 'other')
+    torch.save([1, 2], folder / 'list')
+    state_dict = load_golden(2).state_dict
+    torch.save({**state_dict, 'tail.0.bias': 3}, folder / 'number')
+    torch.save(dict(state_dict=state_dict), folder / 'mmengine')
+
+
+@pytest.mark.parametrize('name, reason', [
+    ('missing', 'does not exist'),
+    ('truncated', 'cut off or not a checkpoint'),
+    ('text', 'cut off or not a checkpoint'),
+    ('executing', 'would run posix.mkdir'),
+    ('other', "lacks the key 'head.0.0.weight'"),
+    ('list', 'not a state dict but a list'),
+    ('number', "'tail.0.bias' is not a tensor"),
+    ('mmengine', 'is a checkpoint of MMEngine'),
+])
+def test_a_bad_source_is_refused_by_name_and_nothing_is_written(released, tmp_path, name, reason):
+    bad_sources(tmp_path, released)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(UserError, match=reason) as error:
+        convert_released_file(tmp_path / name, tmp_path / 'out.pth')
+    assert str(tmp_path / name) in str(error.value)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_another_scale_and_the_source_itself_are_refused(released, tmp_path):
+    with pytest.raises(UserError, match='is a model for x4, not x2'):
+        convert_released_file(released / 'x4.pt', tmp_path / 'out.pth', scale=2)
+    with pytest.raises(UserError, match='would overwrite itself'):
+        convert_released_file(released / 'x2.pt', released / 'x2.pt')
+    assert not any(tmp_path.iterdir())
+
+
+def save_trained(path, **generator):
+    """A checkpoint as MMEngine's runner saves it."""
+    model = dict(type='BaseEditModel',
+                 generator=dict(type='CSNLNNet', mid_channels=4, num_recurrences=2, **generator),
+                 pixel_loss=dict(type='L1Loss'))
+    text = Config(dict(model=model, train_cfg=dict(max_iters=1))).pretty_text
+    torch.save(
+        dict(meta=dict(cfg=text, iter=1),
+             state_dict={
+                 f'generator.{key}': value
+                 for key, value in MODELS.build(model['generator']).state_dict().items()
+             },
+             optimizer=dict()), path)
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_weights_trained_here_go_to_the_released_code(tmp_path, scale):
+    save_trained(tmp_path / 'a.pth', upscale_factor=scale)
+    told = convert_to_released_file(tmp_path / 'a.pth', tmp_path / 'a.pt')
+    assert told[1:] == (scale, 2, 4)
+    convert_released_file(tmp_path / 'a.pt', tmp_path / 'b.pth', scale=scale)
+    assert_same(
+        load_checkpoint_file(tmp_path / 'a.pth')['state_dict'],
+        load_checkpoint_file(tmp_path / 'b.pth')['state_dict'])
+
+
+@pytest.mark.parametrize('generator, reason', [
+    (dict(image_skip=True), 'image_skip'),
+    (dict(cell=dict(patch_size=1)), 'patch_size=1'),
+    (dict(cell=dict(in_scale_grid=(2, 2))), 'in_scale_grid'),
+    (dict(rgb_mean=(0.5, 0.5, 0.5)), 'rgb_mean'),
+    (dict(cell=dict(branches=('local', ))), 'cell.stages.0.fusion.downsample.0.weight'),
+    (dict(cell=dict(branches=('local', 'in_scale'))), 'missing key .*cross_scale'),
+    (dict(cell=dict(fusion=dict(type='MutualProjectedFusion', recipe='paper'))),
+     'unknown key .cell.stages.0.fusion.projection.weight'),
+    (dict(cell=dict(stages=[4]), upscale_factor=4), 'side 8'),
+])
+def test_what_the_released_code_lacks_is_refused(tmp_path, generator, reason):
+    save_trained(tmp_path / 'a.pth', **generator)
+    with pytest.raises(UserError, match=reason):
+        convert_to_released_file(tmp_path / 'a.pth', tmp_path / 'a.pt')
+    assert [p.name for p in tmp_path.iterdir()] == ['a.pth']
+
+
+def test_a_released_checkpoint_is_not_converted_backwards(released, tmp_path):
+    with pytest.raises(UserError, match='is not a checkpoint of MMEngine'):
+        convert_to_released_file(released / 'x2.pt', tmp_path / 'out.pt')
+
+
+@pytest.mark.slow
+def test_the_tool_names_the_config_and_fails_in_one_line(released, tmp_path):
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, ROOT / 'tools/convert_released_checkpoint.py', *arguments],
+            capture_output=True,
+            text=True)
+
+    done = run(released / 'x3.pt', tmp_path / 'ours.pth')
+    assert done.returncode == 0, done.stderr
+    assert 'configs/csnln_x3_div2k.py' in done.stdout
+    assert '--cfg-options model.generator.num_recurrences=2' in done.stdout
+    failed = run(released / 'x3.pt', tmp_path / 'other.pth', '--scale', '2')
+    assert failed.returncode == 2 and failed.stderr.count('\n') == 1
+    assert failed.stderr.startswith('error: ') and not (tmp_path / 'other.pth').exists()
