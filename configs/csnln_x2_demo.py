@@ -23,7 +23,7 @@ val_dataloader.dataset.data_root = 'data/demo/test'
 test_dataloader = [val_dataloader]
 test_evaluator = [_base_.val_evaluator]
 
-train_cfg = dict(max_iters=1000, val_interval=500)
+train_cfg = dict(max_iters=700, val_interval=350)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = dict(milestones=[500, 750, 900])
-default_hooks = dict(checkpoint=dict(interval=500), logger=dict(interval=50))
+param_scheduler = dict(milestones=[350, 525, 630])
+default_hooks = dict(checkpoint=dict(interval=350), logger=dict(interval=50))

@@ -54,8 +54,7 @@ if ! flock -n 9; then
 fi
 # The lock file stays: removing it would let two processes hold two locks of one name.
 
-key=$({ cat "$pins" "$roots" "${BASH_SOURCE[0]}"; "$python" -VV; uname -m; } |
-    sha256sum | cut -c1-64)
+key=$({ cat "$pins" "$roots"; "$python" -VV; uname -m; } | sha256sum | cut -c1-64)
 
 install_checkout() {
     [ "$(cat "$env/.csnln-checkout" 2>/dev/null)" = "$root" ] && return
@@ -79,6 +78,19 @@ find "$env" -mindepth 1 -maxdepth 1 ! -name .csnln-env -exec rm -rf {} +
 echo unfinished >"$marker"
 "$python" -m venv "$env"
 
+# Every 30 seconds, how many of mmcv's files are compiled, until the process ends.
+show_progress() {
+    local seconds=0 done
+    while kill -0 "$2" 2>/dev/null; do
+        sleep 1
+        seconds=$((seconds + 1))
+        if [ $((seconds % 30)) = 0 ]; then
+            done=$(grep -oE '^ *\[[0-9]+/[0-9]+\]' "$1" | tail -n 1)
+            echo "make_env: compiling mmcv for $((seconds / 60)) min $((seconds % 60)) s, files$done"
+        fi
+    done
+}
+
 pip() { "$env/bin/python" -m pip "$@" --disable-pip-version-check; }
 # pip's own progress bar needs a terminal.
 [ -t 1 ] && quiet= || quiet=-q
@@ -99,16 +111,13 @@ else
         partial=$(mktemp -d "$wheels/partial.XXXXXX")
         trap 'rm -rf "$partial"' EXIT
         # No CUDA device: the CPU operators build everywhere, and no CUDA kernel of mmcv is used.
-        if ! CUDA_VISIBLE_DEVICES= FORCE_CUDA=0 MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} \
+        CUDA_VISIBLE_DEVICES= FORCE_CUDA=0 MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} \
             pip wheel -v --no-deps --no-build-isolation --no-cache-dir --no-binary mmcv \
-            -c "$pins" -w "$partial" mmcv 2>&1 | tee "$partial/log" |
-            grep --line-buffered -oE '^ *\[[0-9]+/[0-9]+\]' |
-            awk '{ printf "\r  compiling mmcv %s ", $0; fflush() } END { print "" }'
-        then
-            ls "$partial"/mmcv-*.whl >/dev/null 2>&1 || {
-                tail -n 30 "$partial/log" >&2
-                fail "mmcv did not build (the end of its log is above)"
-            }
+            -c "$pins" -w "$partial" mmcv >"$partial/log" 2>&1 &
+        show_progress "$partial/log" $!
+        if ! wait $!; then
+            tail -n 30 "$partial/log" >&2
+            fail "mmcv did not build (the end of its log is above)"
         fi
         mv "$partial"/mmcv-*.whl "$wheels/"
     fi

@@ -10,6 +10,8 @@ def main() -> None:
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument('checkpoint', help='checkpoint file (.pth)')
     parser.add_argument('--out', metavar='FILE', help='also write the metrics to this .json file')
+    parser.add_argument(
+        '--save-images', metavar='DIR', help='also write the pictures, as DIR/SET/NAME.png')
     cli.add_config_options(parser)
     cli.add_launcher_options(parser)
     args = parser.parse_args()
@@ -21,7 +23,7 @@ def main() -> None:
         options=args.cfg_options,
         work_dir=args.work_dir,
         launcher=cli.launcher(args))
-    run_test(build_test_runner(cfg, args.checkpoint), out=args.out)
+    run_test(build_test_runner(cfg, args.checkpoint), out=args.out, images=args.save_images)
 
 
 if __name__ == '__main__':

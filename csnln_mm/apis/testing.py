@@ -1,24 +1,82 @@
-"""Running a test and keeping its figures."""
-from typing import Dict, Optional
+"""Running a test and keeping its figures and pictures."""
+from pathlib import Path
+from typing import Dict, Optional, Sequence
 
 import mmengine
 from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-__all__ = ['run_test']
+from csnln_mm.datasets.image_io import write_image
+from csnln_mm.errors import UserError
+
+__all__ = ['run_test', 'SavePredictionsHook']
 
 
-def run_test(runner: Runner, *, out: Optional[str] = None) -> Dict[str, float]:
-    """Test, and write the metrics to a file if asked.
+def run_test(runner: Runner,
+             *,
+             out: Optional[str] = None,
+             images: Optional[str] = None) -> Dict[str, float]:
+    """Test, and keep the results where asked.
 
     Args:
         runner: from :func:`~csnln_mm.apis.runner.build_test_runner`.
-        out: .json, .yaml or .pkl file.
+        out: .json file for the metrics.
+        images: folder for the predicted pictures, as :class:`SavePredictionsHook` names them.
 
     Returns:
         Metric by name, such as 'Set5/PSNR'.
+
+    Raises:
+        UserError: if ``out`` is no .json file or cannot be written.
     """
-    metrics = runner.test()
+    if out:
+        if Path(out).suffix != '.json':
+            raise UserError(f'--out {out}: metrics are written as .json')
+        try:
+            Path(out).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f'--out {out}: {error.strerror}') from error
+    if images:
+        runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
+    kept = _KeepMetricsHook()
+    runner.register_hook(kept, 'LOWEST')
+    runner.test()
     if out and is_main_process():
-        mmengine.dump(metrics, out)
-    return metrics
+        mmengine.dump(kept.metrics, out, indent=2)
+    return kept.metrics
+
+
+class _KeepMetricsHook(Hook):
+    """MMagic's test loop tells its hooks the metrics and nobody else."""
+
+    def __init__(self) -> None:
+        self.metrics: Dict[str, float] = {}
+
+    def after_test_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
+        self.metrics.update({name: float(value) for name, value in (metrics or {}).items()})
+
+
+class SavePredictionsHook(Hook):
+    """Write every predicted picture of a test as ``folder/SET/NAME.png``.
+
+    SET is the folder of the test set, NAME the name of the ground truth's file.
+
+    Args:
+        folder: made if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def after_test_iter(self,
+                        runner: Runner,
+                        batch_idx: int,
+                        data_batch: Optional[dict] = None,
+                        outputs: Optional[Sequence] = None) -> None:
+        """Hook of MMEngine; ``outputs`` are data samples with ``output.pred_img``, BGR, 0..255."""
+        for sample in outputs or ():
+            gt_path = Path(sample.gt_path)
+            picture = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)
+            write_image(self.folder / gt_path.parents[1].name / f'{gt_path.stem}.png',
+                        picture.byte().numpy())

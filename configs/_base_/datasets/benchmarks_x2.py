@@ -14,7 +14,6 @@ test_dataloader = [
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(
             type='BasicImageDataset',
-            metainfo=dict(dataset_type=name.lower(), task_name='sisr'),
             data_root=f'data/{name}',
             data_prefix=dict(img=f'LRbicx{test_scale}', gt='GTmod12'),
             pipeline=test_pipeline)) for name in benchmarks

@@ -18,7 +18,6 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='BasicImageDataset',
-        metainfo=dict(dataset_type='div2k', task_name='sisr'),
         data_root='data/DIV2K',
         ann_file='meta_info_DIV2K800sub_GT.txt',
         data_prefix=dict(

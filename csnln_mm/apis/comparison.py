@@ -1,0 +1,130 @@
+"""A network's pictures beside bicubic enlargement and the truth: one table, one picture each."""
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+
+from csnln_mm.datasets.degradation import upsample
+from csnln_mm.datasets.image_io import read_image
+
+__all__ = ['Comparison', 'Score', 'compare_benchmark', 'format_table', 'draw_comparison']
+
+
+class Score(NamedTuple):
+    """PSNR in dB and SSIM, on Y with a border of ``scale`` pixels left out."""
+    psnr: float
+    ssim: float
+
+
+class Comparison(NamedTuple):
+    """One photograph: 8-bit RGB pictures [H, W, 3] of the same size, and the scores of two."""
+    name: str
+    bicubic: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    bicubic_score: Score
+    predicted_score: Score
+
+
+def compare_benchmark(benchmark: Path, predictions: Path, scale: int) -> List[Comparison]:
+    """Score saved predictions and bicubic enlargement against a benchmark.
+
+    Args:
+        benchmark: folder with ``GTmod12`` and ``LRbicxS``.
+        predictions: folder with a picture for each of ``GTmod12``.
+        scale: S.
+
+    Raises:
+        UserError: if a picture is missing or damaged.
+    """
+    comparisons = []
+    for path in sorted((benchmark / 'GTmod12').glob('*.png')):
+        truth = read_image(path)
+        bicubic = upsample(read_image(benchmark / f'LRbicx{scale}' / path.name), scale)
+        predicted = read_image(predictions / path.name)
+        comparisons.append(
+            Comparison(path.stem, bicubic, predicted, truth, _score(truth, bicubic, scale),
+                       _score(truth, predicted, scale)))
+    return comparisons
+
+
+def format_table(comparisons: List[Comparison]) -> str:
+    """A line a photograph and their mean: PSNR / SSIM of both, and what is gained."""
+    width = max(len('photograph'), *(len(c.name) for c in comparisons))
+    lines = [f'{"photograph":{width}}  {"bicubic":>15}  {"CSNLN":>15}  {"gain":>8}']
+    rows: List[Tuple[str, Score, Score]] = [(c.name, c.bicubic_score, c.predicted_score)
+                                            for c in comparisons]
+    mean = [Score(*np.mean(scores, axis=0)) for scores in zip(*(row[1:] for row in rows))]
+    for name, bicubic, predicted in [*rows, ('mean', *mean)]:
+        lines.append(f'{name:{width}}  {bicubic.psnr:6.2f} / {bicubic.ssim:.4f}  '
+                     f'{predicted.psnr:6.2f} / {predicted.ssim:.4f}  '
+                     f'{predicted.psnr - bicubic.psnr:+5.2f} dB')
+    lines.insert(-1, '-' * len(lines[0]))
+    return '\n'.join(lines)
+
+
+def draw_comparison(comparison: Comparison, path: Path, crop: int = 64) -> None:
+    """Draw bicubic, CSNLN and truth, each with the same detail magnified, to a PNG.
+
+    The detail is where the network gains most over bicubic enlargement.
+
+    Args:
+        comparison: of one photograph.
+        path: PNG to write.
+        crop: side of the detail in pixels; less for pictures that are smaller.
+    """
+    # The figure is only saved: no display, and pyplot's global state stays out of it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    height, width = comparison.truth.shape[:2]
+    crop = min(crop, height, width)
+    top, left = _most_gained(comparison, crop)
+    columns: Dict[str, Tuple[np.ndarray, str]] = {
+        'bicubic': (comparison.bicubic, _caption(comparison.bicubic_score)),
+        'CSNLN': (comparison.predicted, _caption(comparison.predicted_score)),
+        'ground truth': (comparison.truth, 'PSNR / SSIM'),
+    }
+    figure = Figure(figsize=(13.5, 4.5 * height / width + 5.2), dpi=100, layout='constrained')
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3, height_ratios=[height / width, 1])
+    for column, (title, (picture, caption)) in enumerate(columns.items()):
+        whole, detail = axes[:, column]
+        whole.imshow(picture, interpolation='lanczos')
+        whole.add_patch(
+            Rectangle((left - .5, top - .5), crop, crop, fill=False, color='red', linewidth=2))
+        whole.set_title(title, fontsize=15)
+        detail.imshow(picture[top:top + crop, left:left + crop], interpolation='nearest')
+        detail.set_xlabel(caption, fontsize=13)
+        for axis in whole, detail:
+            axis.set_xticks([])
+            axis.set_yticks([])
+        for side in detail.spines.values():
+            side.set(color='red', linewidth=2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.print_png(str(path))
+
+
+def _score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Score:
+    from mmagic.evaluation.metrics import psnr, ssim
+    options = dict(crop_border=scale, input_order='HWC', convert_to='Y', channel_order='rgb')
+    return Score(psnr(truth, picture, **options), ssim(truth, picture, **options))
+
+
+def _caption(score: Score) -> str:
+    return f'{score.psnr:.2f} dB / {score.ssim:.4f}'
+
+
+def _most_gained(comparison: Comparison, crop: int) -> Tuple[int, int]:
+    """Top left corner of the crop with the largest fall in squared error."""
+
+    def error(picture: np.ndarray) -> np.ndarray:
+        return np.square(picture.astype(np.float64) - comparison.truth).sum(-1)
+
+    gain = error(comparison.bicubic) - error(comparison.predicted)
+    total = cv2.boxFilter(gain, -1, (crop, crop), normalize=False, anchor=(0, 0))
+    height, width = gain.shape
+    total = total[:height - crop + 1, :width - crop + 1]
+    top, left = np.unravel_index(total.argmax(), total.shape)
+    return int(top), int(left)

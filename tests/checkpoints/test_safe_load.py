@@ -1,0 +1,74 @@
+import pickle
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.errors import UserError
+
+
+def test_reads_what_a_training_saves(tmp_path):
+    log = HistoryBuffer()
+    log.update(3.0)
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))])
+    saved = dict(
+        state_dict=dict(weight=torch.arange(3.)),
+        optimizer=optimizer.state_dict(),
+        message_hub=dict(log_scalars=dict(loss=log)),
+        meta=dict(seed=1, cfg='a = 1'))
+    torch.save(saved, tmp_path / 'a.pth')
+    loaded = load_checkpoint_file(tmp_path / 'a.pth')
+    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.))
+    assert loaded['message_hub']['log_scalars']['loss'].mean() == 3
+    assert loaded['optimizer'] == saved['optimizer'] and loaded['meta'] == saved['meta']
+
+
+class Calls:
+    """Unpickling this calls a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize('old_format', [False, True])
+@pytest.mark.parametrize('function, arguments', [
+    (eval, ('open("ran", "w")', )),
+    (getattr, (torch.Tensor, 'numpy')),
+    (getattr, (HistoryBuffer, '__init__')),
+    (torch.hub.load, ('a', 'b')),
+    (pickle.loads, (b'', )),
+])
+def test_refuses_what_would_run_code(tmp_path, monkeypatch, function, arguments, old_format):
+    monkeypatch.chdir(tmp_path)
+    torch.save(
+        dict(weight=torch.zeros(1), evil=Calls(function, *arguments)),
+        'evil.pth',
+        _use_new_zipfile_serialization=not old_format)
+    with pytest.raises(UserError, match='evil.pth is refused: it would run'):
+        load_checkpoint_file('evil.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_says_what_is_wrong_with_a_file(tmp_path):
+    whole = tmp_path / 'whole.pth'
+    torch.save(dict(weight=torch.zeros(100)), whole)
+    (tmp_path / 'cut.pth').write_bytes(whole.read_bytes()[:-50])
+    (tmp_path / 'text.pth').write_text('hello')
+    (tmp_path / 'empty.pth').touch()
+    for name in 'cut.pth', 'text.pth', 'empty.pth':
+        with pytest.raises(UserError, match=f'{name} is cut off or not a checkpoint'):
+            load_checkpoint_file(tmp_path / name)
+    with pytest.raises(UserError, match='does not exist'):
+        load_checkpoint_file(tmp_path / 'none.pth')
+    with pytest.raises(UserError, match='not a file'):
+        load_checkpoint_file(tmp_path)
+
+
+def test_refuses_a_program(tmp_path):
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / 'program.pth'))
+    with pytest.raises(UserError, match='TorchScript'):
+        load_checkpoint_file(tmp_path / 'program.pth')

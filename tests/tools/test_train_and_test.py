@@ -1,0 +1,141 @@
+"""Training and testing through the command lines, alone and as two processes."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_data import make_benchmark
+
+from csnln_mm.checkpoints import load_checkpoint_file
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/csnln_x2_demo.py'
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def run(*command, cwd, expect=0):
+    """Run a tool from a folder that is not the repository's."""
+    env = dict(
+        os.environ,
+        PORT=str(free_port()),
+        OMP_NUM_THREADS='1',
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}')
+    env.pop('PYTHONPATH', None)
+    done = subprocess.run([str(word) for word in command],
+                          cwd=cwd,
+                          env=env,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          text=True)
+    assert done.returncode == expect, done.stdout[-5000:]
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')
+    make_benchmark(folder / 'data/demo/train', 4, size=(72, 84))
+    make_benchmark(folder / 'data/demo/test', 2)
+    return folder
+
+
+OPTIONS = [
+    '--cfg-options', 'model.generator.mid_channels=4', 'train_dataloader.batch_size=2',
+    'train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1', 'train_dataloader.num_workers=1',
+    'val_dataloader.num_workers=0', 'randomness.seed=1'
+]
+MODEL = ['--cfg-options', 'model.generator.mid_channels=4']
+
+
+@pytest.fixture(scope='module')
+def trained(folder):
+    output = run(sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', 'alone', *OPTIONS,
+                 cwd=folder)
+    return folder / 'alone', output
+
+
+@pytest.mark.slow
+def test_training_alone(trained):
+    work_dir, output = trained
+    losses = [float(x) for x in re.findall(r'Iter\(train\).*?loss: ([\d.]+)', output)]
+    assert len(losses) == 4
+    # Beside the logs, not in a folder of the toolbox's choosing.
+    assert {'iter_2.pth', 'iter_4.pth', 'last_checkpoint'} <= set(os.listdir(work_dir))
+    before, after = (
+        load_checkpoint_file(work_dir / f'iter_{i}.pth')['state_dict'] for i in (2, 4))
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.slow
+def test_testing_writes_metrics_and_pictures(trained, folder):
+    run(sys.executable, ROOT / 'tools/test.py', CONFIG, 'alone/iter_4.pth', '--out',
+        'results/metrics.json', '--save-images', 'pictures', *MODEL, cwd=folder)
+    metrics = json.loads((folder / 'results/metrics.json').read_text())
+    assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
+    assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
+
+
+@pytest.mark.slow
+def test_resuming_goes_on_from_the_last_checkpoint(trained, folder):
+    work_dir = folder / 'resumed'
+    shutil.copytree(trained[0], work_dir)
+    options = [x.replace('max_iters=4', 'max_iters=6') for x in OPTIONS]
+    output = run(sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', work_dir,
+                 '--resume', *options, cwd=folder)
+    assert re.findall(r'Iter\(train\)\s*\[\s*(\d+)/', output) == ['5', '6']
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_same_weights(folder):
+    run('bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, '--work-dir', 'two', '--auto-scale-lr',
+        *OPTIONS, 'custom_hooks.0.type=DumpWeightsHook',
+        f'custom_hooks.0.folder={folder}/weights', 'custom_imports.imports=[csnln_mm,dump_weights]',
+        cwd=folder)
+    first, second = (torch.load(folder / f'weights/{rank}.pth') for rank in (0, 1))
+    assert first['seen'] != second['seen'], 'both processes trained on the same samples'
+    assert first['weights'].keys() == second['weights'].keys()
+    for key, value in first['weights'].items():
+        assert torch.equal(value, second['weights'][key]), key
+
+    output = run('bash', ROOT / 'tools/dist_test.sh', CONFIG, 'two/iter_4.pth', 2, '--out',
+                 'two.json', *MODEL, cwd=folder)
+    run(sys.executable, ROOT / 'tools/test.py', CONFIG, 'two/iter_4.pth', '--out', 'one.json',
+        *MODEL, cwd=folder)
+    one, two = (json.loads((folder / name).read_text()) for name in ('one.json', 'two.json'))
+    assert one == pytest.approx(two, abs=1e-4), output
+
+
+def error_of(*command, cwd):
+    """The message of a tool that refuses: one line, no traceback."""
+    output = run(sys.executable, *command, cwd=cwd, expect=2)
+    assert 'Traceback' not in output
+    line, = [line for line in output.splitlines() if line.startswith('error: ')]
+    return line
+
+
+@pytest.mark.slow
+def test_mistakes_are_one_clear_line(trained, folder):
+    train, test = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
+    good = folder / 'alone/iter_4.pth'
+    (folder / 'cut.pth').write_bytes(good.read_bytes()[:1000])
+    (folder / 'broken.py').write_text('model = dict(')
+    assert 'nowhere.py does not exist' in error_of(train, 'nowhere.py', cwd=folder)
+    assert 'broken.py' in error_of(train, 'broken.py', cwd=folder)
+    assert 'data/DIV2K' in error_of(train, ROOT / 'configs/csnln_x2_div2k.py', cwd=folder)
+    assert 'gone.pth does not exist' in error_of(test, CONFIG, 'gone.pth', cwd=folder)
+    assert 'cut.pth is cut off' in error_of(test, CONFIG, 'cut.pth', cwd=folder)
+    assert 'head.0.0.weight' in error_of(test, CONFIG, good, cwd=folder)
+    assert 'no test images' in error_of(
+        test, ROOT / 'configs/csnln_x4_div2k.py', good, cwd=folder)
