@@ -1,14 +1,22 @@
 """MMagic's editor, with inference in pieces."""
 from typing import List, Optional
 
-from torch import Tensor
-
+from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
+from torch import Tensor
 
 from .chopping import chopped_forward
+from .tiling import check_tiles, tiled_forward
 
 __all__ = ['CSNLNEditor']
+
+_WHOLE_OR_PIECES = {
+    'whole': lambda model, x, scale: model(x),
+    'chop': chopped_forward,
+    'tile': tiled_forward
+}
+_OPTIONS = {'whole': (), 'chop': ('overlap', 'max_pixels'), 'tile': ('tile', 'overlap')}
 
 
 class CSNLNEditor(BaseEditModel):
@@ -21,10 +29,8 @@ class CSNLNEditor(BaseEditModel):
         generator: config of the network, which must have an attribute ``upscale_factor``.
         pixel_loss: config of the loss.
         train_cfg: not used.
-        test_cfg: how an image is enlarged in validation, test and prediction:
-
-            - ``mode``: 'whole' (default), or 'chop', :func:`~.chopping.chopped_forward`;
-            - ``overlap`` and ``max_pixels`` of 'chop': in LR pixels, 10 and 3600 as released.
+        test_cfg: how an image is enlarged in validation, test and prediction, see
+            :meth:`set_test_cfg`.
         init_cfg: initialisation config of MMEngine.
         data_preprocessor: config of the preprocessor.
 
@@ -40,17 +46,37 @@ class CSNLNEditor(BaseEditModel):
                  init_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None) -> None:
         super().__init__(generator, pixel_loss, train_cfg, test_cfg, init_cfg, data_preprocessor)
+        self.set_test_cfg(test_cfg)
+
+    def set_test_cfg(self, test_cfg: Optional[dict]) -> None:
+        """Choose how images are enlarged from now on.
+
+        Args:
+            test_cfg:
+
+                - ``mode``: 'whole' (default); 'chop', :func:`~.chopping.chopped_forward`; or
+                  'tile', :func:`~.tiling.tiled_forward`;
+                - ``overlap`` and ``max_pixels`` of 'chop': in LR pixels, 10 and 3600 as released;
+                - ``tile`` and ``overlap`` of 'tile': in LR pixels, 96 and 16;
+                - ``ensemble``: mean over the eight flips and rotations of each piece, False.
+
+        Raises:
+            ValueError: if there is another key or mode, or a value out of range.
+        """
         options = dict(test_cfg or {})
-        self.test_mode = options.pop('mode', 'whole')
-        accepted = {'whole': (), 'chop': ('overlap', 'max_pixels')}
-        if self.test_mode not in accepted:
-            raise ValueError(f"test_cfg['mode'] must be one of {tuple(accepted)}, got "
-                             f'{self.test_mode!r}')
-        unknown = set(options) - set(accepted[self.test_mode])
+        mode = options.pop('mode', 'whole')
+        ensemble = options.pop('ensemble', False)
+        if mode not in _OPTIONS:
+            raise ValueError(f"test_cfg['mode'] must be one of {tuple(_OPTIONS)}, got {mode!r}")
+        unknown = set(options) - set(_OPTIONS[mode])
         if unknown:
-            raise ValueError(f'test_cfg has unknown keys {sorted(unknown)} for mode '
-                             f'{self.test_mode!r}; accepted: {accepted[self.test_mode]}')
-        self.chop_options = options
+            raise ValueError(f'test_cfg has unknown keys {sorted(unknown)} for mode {mode!r}; '
+                             f'accepted: {(*_OPTIONS[mode], "ensemble")}')
+        if mode == 'tile':
+            check_tiles(options.get('tile', 96), options.get('overlap', 16))
+        self.test_mode = mode
+        self.test_options = options
+        self.ensemble = SpatialTemporalEnsemble() if ensemble else None
 
     def forward_inference(self,
                           inputs: Tensor,
@@ -65,10 +91,15 @@ class CSNLNEditor(BaseEditModel):
         Returns:
             A data sample with ``pred_img``, [N, C, S H, S W] in 0..255, on the CPU.
         """
-        if self.test_mode == 'whole':
-            return super().forward_inference(inputs, data_samples, **kwargs)
-        images = chopped_forward(
-            lambda piece: self.forward_tensor(piece, data_samples, **kwargs), inputs,
-            self.generator.upscale_factor, **self.chop_options)
+
+        def enlarge(piece: Tensor) -> Tensor:
+            return self.forward_tensor(piece, data_samples, **kwargs)
+
+        def enlarge_eightfold(piece: Tensor) -> Tensor:
+            return self.ensemble(piece, enlarge)
+
+        images = _WHOLE_OR_PIECES[self.test_mode](
+            enlarge_eightfold if self.ensemble else enlarge, inputs,
+            self.generator.upscale_factor, **self.test_options)
         images = self.data_preprocessor.destruct(images, data_samples)
         return DataSample(pred_img=images.cpu())
