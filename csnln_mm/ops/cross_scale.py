@@ -32,20 +32,18 @@ class Tile(NamedTuple):
 
 def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_size: int,
                 device: torch.device) -> Tile:
-    """The tile whose block of the matrix has about 2^20 elements on a CPU, 2^24 elsewhere.
+    """The tile by the rule: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
-    Whole rows, as many as fit. Where not even 4 rows fit, 4 rows of as many columns as fit but
-    at least 16: narrower strips would spend more on their halo of 2 r columns on either side
-    than on themselves.
+    Whole rows of queries, as many as fit and at least 4, since blocks overlap by 2 r rows of
+    intermediate results. Where 4 rows take more than 4 times the elements, as many columns of
+    them as that, but at least 32, since a halo of 2 r columns on either side is computed anew.
     """
     height, width = query_size
     layout = MatrixLayout(query_size, key_size, patch_size // 2)
     elements = block_elements(device)
-    rows = elements // layout.row_elements
-    if rows >= min(4, height):
-        return Tile(min(rows, height), width)
-    rows = min(4, height)
-    return Tile(rows, min(width, max(16, elements // (rows * layout.candidates))))
+    rows = min(height, max(4, elements // layout.row_elements))
+    columns = 4 * elements // (rows * layout.candidates) - patch_size // 2
+    return Tile(rows, min(width, max(32, columns)))
 
 
 def cross_scale_attention(query: Tensor,

@@ -55,9 +55,9 @@ class RowWindow:
     def __init__(self, layout: MatrixLayout, n: int, rows: int, kept: int, like: Tensor) -> None:
         self.layout = layout
         self.kept = kept
-        # Rows above and below the map are zero. Twice the rows: what is kept moves less often.
+        # Rows above and below the map are zero.
         radius = layout.radius
-        capacity = min(2 * rows + kept, layout.height + radius) + radius
+        capacity = min(rows + kept, layout.height + radius) + radius
         self.memory = like.new_empty(n, capacity, layout.padded_width, layout.candidates)
         self.memory[:, :radius] = 0
         self.start = -radius  # the query row in slot 0

@@ -20,15 +20,17 @@ __all__ = ['in_scale_attention', 'choose_in_scale_tile']
 
 
 def choose_in_scale_tile(positions: int, device: torch.device) -> int:
-    """Queries whose rows of the matrix have about 2^20 elements on a CPU, 2^24 elsewhere.
+    """The tile by the rule: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
-    At least 64: with fewer, matrix products are slow however long the rows.
+    At least 256 queries, with fewer of them matrix products are slow; where these take more
+    than 8 times the elements, as many as that, but at least 64.
 
     Args:
         positions: of the key, h w.
         device: of the computation.
     """
-    return max(64, block_elements(device) // positions)
+    elements = block_elements(device)
+    return max(64, min(max(256, elements // positions), 8 * elements // positions))
 
 
 def in_scale_attention(query: Tensor,
