@@ -11,7 +11,7 @@ from mmagic.registry import HOOKS
 @HOOKS.register_module()
 class DumpWeightsHook(Hook):
 
-    def __init__(self, folder, **kwargs):
+    def __init__(self, folder):
         self.folder = Path(folder)
         self.seen = []
 
