@@ -69,15 +69,18 @@ def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> List[in
         length: of the side.
         tile: length of a piece; 0 for the whole side.
         overlap: that neighbours have in common at least, at most half of ``tile``.
-        scale: enlargement. The last piece ends with the side, whatever it begins with.
+        scale: enlargement. Pieces whose overlap leaves no such multiple begin anywhere, and the
+            last one ends with the side.
     """
     if tile == 0 or length <= tile:
         return [0]
-    # Rounding down to a multiple of the scale may take up to scale - 1 from an overlap.
-    step = max(1, tile - overlap - (scale - 1))
-    intervals = -(-(length - tile) // step)
+    unit = scale if tile - overlap >= scale else 1
+    # Rounding a beginning down to a multiple takes up to unit - 1 from an overlap.
+    step = tile - overlap - (unit - 1)
     last = length - tile
-    return [last * i // intervals // scale * scale for i in range(intervals)] + [last]
+    intervals = -(-last // step)
+    starts = {last * i // intervals // unit * unit for i in range(intervals)}
+    return sorted(starts | {last})
 
 
 class _Pieces:
