@@ -2,10 +2,9 @@
 from pathlib import Path
 
 import torch
+from mmagic.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-
-from mmagic.registry import HOOKS
 
 
 @HOOKS.register_module()

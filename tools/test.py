@@ -19,10 +19,7 @@ def main() -> None:
     from csnln_mm.apis.runner import build_test_runner, load_config
     from csnln_mm.apis.testing import run_test
     cfg = load_config(
-        args.config,
-        options=args.cfg_options,
-        work_dir=args.work_dir,
-        launcher=cli.launcher(args))
+        args.config, options=args.cfg_options, work_dir=args.work_dir, launcher=cli.launcher(args))
     run_test(build_test_runner(cfg, args.checkpoint), out=args.out, images=args.save_images)
 
 

@@ -23,10 +23,7 @@ def main() -> None:
 
     from csnln_mm.apis.runner import build_train_runner, load_config
     cfg = load_config(
-        args.config,
-        options=args.cfg_options,
-        work_dir=args.work_dir,
-        launcher=cli.launcher(args))
+        args.config, options=args.cfg_options, work_dir=args.work_dir, launcher=cli.launcher(args))
     runner = build_train_runner(
         cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
     runner.train()

@@ -26,8 +26,10 @@ def run(main: Callable[[], Optional[int]]) -> None:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--work-dir`` and ``--cfg-options``."""
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and pictures; by default '
-                        'work_dirs/ and the name of the config')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs, checkpoints and pictures; by default '
+        'work_dirs/ and the name of the config')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -45,8 +47,7 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='how this process was started; the .sh tools set it')
     # torchrun tells by the environment, older launchers by this argument.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def launcher(args: argparse.Namespace) -> str:

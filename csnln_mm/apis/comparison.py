@@ -53,8 +53,8 @@ def format_table(comparisons: List[Comparison]) -> str:
     """A line a photograph and their mean: PSNR / SSIM of both, and what is gained."""
     width = max(len('photograph'), *(len(c.name) for c in comparisons))
     lines = [f'{"photograph":{width}}  {"bicubic":>15}  {"CSNLN":>15}  {"gain":>8}']
-    rows: List[Tuple[str, Score, Score]] = [(c.name, c.bicubic_score, c.predicted_score)
-                                            for c in comparisons]
+    rows: List[Tuple[str, Score,
+                     Score]] = [(c.name, c.bicubic_score, c.predicted_score) for c in comparisons]
     mean = [Score(*np.mean(scores, axis=0)) for scores in zip(*(row[1:] for row in rows))]
     for name, bicubic, predicted in [*rows, ('mean', *mean)]:
         lines.append(f'{name:{width}}  {bicubic.psnr:6.2f} / {bicubic.ssim:.4f}  '

@@ -65,8 +65,8 @@ def build_train_runner(cfg: Config,
     Raises:
         UserError: if training data is missing, or an option does not fit config or machine.
     """
-    for name, loader in (('training', cfg.get('train_dataloader')),
-                         ('validation', cfg.get('val_dataloader'))):
+    for name, loader in (('training', cfg.get('train_dataloader')), ('validation',
+                                                                     cfg.get('val_dataloader'))):
         for folder in _missing_folders(loader):
             raise UserError(f'{name} images: {folder} does not exist; prepare it (README), or '
                             'name another data_root with --cfg-options')

@@ -82,8 +82,8 @@ def load_checkpoint_file(path: Union[str, Path], map_location: Any = 'cpu') -> A
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise UserError(f'checkpoint {path} does not exist' if not path.exists() else
-                        f'checkpoint {path} is not a file')
+        raise UserError(f'checkpoint {path} does not exist'
+                        if not path.exists() else f'checkpoint {path} is not a file')
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

@@ -48,15 +48,14 @@ def chopped_forward(model: Callable[[Tensor], Tensor],
             if piece.shape[-2] * piece.shape[-1] < max_pixels:
                 piece = model(piece)
             else:
-                piece = chopped_forward(
-                    model, piece, scale, overlap=overlap, max_pixels=max_pixels)
+                piece = chopped_forward(model, piece, scale, overlap=overlap, max_pixels=max_pixels)
             if out is None:
                 out = piece.new_empty(*piece.shape[:2], scale * height, scale * width)
-            out[..., scale * row.keep_start:scale * row.keep_stop,
-                scale * column.keep_start:scale * column.keep_stop] = piece[
-                    ..., scale * (row.keep_start - row.start):scale * (row.keep_stop - row.start),
-                    scale * (column.keep_start - column.start):scale *
-                    (column.keep_stop - column.start)]
+            out[..., scale * row.keep_start:scale * row.keep_stop, scale * column.keep_start:scale *
+                column.keep_stop] = piece[..., scale * (row.keep_start - row.start):scale *
+                                          (row.keep_stop - row.start),
+                                          scale * (column.keep_start - column.start):scale *
+                                          (column.keep_stop - column.start)]
     return out
 
 

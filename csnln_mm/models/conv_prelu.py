@@ -31,8 +31,7 @@ class ConvPReLU(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
-            nn.PReLU())
+            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2), nn.PReLU())
 
 
 class Downsample(nn.Sequential):
@@ -44,8 +43,7 @@ class Downsample(nn.Sequential):
     """
 
     def __init__(self, channels: int, factor: int) -> None:
-        super().__init__(
-            nn.Conv2d(channels, channels, *resampling_kernel(factor)), nn.PReLU())
+        super().__init__(nn.Conv2d(channels, channels, *resampling_kernel(factor)), nn.PReLU())
 
 
 class Upsample(nn.Sequential):

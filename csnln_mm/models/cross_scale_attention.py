@@ -2,12 +2,12 @@
 from typing import Optional
 
 import torch.nn.functional as F
+from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from csnln_mm import ops
 from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
-from mmagic.registry import MODELS
 
 from .conv_prelu import ConvPReLU
 

@@ -3,11 +3,10 @@ from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
+from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-from mmagic.registry import MODELS
 
 from .conv_prelu import ConvPReLU
 
@@ -65,8 +64,7 @@ class CSNLNNet(BaseModule):
         self.upscale_factor = upscale_factor
         self.image_skip = image_skip
         self.with_cp = with_cp
-        self.register_buffer(
-            'mean', torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('mean', torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
         self.head = nn.Sequential(
             ConvPReLU(in_channels, mid_channels), ConvPReLU(mid_channels, mid_channels))
         cell = dict(dict(type='SEMCell'), **(cell or {}))

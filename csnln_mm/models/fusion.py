@@ -11,10 +11,9 @@ and returns the hidden state [N, C, S H, S W].
 from typing import Optional, Sequence
 
 import torch
+from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-
-from mmagic.registry import MODELS
 
 from .conv_prelu import Downsample, Upsample
 
@@ -162,5 +161,4 @@ class ConcatenationFusion(BaseModule):
         """Shapes are those of the module's documentation."""
         if local is not None:
             local = self.upsample(local)
-        return self.conv(
-            torch.cat([x for x in (local, in_scale, cross_scale) if x is not None], 1))
+        return self.conv(torch.cat([x for x in (local, in_scale, cross_scale) if x is not None], 1))

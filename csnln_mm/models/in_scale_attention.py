@@ -2,11 +2,11 @@
 from typing import Optional, Tuple
 
 import torch
+from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from csnln_mm import ops
-from mmagic.registry import MODELS
 
 from .conv_prelu import ConvPReLU
 
@@ -52,7 +52,7 @@ class InScaleNonLocalAttention(BaseModule):
         bands = zip(*(t.tensor_split(rows, -2) for t in (query, key, value)))
         return torch.cat([
             torch.cat([
-                ops.in_scale_attention(*region)
-                for region in zip(*(t.tensor_split(columns, -1) for t in band))
+                ops.in_scale_attention(*region) for region in zip(*(t.tensor_split(columns, -1)
+                                                                    for t in band))
             ], -1) for band in bands
         ], -2)

@@ -2,10 +2,9 @@
 from math import prod
 from typing import Optional, Sequence, Tuple
 
+from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-
-from mmagic.registry import MODELS
 
 from .conv_prelu import ConvPReLU, Downsample, Upsample
 from .cross_scale_attention import CrossScaleNonLocalAttention

@@ -24,7 +24,9 @@ def test_every_trained_tensor_arrives_once(released):
             for key in state_dict
             if key.startswith(('sub_mean', 'add_mean')) or key.endswith('escape_NaN')
         }
-        arrived = [t.data_ptr() for t in convert_released_state_dict(state_dict).state_dict.values()]
+        arrived = [
+            t.data_ptr() for t in convert_released_state_dict(state_dict).state_dict.values()
+        ]
         wanted = [t.data_ptr() for key, t in state_dict.items() if key not in constants]
         assert sorted(arrived) == sorted(wanted)
 

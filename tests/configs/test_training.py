@@ -21,8 +21,8 @@ def make_div2k(root, scale):
         write_image(root / 'DIV2K_train_HR_sub' / f'{name}.png', gt)
         write_image(root / f'DIV2K_train_LR_bicubic/X{scale}_sub' / f'{name}.png',
                     downsample(gt, scale))
-    (root / 'meta_info_DIV2K800sub_GT.txt').write_text(
-        '0001_s001.png (240,252,3)\n0001_s002.png (240,252,3)\n')
+    (root / 'meta_info_DIV2K800sub_GT.txt'
+     ).write_text('0001_s001.png (240,252,3)\n0001_s002.png (240,252,3)\n')
 
 
 @pytest.fixture(scope='module', params=[2, 3, 4])

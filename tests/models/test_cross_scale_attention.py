@@ -1,10 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmagic.registry import MODELS
 
 from csnln_mm import ops
 from csnln_mm.models import CrossScaleNonLocalAttention
-from mmagic.registry import MODELS
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4, 5])
@@ -13,9 +13,8 @@ from mmagic.registry import MODELS
 def test_is_the_direct_formula_on_a_replicated_map(scale, patch_size, size):
     torch.manual_seed(0)
     module = MODELS.build(
-        dict(
-            type='CrossScaleNonLocalAttention', in_channels=4, scale=scale,
-            patch_size=patch_size)).double()
+        dict(type='CrossScaleNonLocalAttention', in_channels=4, scale=scale,
+             patch_size=patch_size)).double()
     x = torch.randn(2, 4, *size).double()
     height, width = (-(-side // scale) for side in size)
     padded = F.pad(x, (0, scale * width - size[1], 0, scale * height - size[0]), mode='replicate')

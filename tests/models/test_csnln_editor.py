@@ -1,10 +1,10 @@
 import pytest
 import torch
+from mmagic.registry import MODELS
+from mmagic.structures import DataSample
 from mmengine.registry import DefaultScope
 
 from csnln_mm.models.chopping import chopped_forward
-from mmagic.registry import MODELS
-from mmagic.structures import DataSample
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from mmagic.registry import MODELS
 
 FUSIONS = ['MutualProjectedFusion', 'AdditionFusion', 'ConcatenationFusion']
@@ -48,7 +47,8 @@ def test_addition_and_concatenation():
     local, in_scale, cross_scale = features(3)
     addition = build('AdditionFusion', scale=3)
     torch.testing.assert_close(
-        addition(local, in_scale, cross_scale), addition.upsample(local) + in_scale + cross_scale)
+        addition(local, in_scale, cross_scale),
+        addition.upsample(local) + in_scale + cross_scale)
     concatenation = build('ConcatenationFusion', scale=3)
     side_by_side = torch.cat([concatenation.upsample(local), in_scale, cross_scale], 1)
     torch.testing.assert_close(
@@ -57,10 +57,11 @@ def test_addition_and_concatenation():
 
 def test_one_attention_branch_alone_is_the_result():
     _, in_scale, cross_scale = features(2)
-    assert build('MutualProjectedFusion', scale=2, branches=['in_scale'])(
-        in_scale=in_scale) is in_scale
-    assert build('MutualProjectedFusion', scale=2, branches=['cross_scale'])(
-        cross_scale=cross_scale) is cross_scale
+    assert build(
+        'MutualProjectedFusion', scale=2, branches=['in_scale'])(in_scale=in_scale) is in_scale
+    assert build(
+        'MutualProjectedFusion', scale=2,
+        branches=['cross_scale'])(cross_scale=cross_scale) is cross_scale
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from mmagic.registry import MODELS
 
 from csnln_mm.models import InScaleNonLocalAttention
-from mmagic.registry import MODELS
 
 
 def direct(module, x):

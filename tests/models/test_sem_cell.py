@@ -2,9 +2,9 @@ import itertools
 
 import pytest
 import torch
+from mmagic.registry import MODELS
 
 from csnln_mm.models import SEMCell
-from mmagic.registry import MODELS
 
 BRANCHES = 'local', 'in_scale', 'cross_scale'
 TABLE_3 = [subset for size in range(4) for subset in itertools.combinations(BRANCHES, size)]

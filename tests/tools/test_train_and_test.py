@@ -61,8 +61,14 @@ MODEL = ['--cfg-options', 'model.generator.mid_channels=4']
 
 @pytest.fixture(scope='module')
 def trained(folder):
-    output = run(sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', 'alone', *OPTIONS,
-                 cwd=folder)
+    output = run(
+        sys.executable,
+        ROOT / 'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        'alone',
+        *OPTIONS,
+        cwd=folder)
     return folder / 'alone', output
 
 
@@ -73,15 +79,22 @@ def test_training_alone(trained):
     assert len(losses) == 4
     # Beside the logs, not in a folder of the toolbox's choosing.
     assert {'iter_2.pth', 'iter_4.pth', 'last_checkpoint'} <= set(os.listdir(work_dir))
-    before, after = (
-        load_checkpoint_file(work_dir / f'iter_{i}.pth')['state_dict'] for i in (2, 4))
+    before, after = (load_checkpoint_file(work_dir / f'iter_{i}.pth')['state_dict'] for i in (2, 4))
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
 @pytest.mark.slow
 def test_testing_writes_metrics_and_pictures(trained, folder):
-    run(sys.executable, ROOT / 'tools/test.py', CONFIG, 'alone/iter_4.pth', '--out',
-        'results/metrics.json', '--save-images', 'pictures', *MODEL, cwd=folder)
+    run(sys.executable,
+        ROOT / 'tools/test.py',
+        CONFIG,
+        'alone/iter_4.pth',
+        '--out',
+        'results/metrics.json',
+        '--save-images',
+        'pictures',
+        *MODEL,
+        cwd=folder)
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
     assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
@@ -92,8 +105,15 @@ def test_resuming_goes_on_from_the_last_checkpoint(trained, folder):
     work_dir = folder / 'resumed'
     shutil.copytree(trained[0], work_dir)
     options = [x.replace('max_iters=4', 'max_iters=6') for x in OPTIONS]
-    output = run(sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', work_dir,
-                 '--resume', *options, cwd=folder)
+    output = run(
+        sys.executable,
+        ROOT / 'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        work_dir,
+        '--resume',
+        *options,
+        cwd=folder)
     assert re.findall(r'Iter\(train\)\s*\[\s*(\d+)/', output) == ['5', '6']
 
 
@@ -105,18 +125,39 @@ _base_ = {str(CONFIG)!r}
 custom_imports = dict(imports=['csnln_mm', 'dump_weights'])
 custom_hooks = [dict(type='DumpWeightsHook', folder='weights')]
 """)
-    run('bash', ROOT / 'tools/dist_train.sh', config, 2, '--work-dir', 'two', '--auto-scale-lr',
-        *OPTIONS, cwd=folder)
+    run('bash',
+        ROOT / 'tools/dist_train.sh',
+        config,
+        2,
+        '--work-dir',
+        'two',
+        '--auto-scale-lr',
+        *OPTIONS,
+        cwd=folder)
     first, second = (torch.load(folder / f'weights/{rank}.pth') for rank in (0, 1))
     assert first['seen'] != second['seen'], 'both processes trained on the same samples'
     assert first['weights'].keys() == second['weights'].keys()
     for key, value in first['weights'].items():
         assert torch.equal(value, second['weights'][key]), key
 
-    output = run('bash', ROOT / 'tools/dist_test.sh', CONFIG, 'two/iter_4.pth', 2, '--out',
-                 'two.json', *MODEL, cwd=folder)
-    run(sys.executable, ROOT / 'tools/test.py', CONFIG, 'two/iter_4.pth', '--out', 'one.json',
-        *MODEL, cwd=folder)
+    output = run(
+        'bash',
+        ROOT / 'tools/dist_test.sh',
+        CONFIG,
+        'two/iter_4.pth',
+        2,
+        '--out',
+        'two.json',
+        *MODEL,
+        cwd=folder)
+    run(sys.executable,
+        ROOT / 'tools/test.py',
+        CONFIG,
+        'two/iter_4.pth',
+        '--out',
+        'one.json',
+        *MODEL,
+        cwd=folder)
     one, two = (json.loads((folder / name).read_text()) for name in ('one.json', 'two.json'))
     assert one == pytest.approx(two, abs=1e-4), output
 
@@ -141,5 +182,4 @@ def test_mistakes_are_one_clear_line(trained, folder):
     assert 'gone.pth does not exist' in error_of(test, CONFIG, 'gone.pth', cwd=folder)
     assert 'cut.pth is cut off' in error_of(test, CONFIG, 'cut.pth', cwd=folder)
     assert 'head.0.0.weight' in error_of(test, CONFIG, good, cwd=folder)
-    assert 'no test images' in error_of(
-        test, ROOT / 'configs/csnln_x4_div2k.py', good, cwd=folder)
+    assert 'no test images' in error_of(test, ROOT / 'configs/csnln_x4_div2k.py', good, cwd=folder)

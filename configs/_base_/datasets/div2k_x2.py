@@ -20,7 +20,6 @@ train_dataloader = dict(
         type='BasicImageDataset',
         data_root='data/DIV2K',
         ann_file='meta_info_DIV2K800sub_GT.txt',
-        data_prefix=dict(
-            img=f'DIV2K_train_LR_bicubic/X{train_scale}_sub', gt='DIV2K_train_HR_sub'),
+        data_prefix=dict(img=f'DIV2K_train_LR_bicubic/X{train_scale}_sub', gt='DIV2K_train_HR_sub'),
         filename_tmpl=dict(img='{}', gt='{}'),
         pipeline=train_pipeline))
