@@ -68,10 +68,12 @@ class CSNLNEditor(BaseEditModel):
         ensemble = options.pop('ensemble', False)
         if mode not in _OPTIONS:
             raise ValueError(f"test_cfg['mode'] must be one of {tuple(_OPTIONS)}, got {mode!r}")
-        unknown = set(options) - set(_OPTIONS[mode])
-        if unknown:
-            raise ValueError(f'test_cfg has unknown keys {sorted(unknown)} for mode {mode!r}; '
-                             f'accepted: {(*_OPTIONS[mode], "ensemble")}')
+        known = {key for keys in _OPTIONS.values() for key in keys}
+        if set(options) - known:
+            raise ValueError(f'test_cfg has unknown keys {sorted(set(options) - known)}; accepted: '
+                             f'{sorted(known | {"mode", "ensemble"})}')
+        # The mode may be changed alone, so the options of the others may stay.
+        options = {key: value for key, value in options.items() if key in _OPTIONS[mode]}
         if mode == 'tile':
             check_tiles(options.get('tile', 96), options.get('overlap', 16))
         self.test_mode = mode
@@ -98,8 +100,8 @@ class CSNLNEditor(BaseEditModel):
         def enlarge_eightfold(piece: Tensor) -> Tensor:
             return self.ensemble(piece, enlarge)
 
-        images = _WHOLE_OR_PIECES[self.test_mode](
-            enlarge_eightfold if self.ensemble else enlarge, inputs,
-            self.generator.upscale_factor, **self.test_options)
+        images = _WHOLE_OR_PIECES[self.test_mode](enlarge_eightfold if self.ensemble else enlarge,
+                                                  inputs, self.generator.upscale_factor,
+                                                  **self.test_options)
         images = self.data_preprocessor.destruct(images, data_samples)
         return DataSample(pred_img=images.cpu())

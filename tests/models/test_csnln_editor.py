@@ -37,6 +37,12 @@ def test_predicts_the_whole_image_by_default():
     torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
 
 
+def test_options_of_another_mode_do_not_matter():
+    image = torch.randint(0, 256, (3, 40, 31)).float()
+    model = build(test_cfg=dict(mode='whole', overlap=4, max_pixels=200))
+    torch.testing.assert_close(predict(model, image), predict(build(), image))
+
+
 def test_predicts_in_released_pieces():
     model = build(test_cfg=dict(mode='chop', overlap=4, max_pixels=200))
     image = torch.randint(0, 256, (3, 40, 31)).float()
@@ -49,7 +55,7 @@ def test_predicts_in_released_pieces():
 @pytest.mark.parametrize('test_cfg, message', [
     (dict(mode='tiles'), 'chop'),
     (dict(mode='chop', overlp=3), 'overlp.*overlap'),
-    (dict(mode='whole', overlap=3), 'overlap'),
+    (dict(overlp=3), 'overlp.*overlap'),
 ])
 def test_errors_name_what_is_accepted(test_cfg, message):
     with pytest.raises(ValueError, match=message):
