@@ -1,0 +1,3 @@
+_base_ = '_base_/csnln_x2_200e.py'
+
+model = dict(generator=dict(cell=dict(fusion=dict(type='AdditionFusion'))))
