@@ -28,12 +28,8 @@ def main() -> int:
         type=Path,
         help='where GTmod12 and LRbicx2 .. go, for a folder of test sets within folders of their '
         'names; the configs test data/Set5, data/Set14, data/B100, data/Urban100, data/Manga109')
-    parser.add_argument('--scales',
-                        nargs='+',
-                        type=int,
-                        choices=(2, 3, 4),
-                        default=(2, 3, 4),
-                        help='default: all')
+    parser.add_argument(
+        '--scales', nargs='+', type=int, choices=(2, 3, 4), default=(2, 3, 4), help='default: all')
     parser.add_argument('--processes', type=int, metavar='N', help='default: one for each core')
     args = parser.parse_args()
     if args.processes is not None and args.processes < 1:
@@ -41,13 +37,11 @@ def main() -> int:
 
     from csnln_mm.datasets.benchmarks import prepare_benchmarks
     from csnln_mm.datasets.parallel import report_failures
-    counts, failures = prepare_benchmarks(args.source,
-                                          args.target,
-                                          scales=args.scales,
-                                          processes=args.processes)
+    counts, failures = prepare_benchmarks(
+        args.source, args.target, scales=args.scales, processes=args.processes)
     for name, count in counts.items():
         print(f'{args.target / name}: {count} images')
-    return report_failures(failures, sum(counts.values()))
+    return report_failures(failures)
 
 
 if __name__ == '__main__':

@@ -23,8 +23,8 @@ def for_each(work: Callable[[Task], None],
     """Do every task, with a progress bar; one that fails does not keep the others.
 
     Args:
-        work: function of a module (it goes to other processes) that does one task. UserError, OSError
-            and ValueError are a task's failure, anything else is an error of the program.
+        work: function of a module (it goes to other processes) that does one task. UserError,
+            OSError and ValueError are a task's failure, all else is an error of the program.
         tasks: what to call it with.
         processes: as many as this process may use cores by default.
 
@@ -59,22 +59,21 @@ def for_each(work: Callable[[Task], None],
     return [(tasks[i], failures[i]) for i in sorted(failures)]
 
 
-def report_failures(failures: Sequence[Tuple[object, str]], count: int) -> int:
-    """Print failed files and why.
+def report_failures(failures: Sequence[Tuple[object, str]]) -> int:
+    """Print what failed and why.
 
     Args:
         failures: files and reasons.
-        count: number of all files.
 
     Returns:
         The exit status: 0 if nothing failed, else 1.
     """
-    if failures:
-        print(f'{len(failures)} of {count} images failed:', file=sys.stderr)
     for path, reason in failures:
         # Most reasons name the file.
         where = '' if str(path) in reason else f'{path}: '
-        print(f'  {where}{reason}', file=sys.stderr)
+        print(f'failed: {where}{reason}', file=sys.stderr)
+    if failures:
+        print(f'{len(failures)} failed; run again when they are mended', file=sys.stderr)
     return 1 if failures else 0
 
 

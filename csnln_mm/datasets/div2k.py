@@ -1,0 +1,313 @@
+"""DIV2K, or any photographs in its layout, cut into the sub-images that the configs train on.
+
+    ROOT/DIV2K_train_HR/0001.png                          as downloaded
+    ROOT/DIV2K_train_LR_bicubic/X2/0001x2.png             as downloaded, or made here
+    ROOT/DIV2K_train_HR_sub/0001_s001.png                 made here
+    ROOT/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png      made here
+    ROOT/meta_info_DIV2K800sub_GT.txt                     made here, last
+"""
+import json
+import os
+import re
+from functools import lru_cache, partial
+from importlib import util
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image
+
+from csnln_mm.errors import UserError
+
+from .degradation import crop_to_multiple, downsample
+from .image_io import images_in, read_image, write_file, write_image
+from .parallel import for_each
+
+__all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
+
+ANNOTATION_FILE = 'meta_info_DIV2K800sub_GT.txt'
+_HR = 'DIV2K_train_HR'
+_LR = 'DIV2K_train_LR_bicubic'
+_NAMES = [f'{i:04d}' for i in range(1, 801)]
+
+
+class SubImages(NamedTuple):
+    """How HR images are cut: squares of ``size`` HR pixels, one every ``step``."""
+    size: int = 480
+    step: int = 240
+
+
+class _Job(NamedTuple):
+    root: Path
+    scales: Tuple[int, ...]
+    sub_images: SubImages
+    make_lr: bool
+
+
+class _Task(NamedTuple):
+    """An image by its name in the data set, and where it is taken from if not there yet."""
+    name: str
+    photograph: Optional[Path] = None
+
+
+Failures = List[Tuple[str, str]]
+
+
+def prepare_div2k(root: Path,
+                  *,
+                  scales: Sequence[int] = (2, 3, 4),
+                  make_lr: bool = False,
+                  sub_images: SubImages = SubImages(),
+                  processes: Optional[int] = None) -> Failures:
+    """Cut the 800 training images of a DIV2K download into sub-images and list these.
+
+    Files that are there are kept, so that an interrupted run is resumed by the same call. The
+    list of sub-images is written when all are there.
+
+    Args:
+        root: where the folders of the download are.
+        scales: those of which LR images are wanted.
+        make_lr: make LR images that were not downloaded.
+        sub_images: how to cut; sizes in HR pixels.
+        processes: as many as there are cores by default.
+
+    Returns:
+        Names of images that failed, and why.
+
+    Raises:
+        UserError: if images are missing or do not fit their LR partners, naming them, or the
+            sub-images there were cut otherwise.
+    """
+    job = _Job(root, tuple(scales), sub_images, make_lr)
+    _check_job(job)
+    _check_download(job)
+    return _prepare_all(job, [_Task(name) for name in _NAMES], processes)
+
+
+def prepare_photographs(source: Path,
+                        root: Path,
+                        *,
+                        scales: Sequence[int] = (2, 3, 4),
+                        sub_images: SubImages = SubImages(),
+                        processes: Optional[int] = None) -> Failures:
+    """Make a training set in DIV2K's layout of any folder of photographs.
+
+    Each is cut to sides that are multiples of 12. White space in names becomes '_', and 'x2' to
+    'x4' and 'x8' become 'x_2' and so on: the toolbox takes these for scales.
+
+    Args:
+        source: folder of images.
+        root: folder of the training set; photographs of earlier calls stay part of it.
+        scales: see :func:`prepare_div2k`, as the others.
+        sub_images: no larger than the smallest photograph.
+        processes: see :func:`prepare_div2k`.
+
+    Returns:
+        Names of photographs that failed, and why.
+
+    Raises:
+        UserError: if the folder holds no images, or two that would have the same name, or
+            the sub-images there were cut otherwise.
+    """
+    if not source.is_dir():
+        raise UserError(f'{source} is not a folder')
+    job = _Job(root, tuple(scales), sub_images, True)
+    _check_job(job)
+    tasks: Dict[str, _Task] = {}
+    for path in images_in(source):
+        name = re.sub(r'x(?=[2348])', 'x_', re.sub(r'\s', '_', path.stem))
+        if name in tasks:
+            raise UserError(f'{path} and {tasks[name].photograph} would have the same name')
+        tasks[name] = _Task(name, path)
+    if not tasks:
+        raise UserError(f'{source} holds no images')
+    if (root / _HR).is_dir():
+        for path in images_in(root / _HR):
+            tasks.setdefault(path.stem, _Task(path.stem))
+    return _prepare_all(job, list(tasks.values()), processes)
+
+
+def _prepare_all(job: _Job, tasks: List[_Task], processes: Optional[int]) -> Failures:
+    _remember_sub_images(job)
+    open_tasks = [task for task in tasks if not _is_done(task, job)]
+    if open_tasks:
+        import mmagic.datasets.transforms  # noqa: F401  once, for all processes
+    failures = for_each(partial(_prepare, job=job), open_tasks, processes=processes)
+    if not failures:
+        side = job.sub_images.size
+        lines = [
+            f'{name} ({side}, {side}, 3)\n' for task in sorted(tasks)
+            for name in _sub_image_names(task.name, job)
+        ]
+        write_file(job.root / ANNOTATION_FILE, ''.join(lines).encode())
+    return [(str(task.photograph or task.name), reason) for task, reason in failures]
+
+
+def _hr_path(name: str, job: _Job) -> Path:
+    return job.root / _HR / f'{name}.png'
+
+
+def _lr_path(name: str, scale: int, job: _Job) -> Path:
+    return job.root / _LR / f'X{scale}' / f'{name}x{scale}.png'
+
+
+def _sub_image_folders(job: _Job) -> Iterator[Tuple[int, Path]]:
+    """Folders of sub-images by scale, 1 for HR."""
+    yield 1, job.root / f'{_HR}_sub'
+    for scale in job.scales:
+        yield scale, job.root / _LR / f'X{scale}_sub'
+
+
+def _sub_image_names(name: str, job: _Job) -> List[str]:
+    """File names of an image's sub-images, in every folder of them."""
+    with Image.open(_hr_path(name, job)) as image:
+        size = image.size
+    count = 1
+    for side in size:
+        count *= len(_starts(side, job.sub_images))
+    return [f'{name}_s{i:03d}.png' for i in range(1, count + 1)]
+
+
+def _starts(side: int, sub_images: SubImages) -> List[int]:
+    """Where the toolbox's tool starts sub-images along a side."""
+    if side < sub_images.size:
+        raise ValueError(f'a side of {side} pixels is shorter than the sub-images '
+                         f'({sub_images.size}); choose a smaller --crop-size')
+    starts = list(np.arange(0, side - sub_images.size + 1, sub_images.step))
+    if starts[-1] + sub_images.size < side:
+        starts.append(side - sub_images.size)
+    return starts
+
+
+def _is_done(task: _Task, job: _Job) -> bool:
+    if not _hr_path(task.name, job).exists():
+        return False
+    try:
+        names = _sub_image_names(task.name, job)
+    except (OSError, ValueError):
+        return False
+    return all((folder / name).exists() for _, folder in _sub_image_folders(job) for name in names)
+
+
+def _prepare(task: _Task, job: _Job) -> None:
+    hr_path = _hr_path(task.name, job)
+    if task.photograph and not hr_path.exists():
+        hr = crop_to_multiple(read_image(task.photograph), 12)
+        for side in hr.shape[:2]:
+            _starts(side, job.sub_images)
+        write_image(hr_path, hr)
+    hr = read_image(hr_path)
+    names = _sub_image_names(task.name, job)
+    for scale, folder in _sub_image_folders(job):
+        source = hr_path if scale == 1 else _lr_path(task.name, scale, job)
+        if scale > 1:
+            if job.make_lr and not source.exists():
+                write_image(source, downsample(crop_to_multiple(hr, scale), scale))
+            lr = read_image(source)
+            _check_fit(hr.shape, lr.shape, scale)
+        if not all((folder / name).exists() for name in names):
+            _cut(source, folder, names, scale, job)
+
+
+def _cut(source: Path, folder: Path, names: List[str], scale: int, job: _Job) -> None:
+    """Cut by the toolbox's own tool, which writes file by file, and move the whole lot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix='.cutting_', dir=job.root) as partial_folder:
+        _toolbox().worker(
+            str(source),
+            dict(
+                crop_size=job.sub_images.size // scale,
+                step=job.sub_images.step // scale,
+                thresh_size=0,
+                save_folder=partial_folder,
+                compression_level=3))
+        if sorted(os.listdir(partial_folder)) != names:
+            raise OSError('not all sub-images could be written; is the disk full?')
+        for name in names:
+            os.replace(os.path.join(partial_folder, name), folder / name)
+
+
+@lru_cache(maxsize=None)
+def _toolbox() -> ModuleType:
+    """MMagic's converter of DIV2K, a script that comes with the package."""
+    import mmagic
+    script = Path(mmagic.__file__).parent.joinpath('.mim', 'tools', 'dataset_converters', 'div2k',
+                                                   'preprocess_div2k_dataset.py')
+    spec = util.spec_from_file_location('preprocess_div2k_dataset', script)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _check_job(job: _Job) -> None:
+    if min(job.sub_images) < 1 or any(side % scale for side in job.sub_images
+                                      for scale in job.scales):
+        raise UserError(f'sub-images of {job.sub_images.size} pixels every '
+                        f'{job.sub_images.step} are not whole LR pixels at all of the scales '
+                        f'{list(job.scales)}; multiples of 12 are')
+
+
+def _check_download(job: _Job) -> None:
+    """Raise UserError, naming them, if images are missing or are not partners."""
+    problems = []
+    paths = {_HR: {name: _hr_path(name, job) for name in _NAMES}}
+    if not job.make_lr:
+        paths.update({
+            f'{_LR}/X{scale}': {
+                name: _lr_path(name, scale, job)
+                for name in _NAMES
+            }
+            for scale in job.scales
+        })
+    for folder, files in paths.items():
+        missing = [path.name for path in files.values() if not path.is_file()]
+        if missing:
+            problems.append(f'{job.root / folder} lacks {len(missing)} of 800: ' + _some(missing))
+    if problems:
+        hint = '' if job.make_lr or _HR in problems[0] else ' (--make-lr makes LR images)'
+        raise UserError('; '.join(problems) + hint)
+    for scale in job.scales:
+        misfits = []
+        for name in _NAMES:
+            lr_path = _lr_path(name, scale, job)
+            if lr_path.exists():
+                try:
+                    _check_fit(_shape(_hr_path(name, job)), _shape(lr_path), scale)
+                except ValueError as error:
+                    misfits.append(f'{lr_path.name}, {error}')
+        if misfits:
+            raise UserError(f'{len(misfits)} images of {job.root / _LR}/X{scale} do not fit their '
+                            f'HR images: {_some(misfits)}')
+
+
+def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
+    """Raise ValueError unless an HR image [H, W] has just as many pixels as its LR image wants."""
+    if tuple(hr[:2]) != (lr[0] * scale, lr[1] * scale):
+        raise ValueError(f'{lr[1]}x{lr[0]} pixels of {hr[1]}x{hr[0]}')
+
+
+def _shape(path: Path) -> Tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except OSError as error:
+        raise UserError(f'{path} is damaged or no image') from error
+
+
+def _some(items: Sequence[str], count: int = 5) -> str:
+    more = f' and {len(items) - count} more' if len(items) > count else ''
+    return ', '.join(items[:count]) + more
+
+
+def _remember_sub_images(job: _Job) -> None:
+    """Refuse to mix sub-images of different cuts: both are named alike."""
+    path = job.root / '.sub_images.json'
+    if path.exists():
+        cut = SubImages(**json.loads(path.read_text()))
+        if cut != job.sub_images:
+            raise UserError(f'the sub-images in {job.root} are of {cut.size} pixels every '
+                            f'{cut.step}; remove its *_sub folders and {path.name} to cut others')
+    else:
+        write_file(path, json.dumps(job.sub_images._asdict()).encode())
