@@ -13,9 +13,8 @@ from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .cross_scale_geometry import as_blocks, check_inputs, pad_to_multiple
+from .cross_scale_geometry import check_inputs, pad_to_multiple
 from .cross_scale_reference import candidate_norm
 from .cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
 from .diagonal_box_sum import MatrixLayout
@@ -46,6 +45,8 @@ def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_si
     return Tile(rows, min(width, max(32, columns)))
 
 
+# Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
+@torch.compiler.disable
 def cross_scale_attention(query: Tensor,
                           key: Tensor,
                           value: Tensor,
@@ -89,9 +90,9 @@ def cross_scale_attention(query: Tensor,
         raise ValueError(f'tile must be two positive integers (rows, columns), got {tile}')
     height, width = query.shape[-2:]
     query, value = pad_to_multiple(query, scale), pad_to_multiple(value, scale)
-    tile = Tile(*tile) if tile else choose_tile(query.shape[-2:], key.shape[-2:], patch_size,
-                                                query.device)
-    options = _Options(scale, patch_size // 2, softmax_scale, divisor, tile)
+    if tile is None:
+        tile = choose_tile(query.shape[-2:], key.shape[-2:], patch_size, query.device)
+    options = _Options(scale, patch_size // 2, softmax_scale, divisor, Tile(*tile))
     with torch.autocast(query.device.type, enabled=False):
         norm = candidate_norm(key.to(similarity_dtype(query, key)), patch_size)
         out = _CrossScaleAttention.apply(query, key, value, norm, options)
@@ -123,9 +124,16 @@ class _CrossScaleAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        (query, key, value, norm), options = ctx.saved_tensors, ctx.options
+        return (*_CrossScaleAttentionGrad.apply(grad, *ctx.saved_tensors, ctx.options), None)
+
+
+class _CrossScaleAttentionGrad(torch.autograd.Function):
+    """The gradients of query, key, value and norm from that of the output."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, norm: Tensor,
+                options: _Options) -> Tuple[Tensor, ...]:
         # Strips add up in the dtype of their computation.
         grad_query = torch.zeros_like(query, dtype=norm.dtype)
         grads = [torch.empty_like(x) for x in (key, value, norm)]
@@ -138,7 +146,11 @@ class _CrossScaleAttention(torch.autograd.Function):
                 grad_candidates.write(*(g[samples] for g in grads))
             # Up to here the last of them is the gradient of log(n).
             grads[-1] /= norm
-        return (grad_query.to(query.dtype), *grads, None)
+        return (grad_query.to(query.dtype), *grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise RuntimeError('cross_scale_attention can be differentiated only once')
 
 
 def _sample_groups(query: Tensor, key: Tensor, options: _Options) -> Iterator[slice]:

@@ -1,5 +1,5 @@
 """Shapes that the cross-scale attention accepts, and the padding that makes any size fit."""
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 __all__ = ['as_blocks', 'check_inputs', 'pad_to_multiple']
@@ -15,8 +15,13 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     Returns:
         [N, C, H', W'] with H' and W' the next multiples; ``x`` itself where they are reached.
     """
-    bottom, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
-    return F.pad(x, (0, right, 0, bottom), mode='replicate') if bottom or right else x
+    # F.pad has no float16 on a CPU, and a backward pass on CUDA that differs from run to run.
+    for dim in (-2, -1):
+        missing = -x.shape[dim] % multiple
+        if missing:
+            last = x.narrow(dim, x.shape[dim] - 1, 1)
+            x = torch.cat((x, *missing * [last]), dim)
+    return x
 
 
 def as_blocks(x: Tensor, side: int) -> Tensor:
@@ -37,9 +42,13 @@ def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_si
     for name, tensor in (('query', query), ('key', key), ('value', value)):
         if tensor.dim() != 4:
             raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(tensor.shape)}')
-    if scale < 1 or int(scale) != scale:
+        if not tensor.is_floating_point():
+            raise ValueError(f'{name} must be of a floating dtype, got {tensor.dtype}')
+        if tensor.device != query.device:
+            raise ValueError(f'query is on {query.device}, {name} on {tensor.device}')
+    if not isinstance(scale, int) or scale < 1:
         raise ValueError(f'scale must be a positive integer, got {scale}')
-    if patch_size < 1 or patch_size % 2 == 0:
+    if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:
         raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
     n, channels, height, width = query.shape
     if min(query.shape) < 1 or value.shape[1] < 1:
@@ -52,6 +61,3 @@ def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_si
     if (value.shape[0], *value.shape[2:]) != (n, height, width):
         raise ValueError(f'value must have the batch and size of the query {tuple(query.shape)}, '
                          f'got {tuple(value.shape)}')
-    for name, tensor in (('key', key), ('value', value)):
-        if tensor.device != query.device:
-            raise ValueError(f'query is on {query.device}, {name} on {tensor.device}')

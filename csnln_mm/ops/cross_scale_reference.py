@@ -56,6 +56,5 @@ def cross_scale_attention_reference(query: Tensor,
         similarity = similarity / norm[i].reshape(1, h * w, 1, 1)
         weights = (softmax_scale * similarity).softmax(1)
         patches = value_patches[i].t().reshape(h * w, -1, scale * patch_size, scale * patch_size)
-        outputs.append(
-            F.conv_transpose2d(weights, patches, stride=scale, padding=scale * radius))
+        outputs.append(F.conv_transpose2d(weights, patches, stride=scale, padding=scale * radius))
     return torch.cat(outputs)[..., :scale * height, :scale * width] / divisor

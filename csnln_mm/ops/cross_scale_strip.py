@@ -31,8 +31,7 @@ def cut_into_strips(width: int, columns: int, radius: int) -> Iterator[Strip]:
     for start in range(0, width, columns):
         stop = min(start + columns, width)
         yield Strip(
-            slice(start, stop),
-            slice(max(0, start - 2 * radius), min(width, stop + 2 * radius)))
+            slice(start, stop), slice(max(0, start - 2 * radius), min(width, stop + 2 * radius)))
 
 
 class Candidates:
@@ -161,8 +160,9 @@ class StripPass:
             start, stop = grad_spread.stop, self._lead(block.last)
             if start < stop:
                 pixels = self._grad_pixels(grad[..., start:stop, :], padded=True)
-                product(pixels.transpose(1, 2), candidates.blocks,
-                        grad_spread.append(stop - start).flatten(1, 2))
+                product(
+                    pixels.transpose(1, 2), candidates.blocks,
+                    grad_spread.append(stop - start).flatten(1, 2))
             grad_weights = self.box_sum(grad_spread, block.first, block.last, matrix[:, :rows])
 
             grad_logits = self.box_sum.scratch(rows)

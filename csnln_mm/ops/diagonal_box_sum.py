@@ -30,8 +30,7 @@ class MatrixLayout:
         radius: r, half the patch size rounded down.
     """
 
-    def __init__(self, query_size: Tuple[int, int], key_size: Tuple[int, int],
-                 radius: int) -> None:
+    def __init__(self, query_size: Tuple[int, int], key_size: Tuple[int, int], radius: int) -> None:
         self.radius = radius
         self.height, self.width = query_size
         self.padded_width = self.width + radius
@@ -112,7 +111,11 @@ class DiagonalBoxSum:
         """[n, rows, W + r, h (w + r)] of the memory, free for use until the next call."""
         return self._block(rows, 0)
 
-    def __call__(self, window: RowWindow, first: int, last: int, out: Tensor,
+    def __call__(self,
+                 window: RowWindow,
+                 first: int,
+                 last: int,
+                 out: Tensor,
                  column: int = 0) -> Tensor:
         """Compute rows [first, last) of D.
 

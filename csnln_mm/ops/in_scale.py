@@ -10,7 +10,6 @@ from typing import Any, Iterator, List, Optional, Tuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .in_scale_reference import check_in_scale_inputs
 from .precision import (block_elements, product, product_dtype, similarity_dtype, softmax,
@@ -33,6 +32,8 @@ def choose_in_scale_tile(positions: int, device: torch.device) -> int:
     return max(64, min(max(256, elements // positions), 8 * elements // positions))
 
 
+# Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
+@torch.compiler.disable
 def in_scale_attention(query: Tensor,
                        key: Tensor,
                        value: Tensor,
@@ -104,29 +105,40 @@ class _InScaleAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        inputs = ctx.saved_tensors
+        return (*_InScaleAttentionGrad.apply(grad, *ctx.saved_tensors, ctx.tile), None)
+
+
+class _InScaleAttentionGrad(torch.autograd.Function):
+    """The gradients of query, key and value from that of the output."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor,
+                tile: int) -> Tuple[Tensor, ...]:
         with torch.autocast(grad.device.type, enabled=False):
-            queries, keys, values = _computed_in(*inputs)
+            queries, keys, values = _computed_in(query, key, value)
             grad_queries = torch.empty_like(queries)
             # Positions before channels: matrix products are added up faster so.
             grad_keys = torch.zeros_like(keys.transpose(1, 2))
             grad_values = torch.zeros_like(values.transpose(1, 2))
-            for samples, positions, matrices in _tiles(queries, keys, ctx.tile, matrices=3):
+            for samples, positions, matrices in _tiles(queries, keys, tile, matrices=3):
                 logits, weights, grad_logits = matrices
-                _compute_weights(queries[samples, :, positions], keys[samples], logits, weights)
-                grads = grad[samples, :, positions].to(values.dtype).transpose(1, 2)
-                grad_values[samples].baddbmm_(weights.transpose(1, 2).to(values.dtype), grads)
+                tile_queries = queries[samples, :, positions]
+                _compute_weights(tile_queries, keys[samples], logits, weights)
+                pixels = grad[samples, :, positions].to(values.dtype).transpose(1, 2)
+                grad_values[samples].baddbmm_(weights.transpose(1, 2).to(values.dtype), pixels)
 
-                grad_weights = product(grads, values[samples], out=logits)
+                grad_weights = product(pixels, values[samples], out=logits)
                 softmax_backward(grad_weights, weights, out=grad_logits)
                 grad_logits = grad_logits.transpose(1, 2)
                 grad_queries[samples, :, positions] = torch.bmm(keys[samples], grad_logits)
-                grad_keys[samples].baddbmm_(grad_logits, queries[samples, :,
-                                                                 positions].transpose(1, 2))
+                grad_keys[samples].baddbmm_(grad_logits, tile_queries.transpose(1, 2))
         grads = grad_queries, grad_keys.transpose(1, 2), grad_values.transpose(1, 2)
-        return (*(g.to(x.dtype) for g, x in zip(grads, inputs)), None)
+        return tuple(g.to(x.dtype) for g, x in zip(grads, (query, key, value)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise RuntimeError('in_scale_attention can be differentiated only once')
 
 
 def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

@@ -1,5 +1,4 @@
 """In-scale non-local attention by its direct formula: the definition of the operator."""
-import torch
 from torch import Tensor
 
 __all__ = ['in_scale_attention_reference', 'check_in_scale_inputs']

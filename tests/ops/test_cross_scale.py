@@ -1,0 +1,124 @@
+import pytest
+import torch
+from attention_inputs import assert_close, cross_scale_inputs, random_maps, with_gradients
+
+from csnln_mm.ops import cross_scale_attention, cross_scale_attention_reference
+from csnln_mm.ops.cross_scale import choose_tile
+
+# By default; one row; one column; larger than the map; halo over everything; odd pieces.
+TILES = (None, (1, 100), (100, 1), (100, 100), (1, 1), (3, 4), (2, 3))
+
+
+@pytest.mark.parametrize('scale', [1, 2, 3, 4])
+@pytest.mark.parametrize('patch_size', [1, 3, 5])
+@pytest.mark.parametrize('size', [(1, 1), (1, 7), (5, 2), (8, 8), (12, 9), (7, 11)])
+def test_values_and_gradients_equal_the_direct_formula(scale, patch_size, size):
+    inputs = cross_scale_inputs(size, scale, n=2)
+    options = dict(scale=scale, patch_size=patch_size)
+    expected = with_gradients(cross_scale_attention_reference, inputs, **options)
+    for tile in TILES:
+        assert_close(with_gradients(cross_scale_attention, inputs, **options, tile=tile), expected)
+
+
+@pytest.mark.parametrize('softmax_scale', [-3., 0., 1., 200.])
+def test_softmax_scale_and_divisor(softmax_scale):
+    inputs = cross_scale_inputs((6, 7), 2)
+    options = dict(scale=2, softmax_scale=softmax_scale, divisor=-2.5)
+    assert_close(
+        with_gradients(cross_scale_attention, inputs, **options),
+        with_gradients(cross_scale_attention_reference, inputs, **options))
+
+
+def test_empty_candidate_patches():
+    """Their norm is 0; the floor keeps values and gradients finite."""
+    query, key, value = cross_scale_inputs((12, 12), 2)
+    key = key.detach().clone()
+    key[..., :4, :4] = 0
+    inputs = query, key.requires_grad_(), value
+    actual = with_gradients(cross_scale_attention, inputs, scale=2)
+    assert_close(actual, with_gradients(cross_scale_attention_reference, inputs, scale=2))
+    assert all(x.isfinite().all() for x in actual)
+
+
+def test_large_similarities_stay_finite():
+    query, key, value = cross_scale_inputs((9, 6), 3, dtype=torch.float32)
+    inputs = (query * 1e6).detach().requires_grad_(), key, value
+    actual = with_gradients(cross_scale_attention, inputs, scale=3)
+    assert all(x.isfinite().all() for x in actual)
+
+
+@pytest.mark.parametrize('tile', [None, (2, 3), (1, 100)])
+@pytest.mark.parametrize('scale, patch_size', [(2, 3), (3, 1), (2, 5)])
+def test_gradcheck(scale, patch_size, tile):
+    inputs = cross_scale_inputs((4, 3), scale, embed=2, channels=1)
+
+    def operator(*maps):
+        return cross_scale_attention(*maps, scale=scale, patch_size=patch_size, tile=tile)
+
+    assert torch.autograd.gradcheck(operator, inputs)
+
+
+@pytest.mark.parametrize('tile', [None, (2, 3)])
+def test_a_sample_does_not_see_its_batch(tile):
+    inputs = cross_scale_inputs((7, 6), 2, n=3)
+    together = with_gradients(cross_scale_attention, inputs, scale=2, tile=tile)
+    grad = random_maps([together[0].shape], seed=1)[0].detach()
+    for i in range(3):
+        sample = [x[i:i + 1].detach().requires_grad_() for x in inputs]
+        out = cross_scale_attention(*sample, scale=2, tile=tile)
+        alone = [out, *torch.autograd.grad(out, sample, grad[i:i + 1])]
+        assert_close(alone, [x[i:i + 1] for x in together], 1e-13)
+
+
+def test_only_needed_gradients():
+    query, key, value = cross_scale_inputs((4, 4), 2)
+    expected = with_gradients(cross_scale_attention, (query, key, value), scale=2)
+    out = cross_scale_attention(query.detach(), key.detach(), value, scale=2)
+    grad = random_maps([out.shape], seed=1)[0].detach()
+    assert torch.equal(torch.autograd.grad(out, value, grad)[0], expected[3])
+
+
+@pytest.mark.parametrize('size, patch_size, expected', [
+    ((48, 48), 3, (35, 48)),
+    ((96, 96), 3, (4, 96)),
+    ((128, 128), 3, (4, 128)),
+    ((256, 256), 3, (4, 62)),
+    ((1024, 1024), 3, (4, 32)),
+    ((2, 3), 3, (2, 3)),
+    ((1, 1), 1, (1, 1)),
+])
+def test_tile_rule(size, patch_size, expected):
+    key_size = -(-size[0] // 2), -(-size[1] // 2)
+    assert choose_tile(size, key_size, patch_size, torch.device('cpu')) == expected
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(query=torch.zeros(3, 4, 4)), 'query must be .N, C, H, W.'),
+    (dict(key=torch.zeros(1, 3, 2, 3)), r'key must be \(1, 3, 2, 2\)'),
+    (dict(key=torch.zeros(1, 4, 2, 2)), r'key must be \(1, 3, 2, 2\)'),
+    (dict(value=torch.zeros(1, 2, 4, 5)), 'value must have the batch and size'),
+    (dict(value=torch.zeros(2, 2, 4, 4)), 'value must have the batch and size'),
+    (dict(value=torch.zeros(1, 0, 4, 4)), 'must not be empty'),
+    (dict(query=torch.zeros(0, 3, 4, 4)), 'must not be empty'),
+    (dict(value=torch.zeros(1, 2, 4, 4).int()), 'floating dtype'),
+    (dict(key=torch.zeros(1, 3, 2, 2, device='meta')), 'query is on cpu, key on meta'),
+    (dict(scale=0), 'scale must be a positive integer, got 0'),
+    (dict(scale=1.5), 'scale must be a positive integer, got 1.5'),
+    (dict(patch_size=2), 'patch_size must be a positive odd integer, got 2'),
+    (dict(patch_size=-1), 'patch_size must be a positive odd integer, got -1'),
+])
+@pytest.mark.parametrize('operator', [cross_scale_attention, cross_scale_attention_reference])
+def test_refuses_inputs_that_do_not_fit(operator, change, message):
+    arguments = dict(
+        query=torch.zeros(1, 3, 4, 4),
+        key=torch.zeros(1, 3, 2, 2),
+        value=torch.zeros(1, 2, 4, 4),
+        scale=2)
+    with pytest.raises(ValueError, match=message):
+        operator(**{**arguments, **change})
+
+
+@pytest.mark.parametrize('tile', [(0, 3), (3, -1), (3, ), (1, 2, 3)])
+def test_refuses_a_wrong_tile(tile):
+    with pytest.raises(ValueError, match='tile must be two positive integers'):
+        cross_scale_attention(*cross_scale_inputs((4, 4), 2), scale=2, tile=tile)

@@ -1,0 +1,79 @@
+"""Nothing of the size of the matrix of weights is made, in either pass."""
+import pytest
+import torch
+from attention_inputs import cross_scale_inputs, in_scale_inputs
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from csnln_mm import ops
+
+
+class LargestTensor(TorchDispatchMode):
+    """Records the most elements of any tensor that an operation returns or writes to."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for x in tree_flatten(out)[0]:
+            if isinstance(x, torch.Tensor):
+                memory = x.untyped_storage().nbytes() // x.element_size()
+                self.elements = max(self.elements, memory)
+        return out
+
+
+def largest_in_each_pass(operator, inputs, **options):
+    with LargestTensor() as forward:
+        out = operator(*inputs, **options)
+    with LargestTensor() as backward:
+        torch.autograd.grad(out.sum(), inputs)
+    return forward.elements, backward.elements
+
+
+# A map large enough for the default tile to be a small part of it, and tiles on small maps.
+@pytest.mark.parametrize('size, tile', [((72, 72), None), ((24, 20), (4, 20)), ((24, 20), (3, 5))])
+@pytest.mark.parametrize('scale', [2, 3])
+def test_cross_scale_attention(size, tile, scale):
+    inputs = cross_scale_inputs(size, scale, embed=4, channels=2, dtype=torch.float32)
+    matrix = inputs[0][0, 0].numel() * inputs[1][0, 0].numel()
+    for elements in largest_in_each_pass(ops.cross_scale_attention, inputs, scale=scale, tile=tile):
+        assert 0 < elements < matrix / 2
+
+
+@pytest.mark.parametrize('size, tile', [((72, 72), None), ((24, 20), 50)])
+def test_in_scale_attention(size, tile):
+    inputs = in_scale_inputs(size, embed=4, channels=2, dtype=torch.float32)
+    matrix = inputs[0][0, 0].numel()**2
+    for elements in largest_in_each_pass(ops.in_scale_attention, inputs, tile=tile):
+        assert 0 < elements < matrix / 2
+
+
+def test_the_direct_formulas_are_caught():
+    inputs = cross_scale_inputs((24, 20), 2, embed=4, dtype=torch.float32)
+    for elements in largest_in_each_pass(ops.cross_scale_attention_reference, inputs, scale=2):
+        assert elements >= 24 * 20 * 12 * 10
+    inputs = in_scale_inputs((24, 20), dtype=torch.float32)
+    for elements in largest_in_each_pass(ops.in_scale_attention_reference, inputs):
+        assert elements >= (24 * 20)**2
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+def test_memory_grows_with_the_map_not_with_its_square(scale):
+    """Twice the side: 16 times the matrix, at most 4.5 times the largest tensor."""
+    largest = []
+    for side in (72, 144):
+        inputs = cross_scale_inputs((side, side), scale, embed=4, dtype=torch.float32)
+        largest.append(largest_in_each_pass(ops.cross_scale_attention, inputs, scale=scale))
+    assert all(large <= 4.5 * small for small, large in zip(*largest))
+
+
+def test_what_is_kept_for_the_backward_pass_grows_with_the_map():
+    inputs = cross_scale_inputs((48, 48), 2, dtype=torch.float32)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x,
+                                                  lambda x: x):
+        out = ops.cross_scale_attention(*inputs, scale=2, tile=(4, 48))
+        ops.in_scale_attention(out, out, out[:, :1], tile=64)
+    assert sum(kept) < 20 * 48 * 48 * 4

@@ -1,0 +1,43 @@
+import torch
+from attention_inputs import assert_close, cross_scale_inputs, in_scale_inputs, with_gradients
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csnln_mm import ops
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+sides = st.integers(1, 13)
+dtypes = st.sampled_from(list(TOLERANCE))
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(
+    size=st.tuples(sides, sides),
+    scale=st.integers(1, 5),
+    patch_size=st.sampled_from([1, 3, 5, 7]),
+    n=st.integers(1, 3),
+    tile=st.none() | st.tuples(st.integers(1, 15), st.integers(1, 15)),
+    dtype=dtypes,
+    seed=st.integers(0, 99))
+def test_cross_scale_attention_is_its_direct_formula(size, scale, patch_size, n, tile, dtype, seed):
+    inputs = cross_scale_inputs(size, scale, n=n, dtype=dtype, seed=seed)
+    options = dict(scale=scale, patch_size=patch_size)
+    expected = with_gradients(ops.cross_scale_attention_reference, inputs, **options)
+    actual = with_gradients(ops.cross_scale_attention, inputs, **options, tile=tile)
+    assert_close(actual, expected, TOLERANCE[dtype])
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    size=st.tuples(sides, sides),
+    key_size=st.none() | st.tuples(sides, sides),
+    n=st.integers(1, 3),
+    tile=st.none() | st.integers(1, 200),
+    dtype=dtypes,
+    seed=st.integers(0, 99))
+def test_in_scale_attention_is_its_direct_formula(size, key_size, n, tile, dtype, seed):
+    inputs = in_scale_inputs(size, key_size, n=n, dtype=dtype, seed=seed)
+    expected = with_gradients(ops.in_scale_attention_reference, inputs)
+    assert_close(
+        with_gradients(ops.in_scale_attention, inputs, tile=tile), expected, TOLERANCE[dtype])
