@@ -83,8 +83,10 @@ def main() -> int:
         device=args.device,
         dtype=args.dtype,
         progress=ConsoleProgress())
-    counts = {status: [r for r in results if r.status == status]
-              for status in ('done', 'skipped', 'failed')}
+    counts = {
+        status: [r for r in results if r.status == status]
+        for status in ('done', 'skipped', 'failed')
+    }
     print(f'{len(counts["done"])} done, {len(counts["skipped"])} skipped because the result '
           f'exists, {len(counts["failed"])} failed')
     for result in counts['failed']:

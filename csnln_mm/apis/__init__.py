@@ -7,6 +7,7 @@ _HOME = {
     'Upscaler': 'upscaling',
     'upscale': 'upscaling',
     'attention_figure': 'visualization',
+    'compare_methods': 'visualization_comparison',
     'comparison_figure': 'visualization',
     'matches_figure': 'visualization',
 }

@@ -123,8 +123,5 @@ def _released(content: Any, path: str) -> tuple:
         mid_channels=released.mid_channels)
     state_dict = {f'generator.{key}': value for key, value in released.state_dict.items()}
     model = dict(
-        type='CSNLNEditor',
-        generator=generator,
-        pixel_loss=_LOSS,
-        data_preprocessor=_PREPROCESSOR)
+        type='CSNLNEditor', generator=generator, pixel_loss=_LOSS, data_preprocessor=_PREPROCESSOR)
     return state_dict, model

@@ -1,5 +1,5 @@
 """The cross-scale non-local (CS-NL) attention module, section 4.1."""
-from typing import Optional
+from typing import Optional, Sequence, Tuple
 
 import torch.nn.functional as F
 from mmagic.registry import MODELS
@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from csnln_mm import ops
+from csnln_mm.ops.attention_maps import cross_scale_weights
 from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
 
 from .conv_prelu import ConvPReLU
@@ -59,14 +60,40 @@ class CrossScaleNonLocalAttention(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, s H, s W], for any H, W >= 1."""
-        padded = pad_to_multiple(x, self.scale)
-        size = [side // self.scale for side in padded.shape[-2:]]
-        candidates = F.interpolate(padded, size, mode='bilinear', align_corners=False)
         return ops.cross_scale_attention(
             self.query(x),
-            self.key(candidates),
+            self._candidates(x),
             self.value(x),
             scale=self.scale,
             patch_size=self.patch_size,
             softmax_scale=self.softmax_scale,
             divisor=self.divisor)
+
+    def weights_at(self, x: Tensor, positions: Sequence[Tuple[int, int]]) -> Tensor:
+        """How much each candidate counts for some pixels, to look at.
+
+        Args:
+            x: what :meth:`forward` gets, [N, C, H, W].
+            positions: (row, column) of each pixel.
+
+        Returns:
+            [N, number of positions, ceil(H / s), ceil(W / s)]; each map adds up to 1. The
+            candidate in row g and column h stands for the s x s block of ``x`` at (s g, s h),
+            and the p x p blocks around it.
+
+        Raises:
+            ValueError: if a position lies outside the map.
+        """
+        return cross_scale_weights(
+            self.query(x),
+            self._candidates(x),
+            positions,
+            scale=self.scale,
+            patch_size=self.patch_size,
+            softmax_scale=self.softmax_scale)
+
+    def _candidates(self, x: Tensor) -> Tensor:
+        """The keys: of the map at 1/s of its size, rounded up."""
+        padded = pad_to_multiple(x, self.scale)
+        size = [side // self.scale for side in padded.shape[-2:]]
+        return self.key(F.interpolate(padded, size, mode='bilinear', align_corners=False))

@@ -1,5 +1,5 @@
 """MMagic's editor, with inference in pieces."""
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.base_models import BaseEditModel
@@ -83,7 +83,7 @@ class CSNLNEditor(BaseEditModel):
     def forward_inference(self,
                           inputs: Tensor,
                           data_samples: Optional[List[DataSample]] = None,
-                          **kwargs) -> DataSample:
+                          **kwargs: Any) -> DataSample:
         """Enlarge images as ``test_cfg`` says.
 
         Args:

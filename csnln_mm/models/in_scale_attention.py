@@ -1,5 +1,5 @@
 """The in-scale non-local (IS-NL) attention module, sections 3 and 4.2."""
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 from mmagic.registry import MODELS
@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from csnln_mm import ops
+from csnln_mm.ops.attention_maps import check_positions, in_scale_weights
 
 from .conv_prelu import ConvPReLU
 
@@ -56,3 +57,38 @@ class InScaleNonLocalAttention(BaseModule):
                                                                     for t in band))
             ], -1) for band in bands
         ], -2)
+
+    def weights_at(self, x: Tensor, positions: Sequence[Tuple[int, int]]) -> Tensor:
+        """How much each position counts for some pixels, to look at.
+
+        Args:
+            x: what :meth:`forward` gets, [N, C, H, W].
+            positions: (row, column) of each pixel.
+
+        Returns:
+            [N, number of positions, H, W]; each map adds up to 1, and is 0 outside the pixel's
+            own region of the grid.
+
+        Raises:
+            ValueError: if a position lies outside the map.
+        """
+        check_positions(positions, x)
+        query, key = self.query(x), self.key(x)
+        maps = []
+        for position in positions:
+            rows, columns = (
+                _region(*of_side) for of_side in zip(position, x.shape[-2:], self.grid))
+            inside = position[0] - rows.start, position[1] - columns.start
+            weights = query.new_zeros(len(x), *x.shape[-2:])
+            weights[:, rows, columns] = in_scale_weights(query[..., rows, columns],
+                                                         key[..., rows, columns], [inside])[:, 0]
+            maps.append(weights)
+        return torch.stack(maps, 1)
+
+
+def _region(position: int, side: int, parts: int) -> slice:
+    """The region, of so many along a side, that a position lies in."""
+    for region in torch.arange(side).tensor_split(min(parts, side)):
+        if position <= region[-1]:
+            return slice(int(region[0]), int(region[-1]) + 1)
+    raise ValueError(f'position {position} lies outside a side of {side}')

@@ -46,7 +46,10 @@ def tiled_forward(model: Callable[[Tensor], Tensor],
             if out is None:
                 dtype = torch.promote_types(piece.dtype, torch.float32)
                 out = torch.zeros(
-                    *piece.shape[:2], scale * height, scale * width, dtype=dtype,
+                    *piece.shape[:2],
+                    scale * height,
+                    scale * width,
+                    dtype=dtype,
                     device=piece.device)
             area = out[..., scale * row:scale * (row + rows.length),
                        scale * column:scale * (column + columns.length)]

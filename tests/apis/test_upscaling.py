@@ -175,14 +175,13 @@ def test_16_bit_grey_with_transparency(plain, tmp_path):
     rows = b''.join(b'\0' + row.tobytes() for row in pixels)
 
     def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I',
-                                                                        zlib.crc32(kind + data))
+        return struct.pack('>I', len(data)) + kind + data + struct.pack(
+            '>I', zlib.crc32(kind + data))
 
     header = struct.pack('>IIBBBBB', 26, 20, 16, 4, 0, 0, 0)
     (tmp_path / 'a.png').write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) +
                                      chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
-    result = cv2.imread(
-        str(run(tmp_path / 'a.png', tmp_path / 'out', plain)), cv2.IMREAD_UNCHANGED)
+    result = cv2.imread(str(run(tmp_path / 'a.png', tmp_path / 'out', plain)), cv2.IMREAD_UNCHANGED)
     assert result.dtype == np.uint16 and result.shape == (40, 52, 4)
     np.testing.assert_array_equal(result[..., 0], result[..., 2])
 
@@ -291,8 +290,7 @@ def test_same_pixels_as_mmagics_inferencer(checkpoint, tmp_path, monkeypatch):
     cfg.model.test_cfg = dict(mode='tile', tile=32, overlap=8)
     inferencer = MMagicInferencer(
         'rdn', model_config=cfg, model_ckpt=str(checkpoint), device=torch.device('cpu'))
-    inferencer.infer(
-        img=str(tmp_path / 'a.png'), result_out_dir=str(tmp_path / 'theirs' / 'a.png'))
+    inferencer.infer(img=str(tmp_path / 'a.png'), result_out_dir=str(tmp_path / 'theirs' / 'a.png'))
     ours = run(tmp_path / 'a.png', tmp_path / 'ours', checkpoint, tile=32, overlap=8)
     np.testing.assert_array_equal(
         np.asarray(Image.open(ours)), np.asarray(Image.open(tmp_path / 'theirs' / 'a.png')))
@@ -383,7 +381,10 @@ def test_formats_that_cannot_hold_a_picture(plain, tmp_path):
 def test_results_never_replace_a_picture_or_each_other(folder, plain):
     Image.fromarray(photograph(8, 9)).save(folder / 'in' / 'a.png')
     before = (folder / 'in' / 'b.png').read_bytes()
-    results = upscale([folder / 'in'], folder / 'in', checkpoint=plain, device='cpu',
+    results = upscale([folder / 'in'],
+                      folder / 'in',
+                      checkpoint=plain,
+                      device='cpu',
                       overwrite=True)
     assert 'would replace the picture' in results[0].reason
     assert (folder / 'in' / 'b.png').read_bytes() == before

@@ -49,13 +49,12 @@ def test_blends_linearly_between_pieces():
         return torch.full((1, 1, *x.shape[-2:]), next(values))
 
     out = tiled_forward(model, torch.zeros(1, 1, 4, 12), 1, tile=8, overlap=4)[0, 0, 0]
-    torch.testing.assert_close(
-        out, torch.tensor([0., 0, 0, 0, .125, .375, .625, .875, 1, 1, 1, 1]))
+    torch.testing.assert_close(out, torch.tensor([0., 0, 0, 0, .125, .375, .625, .875, 1, 1, 1, 1]))
 
 
 def test_half_precision_pieces_are_added_up_in_float32():
-    out = tiled_forward(lambda x: nearest(2)(x.double()).bfloat16(), torch.rand(1, 3, 20, 20), 2,
-                        tile=8, overlap=2)
+    out = tiled_forward(
+        lambda x: nearest(2)(x.double()).bfloat16(), torch.rand(1, 3, 20, 20), 2, tile=8, overlap=2)
     assert out.dtype == torch.float32
 
 
