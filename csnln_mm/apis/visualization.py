@@ -48,10 +48,11 @@ def attention_figure(upscaler: Upscaler,
     looks = look(upscaler, picture, points, recurrence=recurrence, stage=stage, window=window)
     network = upscaler.model.generator
     height, width = looks[0].seen.shape[:2]
-    cell = 4.4 * min(1., (width / height)**0.5), 4.4 * min(1.,
-                                                           (width / height)**0.5) / width * height
+    cell_width = 4.4 * min(1., (width / height)**.5)
+    cell_height = cell_width * height / width
+    # Narrow pictures leave room for the captions.
     figure = Figure(
-        figsize=(3 * cell[0] + 1.2, len(looks) * (cell[1] + 0.75) + 0.6),
+        figsize=(3 * max(cell_width, 3.3) + 1.2, len(looks) * (cell_height + .9) + .5),
         dpi=100,
         layout='constrained')
     axes = figure.subplots(len(looks), 3, squeeze=False)
@@ -212,7 +213,7 @@ def comparison_figure(truth: np.ndarray,
     cell = 2.6
     crop_height = cell * box_height / box_width
     left_height = max(3., rows * (crop_height + 0.75))
-    left_width = min(7., left_height * width / height)
+    left_width = min(7., max(2.8, left_height * width / height))
     figure = Figure(
         figsize=(left_width + columns * (cell + 0.15) + 0.3, left_height + 0.3),
         dpi=120,
@@ -333,8 +334,8 @@ def _show_map(figure: Figure, axis: Any, one: Look, weights: Optional[np.ndarray
     bar.set_label('times the mean weight', fontsize=9)
     half = int(np.searchsorted(np.sort(weights.ravel())[::-1].cumsum(), .5)) + 1
     axis.set_xlabel(
-        f'half of the weight on {half:,} of {weights.size:,} {what}; '
-        f'largest {relative.max():,.3g}x',
+        f'half of the weight on {half:,} of {weights.size:,} {what},\n'
+        f'largest {relative.max():,.3g} times the mean',
         fontsize=10)
 
 

@@ -36,7 +36,15 @@ def test_compares(tmp_path):
 def test_a_missing_checkpoint_is_one_line(tmp_path):
     Image.fromarray(smooth_noise(40, 50, 0)).save(tmp_path / 'a.png')
     done = run(
-        command, 'a.png', '--at', '3,4', '--checkpoint', 'none.pth', '-o', 'out.png', cwd=tmp_path)
+        'attention',
+        'a.png',
+        '--at',
+        '3,4',
+        '--checkpoint',
+        'none.pth',
+        '-o',
+        'out.png',
+        cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == 'error: checkpoint none.pth does not exist\n'
     assert not (tmp_path / 'out.png').exists()
