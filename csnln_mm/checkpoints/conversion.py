@@ -12,6 +12,7 @@ from .embedded_config import read_embedded_model_config
 from .released import (RGB_MEAN, ReleasedCheckpoint, convert_released_state_dict,
                        convert_to_released_state_dict)
 from .safe_load import load_checkpoint_file
+from .untraced_settings import untraced_difference
 
 __all__ = ['convert_released_file', 'convert_to_released_file']
 
@@ -48,11 +49,13 @@ def convert_released_file(source: Path,
     if scale is not None and converted.upscale_factor != scale:
         raise UserError(f'{source} is a model for x{converted.upscale_factor}, not x{scale}')
     state_dict = {f'{_PREFIX}{key}': value for key, value in _copied(converted).items()}
-    meta = dict(cfg=f'model = {_model_config(converted)!r}\n',
-                csnln=dict(upscale_factor=converted.upscale_factor,
-                           num_recurrences=converted.num_recurrences,
-                           mid_channels=converted.mid_channels,
-                           converted_from=Path(source).name))
+    meta = dict(
+        cfg=f'model = {_model_config(converted)!r}\n',
+        csnln=dict(
+            upscale_factor=converted.upscale_factor,
+            num_recurrences=converted.num_recurrences,
+            mid_channels=converted.mid_channels,
+            converted_from=Path(source).name))
     _save(dict(meta=meta, state_dict=state_dict), target)
     return converted
 
@@ -84,8 +87,8 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
         key[len(_PREFIX):]: value
         for key, value in weights.items()
     })
-    difference = _difference(
-        read_embedded_model_config(checkpoint, str(source)).get('generator', {}))
+    generator = read_embedded_model_config(checkpoint, str(source)).get('generator', {})
+    difference = untraced_difference(generator, {})
     if difference:
         raise UserError(f'{source} does not fit the released code: {difference}')
     _save(_copied(converted), target)
@@ -94,31 +97,17 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
 
 def _model_config(converted: ReleasedCheckpoint) -> dict:
     """The model of ``configs/csnln_x*_div2k.py`` with the sizes of these weights."""
-    return dict(type='CSNLNEditor',
-                generator=dict(type='CSNLNNet',
-                               mid_channels=converted.mid_channels,
-                               num_recurrences=converted.num_recurrences,
-                               upscale_factor=converted.upscale_factor,
-                               rgb_mean=list(RGB_MEAN)),
-                pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
-                test_cfg=dict(mode='chop', overlap=10, max_pixels=3600),
-                data_preprocessor=dict(type='DataPreprocessor',
-                                       mean=[0., 0., 0.],
-                                       std=[255., 255., 255.]))
-
-
-def _difference(generator: dict) -> str:
-    """What a generator's config has that its weights do not show and the released code lacks."""
-    if generator.get('image_skip'):
-        return 'it was trained with image_skip=True'
-    if tuple(generator.get('rgb_mean', RGB_MEAN)) != RGB_MEAN:
-        return f"it was trained with rgb_mean={generator['rgb_mean']}"
-    cell = generator.get('cell') or {}
-    if cell.get('patch_size', 3) != 3:
-        return f"it was trained with patch_size={cell['patch_size']}"
-    if cell.get('in_scale_grid') and tuple(cell['in_scale_grid']) != (1, 1):
-        return f"it was trained with in_scale_grid={cell['in_scale_grid']}"
-    return ''
+    return dict(
+        type='CSNLNEditor',
+        generator=dict(
+            type='CSNLNNet',
+            mid_channels=converted.mid_channels,
+            num_recurrences=converted.num_recurrences,
+            upscale_factor=converted.upscale_factor,
+            rgb_mean=list(RGB_MEAN)),
+        pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
+        test_cfg=dict(mode='chop', overlap=10, max_pixels=3600),
+        data_preprocessor=dict(type='DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
 
 
 def _naming_file(path: Path, convert: Any, state_dict: Any) -> ReleasedCheckpoint:

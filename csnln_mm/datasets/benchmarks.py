@@ -112,9 +112,9 @@ def _is_done(task: _Task, scales: Sequence[int]) -> bool:
 def _prepare(task: _Task, *, scales: Sequence[int]) -> None:
     gt_path, lr_paths = _paths(task, scales)
     gt = crop_to_multiple(read_image(task.source), 12)
+    # First: a test lists the LR images, and each of them must have its partner.
+    if not gt_path.exists():
+        write_image(gt_path, gt)
     for scale, path in lr_paths.items():
         if not path.exists():
             write_image(path, downsample(gt, scale))
-    # Last: tests list the LR images, but validation of a half prepared set fails without GT.
-    if not gt_path.exists():
-        write_image(gt_path, gt)
