@@ -11,8 +11,8 @@ __all__ = ['Pieces', 'choose_pieces', 'free_memory', 'piece_memory', 'work_of']
 
 # Sides of a piece in LR pixels: attention takes time with the square of a piece's pixels, so
 # these bound what a picture takes per pixel of its own (docs/upscaling.md has the measurements).
-CPU_TILE = 96
-GPU_TILE = 192
+CPU_TILE = 64
+GPU_TILE = 128
 SMALLEST_TILE = 32
 OVERLAP = 16
 
@@ -46,7 +46,7 @@ def choose_pieces(size: Tuple[int, int],
                   overlap: Optional[int] = None) -> Pieces:
     """The pieces for a picture.
 
-    The side of a piece is 96 on a CPU and 192 elsewhere, halved while the memory that a piece
+    The side of a piece is 64 on a CPU and 128 elsewhere, halved while the memory that a piece
     takes (:func:`piece_memory`) is more than half of what is free, but not below 32. A picture
     goes through whole where that is no more work than its pieces (:func:`work_of`), as it is up
     to about twice the area of a piece, and the memory suffices.

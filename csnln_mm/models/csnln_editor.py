@@ -57,7 +57,7 @@ class CSNLNEditor(BaseEditModel):
                 - ``mode``: 'whole' (default); 'chop', :func:`~.chopping.chopped_forward`; or
                   'tile', :func:`~.tiling.tiled_forward`;
                 - ``overlap`` and ``max_pixels`` of 'chop': in LR pixels, 10 and 3600 as released;
-                - ``tile`` and ``overlap`` of 'tile': in LR pixels, 96 and 16;
+                - ``tile`` and ``overlap`` of 'tile': in LR pixels, 64 and 16;
                 - ``ensemble``: mean over the eight flips and rotations of each piece, False.
 
         Raises:
@@ -75,7 +75,7 @@ class CSNLNEditor(BaseEditModel):
         # The mode may be changed alone, so the options of the others may stay.
         options = {key: value for key, value in options.items() if key in _OPTIONS[mode]}
         if mode == 'tile':
-            check_tiles(options.get('tile', 96), options.get('overlap', 16))
+            check_tiles(options.get('tile', 64), options.get('overlap', 16))
         self.test_mode = mode
         self.test_options = options
         self.ensemble = SpatialTemporalEnsemble() if ensemble else None

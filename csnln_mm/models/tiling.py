@@ -11,7 +11,7 @@ def tiled_forward(model: Callable[[Tensor], Tensor],
                   x: Tensor,
                   scale: int,
                   *,
-                  tile: int = 96,
+                  tile: int = 64,
                   overlap: int = 16) -> Tensor:
     """Enlarge an image piece by piece.
 
