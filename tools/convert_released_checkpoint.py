@@ -17,13 +17,12 @@ def main() -> None:
         epilog='example: tools/convert_released_checkpoint.py model_x2.pt csnln_x2.pth')
     parser.add_argument('source', metavar='SRC', type=Path, help='checkpoint to read')
     parser.add_argument('target', metavar='DST', type=Path, help='checkpoint to write')
-    parser.add_argument('--scale',
-                        type=int,
-                        choices=(2, 3, 4),
-                        help='refuse a checkpoint for another scale')
-    parser.add_argument('--to-released',
-                        action='store_true',
-                        help='SRC was trained or converted here, DST is for the released code')
+    parser.add_argument(
+        '--scale', type=int, choices=(2, 3, 4), help='refuse a checkpoint for another scale')
+    parser.add_argument(
+        '--to-released',
+        action='store_true',
+        help='SRC was trained or converted here, DST is for the released code')
     args = parser.parse_args()
     if args.to_released and args.scale:
         parser.error('--scale goes with checkpoints of the released code')

@@ -194,10 +194,11 @@ def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
             for their_part, part, outputs in ((f'{match}1', 'query',
                                                channels // 2), (f'{match}2', 'key', channels // 2),
                                               ('conv_assembly', 'value', channels)):
-                yield conv(f'{theirs}.{attention}.{their_part}',
-                           f'{ours}.{name}.{part}',
-                           1,
-                           outputs=outputs)
+                yield conv(
+                    f'{theirs}.{attention}.{their_part}',
+                    f'{ours}.{name}.{part}',
+                    1,
+                    outputs=outputs)
         yield conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
         first = conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
         yield first

@@ -53,10 +53,8 @@ def test_the_config_inside_builds_the_model_that_the_config_file_builds(released
     assert inside == cfg
     weights = {key[len('generator.'):]: value for key, value in checkpoint['state_dict'].items()}
     MODELS.build(inside.generator).load_state_dict(weights, strict=True)
-    assert checkpoint['meta']['csnln'] == dict(upscale_factor=3,
-                                               num_recurrences=2,
-                                               mid_channels=128,
-                                               converted_from='x3.pt')
+    assert checkpoint['meta']['csnln'] == dict(
+        upscale_factor=3, num_recurrences=2, mid_channels=128, converted_from='x3.pt')
 
 
 class Malicious:
@@ -109,17 +107,19 @@ def test_another_scale_and_the_source_itself_are_refused(released, tmp_path):
 
 def save_trained(path, **generator):
     """A checkpoint as MMEngine's runner saves it."""
-    model = dict(type='BaseEditModel',
-                 generator=dict(type='CSNLNNet', mid_channels=4, num_recurrences=2, **generator),
-                 pixel_loss=dict(type='L1Loss'))
+    model = dict(
+        type='BaseEditModel',
+        generator=dict(type='CSNLNNet', mid_channels=4, num_recurrences=2, **generator),
+        pixel_loss=dict(type='L1Loss'))
     text = Config(dict(model=model, train_cfg=dict(max_iters=1))).pretty_text
     torch.save(
-        dict(meta=dict(cfg=text, iter=1),
-             state_dict={
-                 f'generator.{key}': value
-                 for key, value in MODELS.build(model['generator']).state_dict().items()
-             },
-             optimizer=dict()), path)
+        dict(
+            meta=dict(cfg=text, iter=1),
+            state_dict={
+                f'generator.{key}': value
+                for key, value in MODELS.build(model['generator']).state_dict().items()
+            },
+            optimizer=dict()), path)
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
