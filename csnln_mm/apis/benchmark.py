@@ -1,0 +1,149 @@
+"""Time and memory of the attention operators and the network, beside the direct formulas."""
+import platform
+import statistics
+import time
+from contextlib import nullcontext
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+
+import torch
+
+from .benchmark_memory import peak_memory
+from .benchmark_workloads import FULL, QUICK, Case, direct_formulas, make_workload
+
+__all__ = ['FULL', 'QUICK', 'Case', 'benchmark', 'describe_machine', 'format_table']
+
+# Nobody waits for five runs of something that takes a minute: runs end once they took this long.
+SECONDS_PER_SIDE = 60
+# What takes longer than this needs no run before it to warm up.
+LONG_RUN = 10
+
+Row = Dict[str, Any]
+
+
+def benchmark(cases: Iterable[Case],
+              *,
+              device: str = 'cpu',
+              threads: Optional[int] = None,
+              runs: int = 5,
+              progress: Callable[[str], None] = lambda line: None) -> List[Row]:
+    """Measure cases one after the other.
+
+    The runs of both sides, and of the matrix products alone, take turns, so that all meet the
+    same machine. Each memory figure is from a process of its own.
+
+    Args:
+        cases: what to measure.
+        device: as torch names it.
+        threads: of the computation on the CPU; by default as many as torch takes.
+        runs: of each side, fewer where they take more than a minute together.
+        progress: told what was measured, line by line.
+
+    Returns:
+        A dict per case, ready for JSON: ``what``, ``side``; ``fast``, ``direct`` and
+        ``products``, median seconds; ``runs``, of the fast side; ``ratio`` of direct to fast and
+        ``to_products`` of fast to products; ``memory`` and ``direct_memory``, peak in bytes.
+        None where a case leaves something out.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    rows = []
+    for case in cases:
+        label = f'{case.name}, {case.side}x{case.side}'
+        row: Row = dict(what=case.name, side=case.side, **_time(case, torch.device(device), runs))
+        progress(f'{label}: {_seconds(row["fast"])}, direct {_seconds(row["direct"])}')
+        for key, direct in (('memory', False), ('direct_memory', True)):
+            wanted = case.direct or not direct
+            row[key] = peak_memory(case, direct, device,
+                                   torch.get_num_threads()) if wanted else None
+        progress(f'{label}: {_megabytes(row["memory"])}, '
+                 f'direct {_megabytes(row["direct_memory"])}')
+        rows.append(row)
+    return rows
+
+
+def _time(case: Case, device: torch.device, runs: int) -> Row:
+    workload = make_workload(case, device)
+    sides: Dict[str, Callable[[], Any]] = dict(fast=workload.run)
+    if case.direct:
+        sides['direct'] = workload.run
+    if workload.matrix_products:
+        sides['products'] = workload.matrix_products
+    times: Dict[str, List[float]] = {side: [] for side in sides}
+
+    def measure(side: str) -> float:
+        with direct_formulas() if side == 'direct' else nullcontext():
+            return _seconds_of(sides[side], device)
+
+    for side in sides:
+        first = measure(side)
+        if first > LONG_RUN:
+            times[side].append(first)
+    for _ in range(runs):
+        for side, measured in times.items():
+            if len(measured) < runs and sum(measured) < SECONDS_PER_SIDE:
+                measured.append(measure(side))
+
+    medians = {side: statistics.median(measured) for side, measured in times.items()}
+    fast, direct, products = (medians.get(side) for side in ('fast', 'direct', 'products'))
+    return dict(
+        fast=fast,
+        direct=direct,
+        products=products,
+        ratio=direct and direct / fast,
+        to_products=products and fast / products,
+        runs=len(times['fast']),
+        direct_runs=len(times.get('direct', ())))
+
+
+def _seconds_of(function: Callable[[], Any], device: torch.device) -> float:
+    if device.type != 'cuda':
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    start.record()
+    function()
+    end.record()
+    torch.cuda.synchronize(device)
+    return start.elapsed_time(end) / 1000
+
+
+def describe_machine(device: str) -> Dict[str, Any]:
+    """What a figure was measured on."""
+    name = platform.processor() or platform.machine()
+    if torch.device(device).type == 'cuda':
+        name = torch.cuda.get_device_name(device)
+    return dict(device=device, name=name, threads=torch.get_num_threads(), torch=torch.__version__)
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    head = ('what', 'size', 'time', 'direct', 'faster', 'matrix products', 'to these', 'memory',
+            'direct')
+    lines = [head, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    rule = ['-' * width for width in widths]
+    return '\n'.join('| ' + ' | '.join(cell.ljust(width)
+                                       for cell, width in zip(line, widths)) + ' |'
+                     for line in (lines[0], rule, *lines[1:]))
+
+
+def _cells(row: Row) -> Sequence[str]:
+    return (row['what'], f'{row["side"]}x{row["side"]}', _seconds(row['fast']),
+            _seconds(row['direct']), _ratio(row['ratio']), _seconds(row['products']),
+            _ratio(row['to_products']), _megabytes(row['memory']), _megabytes(row['direct_memory']))
+
+
+def _seconds(seconds: Optional[float]) -> str:
+    if seconds is None:
+        return '-'
+    return f'{seconds:.1f} s' if seconds >= 10 else f'{seconds:.3g} s'
+
+
+def _ratio(ratio: Optional[float]) -> str:
+    return '-' if ratio is None else f'{ratio:.2f}'
+
+
+def _megabytes(size: Optional[int]) -> str:
+    return '-' if size is None else f'{max(0, size) / 1e6:.0f} MB'

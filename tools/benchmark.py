@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Time and memory of the attention operators and of the network, beside the direct formulas.
+
+Memory is the peak above the start, each from a process of its own; an operator's output and
+gradients do not count. "matrix products" is the time of these alone, below which neither the
+direct formula's result nor its gradients can be had.
+"""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from csnln_mm.apis import cli
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--quick', action='store_true', help='fewer and smaller cases')
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        choices=['cross-scale', 'in-scale', 'network'],
+        help='measure these; by default all')
+    parser.add_argument('--device', default='cpu', help='e.g. cuda; default: cpu')
+    parser.add_argument('--threads', type=int, help='on the CPU; default: as torch chooses')
+    parser.add_argument('--runs', type=int, default=5, help='the median of so many; default: 5')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there too')
+    args = parser.parse_args()
+
+    from csnln_mm.apis import benchmark
+    cases = benchmark.QUICK if args.quick else benchmark.FULL
+    rows = benchmark.benchmark([case for case in cases if not args.only or case.what in args.only],
+                               device=args.device,
+                               threads=args.threads,
+                               runs=args.runs,
+                               progress=lambda line: print(line, file=sys.stderr, flush=True))
+    machine = benchmark.describe_machine(args.device)
+    print(', '.join(f'{key} {value}' for key, value in machine.items()))
+    print(benchmark.format_table(rows))
+    if args.json:
+        args.json.write_text(json.dumps(dict(machine=machine, rows=rows), indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    cli.run(main)
