@@ -8,7 +8,8 @@ from csnln_mm.apis import cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
-    parser.add_argument('checkpoint', help='checkpoint file (.pth)')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file (.pth); not for configs without weights')
     parser.add_argument('--out', metavar='FILE', help='also write the metrics to this .json file')
     parser.add_argument(
         '--save-images', metavar='DIR', help='also write the pictures, as DIR/SET/NAME.png')

@@ -1,11 +1,8 @@
 """Results beside the paper's: Table 1, and the model sizes of Table 2."""
 import json
-from os import path as osp
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import torch
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -62,16 +59,10 @@ def evaluate(cfg: Config,
     cfg.custom_hooks = [
         hook for hook in cfg.get('custom_hooks', []) if hook.type != 'BasicVisualizationHook'
     ]
-    with TemporaryDirectory() as folder:
-        if checkpoint is None:
-            if _build_generator(cfg).state_dict():
-                raise UserError(f'{cfg.filename} has a model with weights: give a checkpoint')
-            checkpoint = osp.join(folder, 'no_weights.pth')
-            torch.save(dict(state_dict={}), checkpoint)
-        runner = build_test_runner(cfg, checkpoint)
-        hook = _PerImageHook()
-        runner.register_hook(hook)
-        metrics = run_test(runner, images=pictures)
+    runner = build_test_runner(cfg, checkpoint)
+    hook = _PerImageHook()
+    runner.register_hook(hook)
+    metrics = run_test(runner, images=pictures)
     if per_image:
         write_file(Path(per_image), (json.dumps(hook.images, indent=1) + '\n').encode())
     return metrics

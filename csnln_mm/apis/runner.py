@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
+from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
 from csnln_mm.errors import UserError
 
 __all__ = ['load_config', 'build_train_runner', 'build_test_runner', 'check_fit']
@@ -87,22 +88,31 @@ def build_train_runner(cfg: Config,
     return _build_runner(cfg)
 
 
-def build_test_runner(cfg: Config, checkpoint: str) -> Runner:
+def build_test_runner(cfg: Config, checkpoint: Optional[str] = None) -> Runner:
     """A runner whose ``test()`` tests a checkpoint on the test sets that are there.
 
     Args:
         cfg: from :func:`load_config`; changed in place. Test sets whose folders are missing are
             left out, with a warning.
-        checkpoint: file.
+        checkpoint: file; None for a network without weights, such as bicubic enlargement.
 
     Raises:
         UserError: if no test set is there, or the checkpoint does not fit the config.
     """
     _leave_out_missing_tests(cfg)
-    state_dict = load_checkpoint_file(checkpoint)
+    # Hooks that ask for the iteration would build the training, and that its data.
+    for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
+        cfg.pop(name, None)
+    loaded = None
+    if checkpoint:
+        loaded = load_checkpoint_file(checkpoint)
+        check_untraced_settings(loaded, cfg.model.generator, checkpoint)
     cfg.load_from = checkpoint
     runner = _build_runner(cfg)
-    check_fit(runner.model, state_dict, checkpoint)
+    if loaded is not None:
+        check_fit(runner.model, loaded, checkpoint)
+    elif any(p.requires_grad for p in runner.model.parameters()):
+        raise UserError('the config has a network with weights: give a checkpoint')
     return runner
 
 

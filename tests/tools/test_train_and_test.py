@@ -182,4 +182,5 @@ def test_mistakes_are_one_clear_line(trained, folder):
     assert 'gone.pth does not exist' in error_of(test, CONFIG, 'gone.pth', cwd=folder)
     assert 'cut.pth is cut off' in error_of(test, CONFIG, 'cut.pth', cwd=folder)
     assert 'head.0.0.weight' in error_of(test, CONFIG, good, cwd=folder)
+    assert 'give a checkpoint' in error_of(test, CONFIG, cwd=folder)
     assert 'no test images' in error_of(test, ROOT / 'configs/csnln_x4_div2k.py', good, cwd=folder)
