@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from golden import load_golden
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -428,6 +429,18 @@ def test_tells_the_pieces_and_the_time_left(folder, plain):
 
 def test_needs_no_config(checkpoint):
     assert Upscaler(checkpoint, device='cpu').scale == 2
+
+
+@pytest.mark.parametrize('scale', [2, 4])
+def test_a_released_state_dict_tells_its_network(tmp_path, scale):
+    golden = load_golden(scale)
+    torch.save(golden.state_dict, tmp_path / 'released.pth')
+    upscaler = Upscaler(tmp_path / 'released.pth', tile=0, device='cpu')
+    assert upscaler.scale == scale
+    image = golden.arrays['lr'][0].permute(1, 2, 0).numpy()
+    result = upscaler((image * 65535).round().astype(np.uint16)) / 65535
+    expected = golden.arrays['sr'][0].permute(1, 2, 0).clamp(0, 1).numpy()
+    np.testing.assert_allclose(result, expected, atol=2e-3)
 
 
 def test_a_config_may_be_given(checkpoint, tmp_path):
