@@ -11,6 +11,7 @@ from typing import Callable
 import torch
 
 from .benchmark_workloads import Case, direct_formulas, make_workload
+from .memory import return_freed_memory
 
 __all__ = ['peak_memory', 'measure_peak']
 

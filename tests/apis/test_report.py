@@ -92,7 +92,7 @@ def test_a_test_gives_the_row_the_images_and_the_pictures(tmp_path, monkeypatch)
         assert mean == pytest.approx(metrics[f'Set5/{metric}'])
     assert read_image(tmp_path / 'pictures/Set5/1.png').shape == (48, 60, 3)
     # Bicubic enlargement has no weights; the network has.
-    cfg = load_config(str(ROOT / 'configs/csnln_x2_demo.py'))
+    cfg = load_config(str(ROOT / 'configs/csnln_x2_div2k.py'))
     with pytest.raises(UserError, match='give a checkpoint'):
         report.evaluate(cfg)
 
