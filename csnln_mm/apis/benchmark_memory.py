@@ -53,6 +53,7 @@ def peak_memory(case: Case, direct: bool, device: str, threads: int) -> int:
 
 def _measure_case(sender: Connection, case: Case, direct: bool, device: str, threads: int) -> None:
     torch.set_num_threads(threads)
+    return_freed_memory()
     with direct_formulas() if direct else nullcontext():
         # What the libraries set up once is not the case's.
         make_workload(case._replace(side=8, channels=8, recurrences=1), torch.device(device)).run()
