@@ -1,9 +1,11 @@
 """The same work on many files, by several processes."""
+import multiprocessing
 import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
 from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
 
 import cv2
@@ -40,7 +42,7 @@ def for_each(work: Callable[[Task], None],
     failures = {}
     bar = ProgressBar(len(tasks))
     # Not mmengine's track_parallel_progress: it waits forever for a process that was killed.
-    with ProcessPoolExecutor(processes, initializer=_prepare_process) as pool:
+    with ProcessPoolExecutor(processes, _context(), initializer=_prepare_process) as pool:
         futures = {pool.submit(_attempt, work, task): i for i, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
@@ -75,6 +77,15 @@ def report_failures(failures: Sequence[Tuple[object, str]]) -> int:
     if failures:
         print(f'{len(failures)} failed; run again when they are mended', file=sys.stderr)
     return 1 if failures else 0
+
+
+def _context() -> BaseContext:
+    """Processes that inherit no threads: a fork of one that has used torch may wait forever."""
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmagic.datasets.transforms'])
+    return context
 
 
 def _prepare_process() -> None:
