@@ -8,7 +8,7 @@ for step in train_pipeline:
     if step.type == 'LoadImageFromFile':
         step.use_cache = True
     elif step.type == 'PairedRandomCrop':
-        step.gt_patch_size = 64
+        step.gt_patch_size = 48
 del step
 train_dataloader = dict(
     batch_size=8,
