@@ -47,7 +47,7 @@ def peak_memory(case: Case, direct: bool, device: str, threads: int) -> int:
         raise RuntimeError(f'{case.name} at {case.side} x {case.side}: the process that measures '
                            f'its memory ended with status {process.exitcode}') from None
     finally:
-        process.terminate()
+        receiver.close()
         process.join()
 
 

@@ -33,15 +33,17 @@ def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_si
                 device: torch.device) -> Tile:
     """The tile by the rule: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
-    Whole rows of queries, as many as fit and at least 4, since blocks overlap by 2 r rows of
-    intermediate results. Where 4 rows take more than 4 times the elements, as many columns of
-    them as that, but at least 32, since a halo of 2 r columns on either side is computed anew.
+    Whole rows of queries, as many as fit with the 4 r rows that intermediate results need
+    beside them, and at least 4. Where 4 rows take more than 4 times the elements, as many
+    columns of them as that, but at least 32, since a halo of 2 r columns on either side is
+    computed anew.
     """
     height, width = query_size
-    layout = MatrixLayout(query_size, key_size, patch_size // 2)
+    radius = patch_size // 2
+    layout = MatrixLayout(query_size, key_size, radius)
     elements = block_elements(device)
-    rows = min(height, max(4, elements // layout.row_elements))
-    columns = 4 * elements // (rows * layout.candidates) - patch_size // 2
+    rows = min(height, max(4, elements // layout.row_elements - 4 * radius))
+    columns = 4 * elements // (rows * layout.candidates) - radius
     return Tile(rows, min(width, max(32, columns)))
 
 

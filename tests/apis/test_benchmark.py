@@ -69,14 +69,13 @@ def test_an_error_leaves_the_fast_operators_in_place():
 
 
 def test_peak_is_of_what_a_function_takes_for_a_while():
+    """Roughly: memory that earlier tests freed may be there to be used again."""
 
     def work():
-        torch.ones(2**24)
+        torch.ones(2**26)
         return torch.ones(2**20)
 
-    peak = measure_peak(work, torch.device('cpu'))
-    # Some pages may have been there before.
-    assert 0.9 * 2**26 < peak < 1.5 * 2**26
+    assert 0.5 * 2**28 < measure_peak(work, torch.device('cpu')) < 1.5 * 2**28
 
 
 def test_memory_of_the_direct_formula_is_told_apart():

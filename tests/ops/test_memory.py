@@ -6,6 +6,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from csnln_mm import ops
+from csnln_mm.ops.cross_scale import choose_tile
+from csnln_mm.ops.in_scale import choose_in_scale_tile
 
 
 class LargestTensor(TorchDispatchMode):
@@ -59,14 +61,19 @@ def test_the_direct_formulas_are_caught():
         assert elements >= (24 * 20)**2
 
 
-@pytest.mark.parametrize('scale', [2, 3])
-def test_memory_grows_with_the_map_not_with_its_square(scale):
-    """Twice the side: 16 times the matrix, at most 4.5 times the largest tensor."""
-    largest = []
-    for side in (72, 144):
-        inputs = cross_scale_inputs((side, side), scale, embed=4, dtype=torch.float32)
-        largest.append(largest_in_each_pass(ops.cross_scale_attention, inputs, scale=scale))
-    assert all(large <= 4.5 * small for small, large in zip(*largest))
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('side', [128, 192, 256, 512, 1024, 2048])
+def test_a_tile_grows_with_the_map_not_with_its_square(scale, side):
+    """Twice the side: 16 times the matrix, at most 4.5 times the largest part of it."""
+    cpu = torch.device('cpu')
+
+    def largest(side):
+        key_side = -(-side // scale)
+        tile = choose_tile((side, side), (key_side, key_side), 3, cpu)
+        return (tile.rows + 4) * min(side, tile.columns + 4) * key_side**2
+
+    assert largest(2 * side) <= 4.5 * largest(side)
+    assert choose_in_scale_tile(4 * side**2, cpu) <= choose_in_scale_tile(side**2, cpu)
 
 
 def test_what_is_kept_for_the_backward_pass_grows_with_the_map():
