@@ -126,6 +126,8 @@ fi
 
 echo "make_env: 3/3 mmagic and the rest"
 pip install $quiet -c "$pins" -r "$roots"
+# controlnet_aux, which `mmagic.apis` imports, breaks with mediapipe 1.x and works with none.
+pip uninstall -q -y mediapipe
 "$env/bin/python" -c 'import mmcv.ops' || fail "the built mmcv does not load its operators"
 rm -f "$env/.csnln-checkout"
 install_checkout

@@ -65,7 +65,8 @@ FULL = [
 QUICK = [
     *_both_passes('cross-scale', 48, 2),
     Case('cross-scale', 48, 3),
-    *_both_passes('cross-scale', 96, 2),
+    Case('cross-scale', 64, 2, training=True),
+    Case('cross-scale', 96, 2),
     *_both_passes('in-scale', 48),
     Case('network', 24, 4, recurrences=2),
     Case('network', 24, 4, recurrences=2, training=True),
