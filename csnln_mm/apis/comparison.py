@@ -8,7 +8,7 @@ import numpy as np
 from csnln_mm.datasets.degradation import upsample
 from csnln_mm.datasets.image_io import read_image
 
-__all__ = ['Comparison', 'Score', 'compare_benchmark', 'format_table', 'draw_comparison']
+__all__ = ['Comparison', 'Score', 'score', 'caption', 'compare_benchmark', 'format_table', 'draw_comparison']
 
 
 class Score(NamedTuple):
@@ -44,8 +44,8 @@ def compare_benchmark(benchmark: Path, predictions: Path, scale: int) -> List[Co
         bicubic = upsample(read_image(benchmark / f'LRbicx{scale}' / path.name), scale)
         predicted = read_image(predictions / path.name)
         comparisons.append(
-            Comparison(path.stem, bicubic, predicted, truth, _score(truth, bicubic, scale),
-                       _score(truth, predicted, scale)))
+            Comparison(path.stem, bicubic, predicted, truth, score(truth, bicubic, scale),
+                       score(truth, predicted, scale)))
     return comparisons
 
 
@@ -82,8 +82,8 @@ def draw_comparison(comparison: Comparison, path: Path, crop: int = 64) -> None:
     crop = min(crop, height, width)
     top, left = _most_gained(comparison, crop)
     columns: Dict[str, Tuple[np.ndarray, str]] = {
-        'bicubic': (comparison.bicubic, _caption(comparison.bicubic_score)),
-        'CSNLN': (comparison.predicted, _caption(comparison.predicted_score)),
+        'bicubic': (comparison.bicubic, caption(comparison.bicubic_score)),
+        'CSNLN': (comparison.predicted, caption(comparison.predicted_score)),
         'ground truth': (comparison.truth, 'PSNR / SSIM'),
     }
     figure = Figure(figsize=(13.5, 4.5 * height / width + 5.2), dpi=100, layout='constrained')
@@ -106,13 +106,21 @@ def draw_comparison(comparison: Comparison, path: Path, crop: int = 64) -> None:
     canvas.print_png(str(path))
 
 
-def _score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Score:
+def score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Score:
+    """MMagic's PSNR and SSIM on Y, a border of ``scale`` pixels left out.
+
+    Args:
+        truth: uint8 RGB, [H, W, 3].
+        picture: of the same size.
+        scale: S.
+    """
     from mmagic.evaluation.metrics import psnr, ssim
     options = dict(crop_border=scale, input_order='HWC', convert_to='Y', channel_order='rgb')
     return Score(psnr(truth, picture, **options), ssim(truth, picture, **options))
 
 
-def _caption(score: Score) -> str:
+def caption(score: Score) -> str:
+    """The score as the figures print it."""
     return f'{score.psnr:.2f} dB / {score.ssim:.4f}'
 
 

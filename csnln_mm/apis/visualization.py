@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from csnln_mm.errors import UserError
 
+from .comparison import caption, score
 from .pictures import Picture
 from .upscaling import Upscaler
 from .visualization_maps import Look, look
@@ -203,11 +204,11 @@ def comparison_figure(truth: np.ndarray,
                                                                                     > height):
         raise UserError(f'box {x},{y},{box_width},{box_height} reaches beyond the picture of '
                         f'{width}x{height}')
-    scores = {name: _score(truth, result, scale) for name, result in results.items()}
-    best = max(score[0] for score in scores.values())
+    scores = {name: score(truth, result, scale) for name, result in results.items()}
+    best = max(one.psnr for one in scores.values())
     panels = [('ground truth', 'PSNR / SSIM', truth, False)]
-    panels += [(name, f'{scores[name][0]:.2f} dB / {scores[name][1]:.4f}', result, len(results) > 1
-                and scores[name][0] == best) for name, result in results.items()]
+    panels += [(name, caption(scores[name]), result, len(results) > 1
+                and scores[name].psnr == best) for name, result in results.items()]
     columns = len(panels) if len(panels) <= 3 else -(-len(panels) // 2)
     rows = -(-len(panels) // columns)
     cell = 2.6
@@ -249,12 +250,6 @@ def most_detailed_box(truth: np.ndarray,
     total = total[:height - side + 1, :width - side + 1]
     y, x = np.unravel_index(total.argmax(), total.shape)
     return int(x), int(y), side, side
-
-
-def _score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Tuple[float, float]:
-    from mmagic.evaluation.metrics import psnr, ssim
-    options = dict(crop_border=scale, input_order='HWC', convert_to='Y', channel_order='rgb')
-    return psnr(truth, picture, **options), ssim(truth, picture, **options)
 
 
 def _target(one: Look) -> Tuple[float, float, float]:
