@@ -24,7 +24,7 @@ def main() -> None:
         help='measure these; by default all')
     parser.add_argument('--device', default='cpu', help='e.g. cuda; default: cpu')
     parser.add_argument('--threads', type=int, help='on the CPU; default: as torch chooses')
-    parser.add_argument('--runs', type=int, default=5, help='the median of so many; default: 5')
+    parser.add_argument('--runs', type=int, default=9, help='the median of so many; default: 9')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there too')
     args = parser.parse_args()
 

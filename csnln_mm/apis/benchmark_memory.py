@@ -10,8 +10,7 @@ from typing import Callable
 
 import torch
 
-from .benchmark_workloads import Case, direct_formulas, make_workload
-from .memory import return_freed_memory
+from .benchmark_workloads import Case, direct_formulas, make_workload, treat_memory_like_the_tools
 
 __all__ = ['peak_memory', 'measure_peak']
 
@@ -53,7 +52,7 @@ def peak_memory(case: Case, direct: bool, device: str, threads: int) -> int:
 
 def _measure_case(sender: Connection, case: Case, direct: bool, device: str, threads: int) -> None:
     torch.set_num_threads(threads)
-    return_freed_memory()
+    treat_memory_like_the_tools(case)
     with direct_formulas() if direct else nullcontext():
         # What the libraries set up once is not the case's.
         make_workload(case._replace(side=8, channels=8, recurrences=1), torch.device(device)).run()

@@ -1,14 +1,20 @@
 """What the benchmark measures: the operators and the network, by the fast and the direct way."""
 from contextlib import contextmanager, nullcontext
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from csnln_mm import ops
+from csnln_mm.ops.in_scale import choose_in_scale_tile
 from csnln_mm.ops.precision import block_elements
 
-__all__ = ['Case', 'Workload', 'direct_formulas', 'make_workload', 'FULL', 'QUICK']
+from .memory import return_freed_memory, reuse_freed_memory
+
+__all__ = [
+    'Case', 'Workload', 'direct_formulas', 'make_workload', 'treat_memory_like_the_tools', 'FULL',
+    'QUICK'
+]
 
 
 class Case(NamedTuple):
@@ -101,6 +107,11 @@ def direct_formulas() -> Iterator[None]:
             setattr(ops, name, function)
 
 
+def treat_memory_like_the_tools(case: Case) -> None:
+    """From now on the C library treats freed memory as in training, or as in inference."""
+    return_freed_memory() if case.training else reuse_freed_memory()
+
+
 def make_workload(case: Case, device: torch.device) -> Workload:
     """Prepare a case, always with the same numbers."""
     torch.manual_seed(0)
@@ -127,35 +138,48 @@ def _operator(case: Case, device: torch.device) -> Workload:
             torch.autograd.grad(out, inputs, grad)
 
     block = channels * case.scale**2
-    products = _matrix_products(side**2, small**2, embed, block, case.training, device)
+    elements = block_elements(device)
+    if case.what == 'cross-scale':
+        tile = max(256, elements // small**2), small**2
+    else:
+        rows = choose_in_scale_tile(side**2, device)
+        tile = rows, elements // rows
+    products = _matrix_products(side**2, small**2, embed, block, tile, case.training, device)
     results = [grad, *(inputs if case.training else ())]
     return Workload(run, products, sum(x.numel() * x.element_size() for x in results))
 
 
-def _matrix_products(queries: int, candidates: int, embed: int, block: int, training: bool,
-                     device: torch.device) -> Callable[[], None]:
+def _matrix_products(queries: int, candidates: int, embed: int, block: int, tile: Tuple[int, int],
+                     training: bool, device: torch.device) -> Callable[[], None]:
     """Similarities and weighted sums, and with ``training`` their five in the backward pass."""
-    rows = min(queries, max(256, block_elements(device) // candidates))
+    rows, columns = (min(*sides) for sides in zip(tile, (queries, candidates)))
     q, k = (torch.randn(embed, n, device=device) for n in (queries, candidates))
-    v, z = (torch.randn(block, n, device=device) for n in (candidates, queries))
-    matrix = torch.empty(rows, candidates, device=device)
+    v, z = (torch.randn(n, block, device=device) for n in (candidates, queries))
+    memory = torch.empty(rows * columns, device=device)
 
-    def run() -> None:
+    def blocks() -> Iterator[Tuple[slice, slice, Tensor]]:
         for start in range(0, queries, rows):
             part = slice(start, min(start + rows, queries))
-            m = matrix[:part.stop - part.start]
-            torch.mm(q[:, part].t(), k, out=m)
-            torch.mm(v, m.t(), out=z[:, part])
+            for first in range(0, candidates, columns):
+                of = slice(first, min(first + columns, candidates))
+                shape = part.stop - part.start, of.stop - of.start
+                yield part, of, memory[:shape[0] * shape[1]].view(shape)
+
+    def run() -> None:
+        for part, of, m in blocks():
+            torch.mm(q[:, part].t(), k[:, of], out=m)
+            if of.start == 0:
+                torch.mm(m, v[of], out=z[part])
+            else:
+                z[part].addmm_(m, v[of])
         if training:
-            grad_k, grad_v = torch.zeros_like(k), torch.zeros_like(v)
-            for start in range(0, queries, rows):
-                part = slice(start, min(start + rows, queries))
-                m = matrix[:part.stop - part.start]
-                torch.mm(q[:, part].t(), k, out=m)
-                grad_v.addmm_(z[:, part], m)
-                torch.mm(z[:, part].t(), v, out=m)
-                grad_k.addmm_(q[:, part], m)
-                torch.mm(k, m.t())
+            grad_k, grad_v = torch.zeros_like(k.t()), torch.zeros_like(v)
+            for part, of, m in blocks():
+                torch.mm(q[:, part].t(), k[:, of], out=m)
+                grad_v[of].addmm_(m.t(), z[part])
+                torch.mm(z[part], v[of].t(), out=m)
+                grad_k[of].addmm_(m.t(), q[:, part].t())
+                torch.mm(k[:, of], m.t())
 
     return run
 

@@ -8,14 +8,14 @@ from mmengine.config import DictAction
 
 from csnln_mm.errors import UserError
 
-from .memory import return_freed_memory
+from .memory import reuse_freed_memory
 
 __all__ = ['run', 'add_config_options', 'add_launcher_options', 'launcher']
 
 
 def run(main: Callable[[], Optional[int]]) -> None:
     """Run a tool's ``main`` and exit with its status; a user's mistake is one line, status 2."""
-    return_freed_memory()
+    reuse_freed_memory()
     try:
         status = main()
     except UserError as error:

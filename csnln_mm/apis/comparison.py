@@ -8,13 +8,16 @@ import numpy as np
 from csnln_mm.datasets.degradation import upsample
 from csnln_mm.datasets.image_io import read_image
 
-__all__ = ['Comparison', 'Score', 'score', 'caption', 'compare_benchmark', 'format_table', 'draw_comparison']
+__all__ = ['Comparison', 'Score', 'score', 'compare_benchmark', 'format_table', 'draw_comparison']
 
 
 class Score(NamedTuple):
     """PSNR in dB and SSIM, on Y with a border of ``scale`` pixels left out."""
     psnr: float
     ssim: float
+
+    def __str__(self) -> str:
+        return f'{self.psnr:.2f} dB / {self.ssim:.4f}'
 
 
 class Comparison(NamedTuple):
@@ -82,8 +85,8 @@ def draw_comparison(comparison: Comparison, path: Path, crop: int = 64) -> None:
     crop = min(crop, height, width)
     top, left = _most_gained(comparison, crop)
     columns: Dict[str, Tuple[np.ndarray, str]] = {
-        'bicubic': (comparison.bicubic, caption(comparison.bicubic_score)),
-        'CSNLN': (comparison.predicted, caption(comparison.predicted_score)),
+        'bicubic': (comparison.bicubic, str(comparison.bicubic_score)),
+        'CSNLN': (comparison.predicted, str(comparison.predicted_score)),
         'ground truth': (comparison.truth, 'PSNR / SSIM'),
     }
     figure = Figure(figsize=(13.5, 4.5 * height / width + 5.2), dpi=100, layout='constrained')
@@ -117,11 +120,6 @@ def score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Score:
     from mmagic.evaluation.metrics import psnr, ssim
     options = dict(crop_border=scale, input_order='HWC', convert_to='Y', channel_order='rgb')
     return Score(psnr(truth, picture, **options), ssim(truth, picture, **options))
-
-
-def caption(score: Score) -> str:
-    """The score as the figures print it."""
-    return f'{score.psnr:.2f} dB / {score.ssim:.4f}'
 
 
 def _most_gained(comparison: Comparison, crop: int) -> Tuple[int, int]:

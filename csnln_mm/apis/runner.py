@@ -14,6 +14,8 @@ from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
 from csnln_mm.errors import UserError
 
+from .memory import return_freed_memory
+
 __all__ = ['load_config', 'build_train_runner', 'build_test_runner', 'check_fit']
 
 
@@ -85,6 +87,7 @@ def build_train_runner(cfg: Config,
                             f'{cfg.optim_wrapper.type}')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    return_freed_memory()
     return _build_runner(cfg)
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from csnln_mm.errors import UserError
 
-from .comparison import caption, score
+from .comparison import score
 from .pictures import Picture
 from .upscaling import Upscaler
 from .visualization_maps import Look, look
@@ -207,8 +207,8 @@ def comparison_figure(truth: np.ndarray,
     scores = {name: score(truth, result, scale) for name, result in results.items()}
     best = max(one.psnr for one in scores.values())
     panels = [('ground truth', 'PSNR / SSIM', truth, False)]
-    panels += [(name, caption(scores[name]), result, len(results) > 1
-                and scores[name].psnr == best) for name, result in results.items()]
+    panels += [(name, str(scores[name]), result, len(results) > 1 and scores[name].psnr == best)
+               for name, result in results.items()]
     columns = len(panels) if len(panels) <= 3 else -(-len(panels) // 2)
     rows = -(-len(panels) // columns)
     cell = 2.6

@@ -1,35 +1,38 @@
 """In-scale non-local attention, exactly and in bounded memory.
 
-Plain attention between the positions of a map. The queries go through in tiles, whose rows of the
-[H W, h w] matrix of weights are made, used and overwritten; in the backward pass they are made
-again.
+Plain attention between the positions of a map. Queries and keys go through in tiles, one block of
+the [H W, h w] matrix of weights at a time; maxima and sums of its rows are carried from block to
+block. The backward pass makes the weights again, from the sums.
 """
-from math import prod
-from typing import Any, Iterator, List, Optional, Tuple
+from math import isqrt, prod
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .in_scale_reference import check_in_scale_inputs
-from .precision import (block_elements, product, product_dtype, similarity_dtype, softmax,
-                        softmax_backward)
+from .precision import block_elements, product, product_dtype, similarity_dtype
 
 __all__ = ['in_scale_attention', 'choose_in_scale_tile']
 
 
 def choose_in_scale_tile(positions: int, device: torch.device) -> int:
-    """The tile by the rule: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
+    """The tile by the rule: blocks of at most 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
-    At least 256 queries, with fewer of them matrix products are slow; where these take more
-    than 8 times the elements, as many as that, but at least 64.
+    Square blocks, and equal ones, so that none is so narrow that its products are slow.
 
     Args:
-        positions: of the key, h w.
+        positions: of the query, H W.
         device: of the computation.
     """
-    elements = block_elements(device)
-    return max(64, min(max(256, elements // positions), 8 * elements // positions))
+    return _equal_part(positions, isqrt(block_elements(device)))
+
+
+def _equal_part(length: int, limit: int) -> int:
+    """The length of the fewest equal parts, none longer than the limit."""
+    parts = -(-length // max(1, limit))
+    return -(-length // parts)
 
 
 # Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
@@ -71,7 +74,7 @@ def in_scale_attention(query: Tensor,
             out = _fused_attention(query, key, value)
             if out is not None:
                 return out.unflatten(2, size)
-        tile = tile or choose_in_scale_tile(key.shape[2], query.device)
+        tile = tile or choose_in_scale_tile(query.shape[2], query.device)
         return _InScaleAttention.apply(query, key, value, tile).unflatten(2, size)
 
 
@@ -94,14 +97,21 @@ class _InScaleAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, tile: int) -> Tensor:
-        ctx.save_for_backward(query, key, value)
-        ctx.tile = tile
         out = value.new_empty(*value.shape[:2], query.shape[2])
         queries, keys, values = _computed_in(query, key, value)
-        for samples, positions, (logits, weights) in _tiles(queries, keys, tile, matrices=2):
-            _compute_weights(queries[samples, :, positions], keys[samples], logits, weights)
-            weights = weights.transpose(1, 2).to(values.dtype)
-            out[samples, :, positions] = torch.bmm(values[samples], weights)
+        log_sums = queries.new_empty(len(queries), queries.shape[2], 1)
+        for samples, positions, blocks in _tiles(queries, keys, tile, matrices=1):
+            rows = _RunningSoftmax()
+            for candidates, (logits, ) in blocks:
+                product(
+                    queries[samples, :, positions].transpose(1, 2),
+                    keys[samples, :, candidates],
+                    out=logits)
+                rows.add(logits, values[samples, :, candidates].transpose(1, 2))
+            out[samples, :, positions] = rows.mean().transpose(1, 2)
+            log_sums[samples, positions] = rows.log_sum()
+        ctx.save_for_backward(query, key, value, out, log_sums)
+        ctx.tile = tile
         return out
 
     @staticmethod
@@ -113,32 +123,73 @@ class _InScaleAttentionGrad(torch.autograd.Function):
     """The gradients of query, key and value from that of the output."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor,
-                tile: int) -> Tuple[Tensor, ...]:
+    def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
+                log_sums: Tensor, tile: int) -> Tuple[Tensor, ...]:
         with torch.autocast(grad.device.type, enabled=False):
             queries, keys, values = _computed_in(query, key, value)
-            grad_queries = torch.empty_like(queries)
             # Positions before channels: matrix products are added up faster so.
-            grad_keys = torch.zeros_like(keys.transpose(1, 2))
-            grad_values = torch.zeros_like(values.transpose(1, 2))
-            for samples, positions, matrices in _tiles(queries, keys, tile, matrices=3):
-                logits, weights, grad_logits = matrices
-                tile_queries = queries[samples, :, positions]
-                _compute_weights(tile_queries, keys[samples], logits, weights)
+            grad_queries, grad_keys, grad_values = (
+                torch.zeros_like(x.transpose(1, 2)) for x in (queries, keys, values))
+            for samples, positions, blocks in _tiles(queries, keys, tile, matrices=2):
+                tile_queries = queries[samples, :, positions].transpose(1, 2)
                 pixels = grad[samples, :, positions].to(values.dtype).transpose(1, 2)
-                grad_values[samples].baddbmm_(weights.transpose(1, 2).to(values.dtype), pixels)
-
-                grad_weights = product(pixels, values[samples], out=logits)
-                softmax_backward(grad_weights, weights, out=grad_logits)
-                grad_logits = grad_logits.transpose(1, 2)
-                grad_queries[samples, :, positions] = torch.bmm(keys[samples], grad_logits)
-                grad_keys[samples].baddbmm_(grad_logits, tile_queries.transpose(1, 2))
-        grads = grad_queries, grad_keys.transpose(1, 2), grad_values.transpose(1, 2)
+                # What the softmax takes off the gradients of all weights of a row.
+                shares = pixels * out[samples, :, positions].to(values.dtype).transpose(1, 2)
+                shares = shares.sum(-1, keepdim=True, dtype=log_sums.dtype)
+                for candidates, (weights, grad_logits) in blocks:
+                    tile_keys = keys[samples, :, candidates]
+                    product(tile_queries, tile_keys, out=weights)
+                    weights.sub_(log_sums[samples, positions]).exp_()
+                    grad_values[samples, candidates].baddbmm_(
+                        weights.transpose(1, 2).to(values.dtype), pixels)
+                    product(pixels, values[samples, :, candidates], out=grad_logits)
+                    grad_logits.sub_(shares).mul_(weights)
+                    grad_queries[samples, positions].baddbmm_(grad_logits,
+                                                              tile_keys.transpose(1, 2))
+                    grad_keys[samples,
+                              candidates].baddbmm_(grad_logits.transpose(1, 2), tile_queries)
+        grads = (g.transpose(1, 2) for g in (grad_queries, grad_keys, grad_values))
         return tuple(g.to(x.dtype) for g, x in zip(grads, (query, key, value)))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> None:
         raise RuntimeError('in_scale_attention can be differentiated only once')
+
+
+class _RunningSoftmax:
+    """The softmax of rows that arrive in blocks, and the mean of values that it weights."""
+
+    def __init__(self) -> None:
+        self.maxima = self.sums = self.weighted = None
+
+    def add(self, logits: Tensor, values: Tensor) -> None:
+        """Take a block [n, rows, candidates], to be overwritten, and values [n, candidates, C]."""
+        maxima = logits.amax(-1, keepdim=True)
+        if self.maxima is not None:
+            maxima = torch.maximum(maxima, self.maxima)
+        weights = logits.sub_(maxima).exp_()
+        sums = weights.sum(-1, keepdim=True)
+        weights = weights.to(values.dtype)
+        if self.maxima is None:
+            self.weighted = torch.bmm(weights, values).to(sums.dtype)
+        else:
+            # All that came before was relative to the maximum of then.
+            fall = self.maxima.sub_(maxima).exp_()
+            sums += self.sums.mul_(fall)
+            self.weighted.mul_(fall)
+            if weights.dtype == self.weighted.dtype:
+                self.weighted.baddbmm_(weights, values)
+            else:
+                self.weighted += torch.bmm(weights, values)
+        self.maxima, self.sums = maxima, sums
+
+    def mean(self) -> Tensor:
+        """[n, rows, C]."""
+        return self.weighted / self.sums
+
+    def log_sum(self) -> Tensor:
+        """Logarithm of the sum of exp(logits), [n, rows, 1]."""
+        return self.sums.log() + self.maxima
 
 
 def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
@@ -147,23 +198,35 @@ def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Ten
     return query.to(dtype), key.to(dtype), value.to(product_dtype(value))
 
 
-def _tiles(queries: Tensor, keys: Tensor, tile: int,
-           matrices: int) -> Iterator[Tuple[slice, slice, List[Tensor]]]:
-    """Samples, query positions, and that many matrices [n, positions, h w] of reused memory."""
+class _Tile(NamedTuple):
+    """Samples and query positions, and the blocks of their rows of the matrix.
+
+    A block is a slice of candidates with some matrices [n, positions, candidates].
+    """
+    samples: slice
+    positions: slice
+    blocks: Iterator[Tuple[slice, List[Tensor]]]
+
+
+def _tiles(queries: Tensor, keys: Tensor, tile: int, matrices: int) -> Iterator[_Tile]:
+    """All tiles; the matrices are the same memory again and again."""
     n, _, positions = queries.shape
-    candidates, tile = keys.shape[2], min(tile, positions)
+    tile, limit = min(tile, positions), block_elements(queries.device)
+    width = _equal_part(keys.shape[2], limit // tile)
     # Small maps: as many samples at a time as fit.
-    fitting = block_elements(queries.device) // (positions * candidates)
-    group = min(n, max(1, fitting)) if tile == positions else 1
-    memory = queries.new_empty(matrices, group * tile * candidates)
+    whole = tile == positions and width == keys.shape[2]
+    group = min(n, max(1, limit // (tile * width))) if whole else 1
+    memory = queries.new_empty(matrices, group * tile * width)
+
+    def blocks(samples: int, rows: int) -> Iterator[Tuple[slice, List[Tensor]]]:
+        for start in range(0, keys.shape[2], width):
+            stop = min(start + width, keys.shape[2])
+            shape = samples, rows, stop - start
+            yield slice(start, stop), [m[:prod(shape)].view(shape) for m in memory]
+
     for sample in range(0, n, group):
-        samples = slice(sample, min(sample + group, n))
+        last = min(sample + group, n)
         for start in range(0, positions, tile):
             stop = min(start + tile, positions)
-            shape = samples.stop - sample, stop - start, candidates
-            yield samples, slice(start, stop), [m[:prod(shape)].view(shape) for m in memory]
-
-
-def _compute_weights(queries: Tensor, keys: Tensor, logits: Tensor, weights: Tensor) -> None:
-    product(queries.transpose(1, 2), keys, out=logits)
-    softmax(logits, out=weights)
+            yield _Tile(
+                slice(sample, last), slice(start, stop), blocks(last - sample, stop - start))
