@@ -1,0 +1,129 @@
+"""One of two processes is killed: the job ends or starts again, and loses nothing."""
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from short_training import CONFIG, ROOT, assert_same_training, checkpoint, make_data, settings
+
+STEPS = 6
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp('two'))
+
+
+def dist_train(folder, config, *arguments, processes=2, **environment):
+    """(exit status, output, seconds, processes left) of tools/dist_train.sh."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    mark = uuid.uuid4().hex
+    env = dict(
+        os.environ,
+        PORT=str(port),
+        CSNLN_TEST=mark,
+        PYTHONPATH=str(ROOT / 'tests'),
+        OMP_NUM_THREADS='1',
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+        **environment)
+    began = time.monotonic()
+    done = subprocess.run(
+        ['bash', ROOT / 'tools/dist_train.sh', config,
+         str(processes), *map(str, arguments)],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True)
+    seconds = time.monotonic() - began
+    # Loading processes look every five seconds whether they are still needed.
+    for _ in range(20):
+        left = processes_with(f'CSNLN_TEST={mark}')
+        if not left:
+            break
+        time.sleep(.5)
+    return done.returncode, done.stdout, seconds, left
+
+
+def processes_with(variable):
+    found = []
+    for path in Path('/proc').glob('[0-9]*/environ'):
+        try:
+            if variable.encode() in path.read_bytes().split(b'\0'):
+                found.append(path.parent.name)
+        except OSError:
+            pass
+    return found
+
+
+@pytest.fixture(scope='module')
+def whole(folder):
+    status, output, _, _ = dist_train(folder, CONFIG, '--work-dir', 'whole', *settings(STEPS))
+    assert status == 0, output[-20000:]
+    return checkpoint(folder / 'whole', STEPS)
+
+
+def dying_config(folder, name):
+    """The demo's config, but process 1 is killed in step 4, once."""
+    path = folder / f'{name}.py'
+    path.write_text(f"""
+_base_ = {str(CONFIG)!r}
+custom_imports = dict(imports=['csnln_mm', 'die_once'])
+custom_hooks = [dict(type='DieOnceHook', rank=1, step=4, mark='{name}.mark')]
+""")
+    return path
+
+
+@pytest.mark.slow
+def test_the_job_ends_and_can_be_resumed(folder, whole):
+    config = dying_config(folder, 'ends')
+    arguments = config, '--work-dir', 'ends', *settings(STEPS)
+    status, output, seconds, left = dist_train(folder, *arguments)
+    assert (folder / 'ends.mark').exists(), output[-20000:]
+    assert status != 0 and seconds < 60
+    assert not left
+    assert 'another of its processes has ended' in output
+    assert 'ends/iter_3.pth; --resume goes on from it' in output
+    status, output, _, _ = dist_train(folder, *arguments, '--resume')
+    assert status == 0, output[-20000:]
+    assert_same_training(whole, checkpoint(folder / 'ends', STEPS))
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
+    config = dying_config(folder, 'again')
+    status, output, _, left = dist_train(
+        folder,
+        config,
+        '--work-dir',
+        'again',
+        *settings(STEPS),
+        TORCHRUN_ARGS='--max-restarts=1')
+    assert status == 0, output[-20000:]
+    assert (folder / 'again.mark').exists()
+    assert 'goes on from again/iter_3.pth' in output
+    assert not left
+    assert_same_training(whole, checkpoint(folder / 'again', STEPS))
+
+
+@pytest.mark.slow
+def test_one_process_sees_the_samples_of_two(folder, whole):
+    """With the batch of both: the same data, and the same weights up to rounding."""
+    status, output, _, _ = dist_train(
+        folder,
+        CONFIG,
+        '--work-dir',
+        'one',
+        *settings(STEPS, **{'train_dataloader.batch_size': 4}),
+        processes=1)
+    assert status == 0, output[-20000:]
+    one = checkpoint(folder / 'one', STEPS)
+    assert one['meta']['data_order'] == whole['meta']['data_order']
+    for key, value in whole['state_dict'].items():
+        assert (one['state_dict'][key] - value).abs().max() < 1e-4, key
