@@ -98,17 +98,22 @@ def assert_same_training(one, other):
 
 
 class DieAt:
-    """A fault: the process is killed before it opens, renames or removes a certain file."""
+    """A fault: the process is killed before it opens, renames or removes a certain file.
 
-    def __init__(self, event, name):
-        self.event, self.name = event, name
+    ``after`` of such events it survives.
+    """
+
+    def __init__(self, event, name, after=0):
+        self.event, self.name, self.after = event, name, after
 
     def __call__(self):
         sys.addaudithook(self._watch)
 
     def _watch(self, event, arguments):
         if event == self.event and any(self.name in str(word) for word in arguments):
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self.after == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.after -= 1
 
 
 class DieHalfWritten:

@@ -8,6 +8,8 @@ import pytest
 from short_training import (CONFIG, DieAt, DieHalfWritten, assert_same_training, checkpoint,
                             make_data, output_of, settings, start, train)
 
+from csnln_mm.checkpoints import load_checkpoint_file
+
 STEPS = 8
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
 
@@ -127,6 +129,19 @@ def test_killed_in_the_last_validation(folder, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
+    options = settings(STEPS, **{'train_cfg.val_interval': 1})
+    status, output = train(folder, tmp_path, *options, fault=DieAt('open', '.best_PSNR', after=1))
+    assert status == -signal.SIGKILL, output
+    best, = tmp_path.glob('best_*.pth')
+    assert load_checkpoint_file(best)['meta']['iter'] == int(best.stem.split('_')[-1])
+    status, output = train(folder, tmp_path, '--resume', *options)
+    assert status == 0, output
+    better, = tmp_path.glob('best_*.pth')
+    assert better != best
+
+
+@pytest.mark.slow
 def test_what_would_spoil_another_training_is_refused(folder, uninterrupted, tmp_path):
     """A fresh start among checkpoints; and going on from those of another network."""
     shutil.copy(uninterrupted / 'iter_8.pth', tmp_path)
@@ -137,5 +152,5 @@ def test_what_would_spoil_another_training_is_refused(folder, uninterrupted, tmp
     status, output = train(folder, tmp_path, '--resume',
                            *settings(9, **{'model.generator.mid_channels': 6}))
     assert status == 2 and 'Traceback' not in output, output
-    assert 'does not fit the config: head.0.0.weight' in output
+    assert 'does not fit the config: generator.head.0.0.weight' in output
     assert (tmp_path / 'iter_8.pth').read_bytes() == before

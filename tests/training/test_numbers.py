@@ -4,6 +4,7 @@ from statistics import mean
 
 import pytest
 import torch
+from mmengine.config import Config
 from short_training import ROOT, checkpoint, make_data, settings, train
 
 from csnln_mm.checkpoints import checkpoints_in
@@ -73,16 +74,14 @@ def test_bfloat16_learns_as_float32_does(folder, tmp_path):
         assert len(losses[name]) == 200
     assert losses['bfloat16'] != losses['float32']
     ends = {name: mean(values[-50:]) for name, values in losses.items()}
-    assert ends['float32'] < losses['float32'][0] / 2, 'nothing was learned'
+    assert ends['float32'] < .8 * losses['float32'][0], 'nothing was learned'
     assert ends['bfloat16'] == pytest.approx(ends['float32'], rel=.05)
 
 
-def test_both_are_on_by_default():
-    """In every config that trains."""
-    from mmengine.config import Config
-    for path in sorted((ROOT / 'configs').glob('**/csnln_*.py')):
+def test_what_keeps_a_training_whole_is_on_in_every_config_that_trains():
+    for path in sorted((ROOT / 'configs').glob('**/*.py')):
         cfg = Config.fromfile(path)
-        if '_base_' in path.parts or path.parent.name == '_base_':
+        if '_base_' in path.parts or 'train_cfg' not in cfg:
             continue
         assert cfg.default_hooks.finite_numbers.type == 'FiniteNumbersHook', path
         assert cfg.default_hooks.exact_resume.type == 'ExactResumeHook', path
