@@ -35,14 +35,18 @@ class ExactResumeHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self._resumed: Optional[dict] = None
+        self._seed: Optional[int] = None
+        self._samples: Optional[int] = None
         self._first_step = 0
         self._first_sample = 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Hook of MMEngine: remember where the data stood."""
+        # Checkpoints of MMEngine alone have a seed, and every step had the same samples.
         meta = checkpoint.get('meta', {})
-        self._resumed = meta.get(_KEY, dict(seed=meta.get('seed')))
+        order = meta.get(_KEY, {})
+        self._seed = order.get('seed', meta.get('seed'))
+        self._samples = order.get('samples')
 
     def before_train(self, runner: Runner) -> None:
         """Hook of MMEngine: start the data where it stood."""
@@ -50,10 +54,11 @@ class ExactResumeHook(Hook):
         sampler = loop.dataloader.sampler
         if loop.iter == 0 or not isinstance(sampler, ResumableSampler):
             return
-        if self._resumed['seed'] is not None:
-            sampler.seed = self._resumed['seed']
+        if self._seed is not None:
+            sampler.seed = self._seed
         self._first_step = loop.iter
-        self._first_sample = self._resumed.get('samples', loop.iter * _samples_per_step(runner))
+        self._first_sample = (
+            loop.iter * _samples_per_step(runner) if self._samples is None else self._samples)
         sampler.start = self._first_sample
         # Its loading processes, if they do not persist, end here.
         loop.dataloader_iterator = None

@@ -41,9 +41,8 @@ class FiniteNumbersHook(Hook):
         all_reduce(bad_processes)
         if bad_processes:
             what = ', '.join(f'{name} is {value}' for name, value in bad.items())
-            raise UserError(f'step {runner.iter + 1}: ' + (what or 'a loss of another process is '
-                                                           'not finite') +
-                            '; the weights of this step are not saved')
+            raise UserError((what or 'a loss of another process is not finite') +
+                            f' in step {runner.iter + 1}; its weights are not saved')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Hook of MMEngine.
@@ -54,8 +53,8 @@ class FiniteNumbersHook(Hook):
         for part in 'state_dict', 'optimizer':
             for name, tensor in _tensors(checkpoint.get(part), part):
                 if not _is_finite(tensor):
-                    raise UserError(f'step {checkpoint["meta"]["iter"]}: {name} is not finite; '
-                                    'this checkpoint is not written')
+                    raise UserError(f'{name} is not finite after step '
+                                    f'{checkpoint["meta"]["iter"]}; its weights are not saved')
 
 
 def _is_finite(value: Any) -> bool:

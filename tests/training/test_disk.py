@@ -2,7 +2,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 
 import pytest
@@ -114,20 +113,6 @@ def test_read_only_data(folder, tmp_path):
         (tmp_path / 'output.txt').touch()
         status, output = train(tmp_path, 'work', *settings(2, **{'train_cfg.val_interval': 2}))
         assert status == 0, output
-
-
-@pytest.mark.slow
-def test_interrupted_by_hand(folder, tmp_path):
-    """Control-C: no traceback, and the training goes on from its newest checkpoint."""
-    process = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
-    while process.is_alive() and not (tmp_path / 'iter_2.pth').exists():
-        process.join(.05)
-    os.kill(process.pid, signal.SIGINT)
-    process.join()
-    assert process.exitcode == 130, output_of(folder)
-    step = int(newest_whole_checkpoint(tmp_path).path.stem.split('_')[1])
-    status, output = train(folder, tmp_path, '--resume', *settings(step + 1))
-    assert status == 0, output
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from short_training import (CONFIG, DieAt, DieHalfWritten, assert_same_training, checkpoint,
                             make_data, output_of, settings, start, train)
 
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint_file, newest_whole_checkpoint
 
 STEPS = 8
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
@@ -86,6 +86,22 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
     assert_same_training(whole, resumed)
     best, = (tmp_path / 'whole').glob('best_*.pth')
     assert [path.name for path in (tmp_path / 'killed').glob('best_*.pth')] == [best.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('signal_number, status, said', [(signal.SIGINT, 130, 'interrupted'),
+                                                         (signal.SIGTERM, 2, 'was told to end')])
+def test_ended_by_hand_or_by_a_cluster(folder, tmp_path, signal_number, status, said):
+    process = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
+    while process.is_alive() and not (tmp_path / 'iter_2.pth').exists():
+        process.join(.05)
+    os.kill(process.pid, signal_number)
+    process.join()
+    output = output_of(folder)
+    assert process.exitcode == status and said in output and 'Traceback' not in output, output
+    newest = newest_whole_checkpoint(tmp_path)
+    assert not newest.left_out
+    assert train(folder, tmp_path, '--resume', *settings(newest.content['meta']['iter'] + 1))[0] == 0
 
 
 @pytest.mark.slow

@@ -95,7 +95,9 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
     assert (folder / 'ends.mark').exists(), output[-20000:]
     assert status != 0 and seconds < 60
     assert not left
-    assert 'another of its processes has ended' in output
+    assert 'Signal 9 (SIGKILL)' in output
+    # The other process notices by itself, or torchrun is quicker to tell it.
+    assert re.search('another of its processes has ended|was told to end', output), output[-20000:]
     # Process 0 may have saved step 4 already.
     assert re.search(r'ends/iter_[34]\.pth; --resume goes on from it', output), output[-20000:]
     status, output, _, _ = dist_train(folder, *arguments, '--resume')
@@ -125,8 +127,8 @@ def test_a_loss_that_is_infinite_in_one_process_stops_both(folder):
     config = faulty_config(folder, 'loss', dict(type='InfiniteLossHook', rank=1, step=3))
     status, output, _, left = dist_train(folder, config, '--work-dir', 'loss', *settings(STEPS))
     assert status != 0 and not left
-    assert 'error: the training stopped, step 3: loss is ' in output, output[-20000:]
-    assert 'error: the training stopped, step 3: a loss of another process' in output
+    assert 'error: the training stopped: loss is ' in output, output[-20000:]
+    assert 'a loss of another process is not finite in step 3; its weights are not saved' in output
     assert [path.name for path in checkpoints_in(folder / 'loss')] == ['iter_2.pth', 'iter_1.pth']
 
 
