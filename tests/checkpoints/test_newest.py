@@ -21,9 +21,8 @@ def test_newest_by_number(tmp_path):
         save(tmp_path, step)
     for name in 'best_PSNR_iter_500.pth', 'iter_200.pth.bak', '.iter_300.pth.1.partial':
         shutil.copy(tmp_path / 'iter_9.pth', tmp_path / name)
-    assert [path.name for path in checkpoints_in(tmp_path)] == [
-        'iter_100.pth', 'iter_10.pth', 'iter_9.pth'
-    ]
+    assert [path.name
+            for path in checkpoints_in(tmp_path)] == ['iter_100.pth', 'iter_10.pth', 'iter_9.pth']
     newest = newest_whole_checkpoint(tmp_path)
     assert newest.path == tmp_path / 'iter_100.pth' and not newest.left_out
     assert torch.equal(newest.content['state_dict']['w'], torch.ones(1000))

@@ -28,13 +28,14 @@ def uninterrupted(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('fault, resumed', [
-    (DieAt('open', '.iter_5.pth'), 4),
-    (DieAt('os.rename', 'iter_5.pth'), 4),
-    (DieAt('os.rename', 'last_checkpoint'), 1),
-    (DieAt('os.remove', '/iter_3.pth'), 5),
-],
-                         ids=['nothing written', 'not in place', 'last', 'outdated'])
+@pytest.mark.parametrize(
+    'fault, resumed', [
+        (DieAt('open', '.iter_5.pth'), 4),
+        (DieAt('os.rename', 'iter_5.pth'), 4),
+        (DieAt('os.rename', 'last_checkpoint'), 1),
+        (DieAt('os.remove', '/iter_3.pth'), 5),
+    ],
+    ids=['nothing written', 'not in place', 'last', 'outdated'])
 def test_killed_while_a_checkpoint_is_written(folder, uninterrupted, tmp_path, fault, resumed):
     options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': 2})
     status, output = train(folder, tmp_path, *options, fault=fault)
@@ -101,7 +102,8 @@ def test_ended_by_hand_or_by_a_cluster(folder, tmp_path, signal_number, status, 
     assert process.exitcode == status and said in output and 'Traceback' not in output, output
     newest = newest_whole_checkpoint(tmp_path)
     assert not newest.left_out
-    assert train(folder, tmp_path, '--resume', *settings(newest.content['meta']['iter'] + 1))[0] == 0
+    assert train(folder, tmp_path, '--resume',
+                 *settings(newest.content['meta']['iter'] + 1))[0] == 0
 
 
 @pytest.mark.slow

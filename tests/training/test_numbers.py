@@ -25,27 +25,28 @@ class Spoil:
         from csnln_mm.models import CSNLNNet
         steps = 0
 
-        def spoil(network, inputs, output):
+        def spoil(module, inputs, output):
             nonlocal steps
-            steps += network.training
-            if steps < 3 or not network.training:
-                return output
+            if not isinstance(module, CSNLNNet) or not module.training:
+                return None
+            steps += 1
+            if steps < 3:
+                return None
             if self.gradient:
                 output.register_hook(lambda gradient: gradient / 0)
-                return output
+                return None
             return output / 0
 
-        torch.nn.modules.module.register_module_forward_hook(
-            lambda module, inputs, output: spoil(module, inputs, output)
-            if isinstance(module, CSNLNNet) else None)
+        torch.nn.modules.module.register_module_forward_hook(spoil)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('gradient, said', [
-    (False, r'loss is (inf|nan) in step 3; its weights are not saved'),
-    (True, r'state_dict\.generator\S+ is not finite after step 3; its weights are not saved'),
-],
-                         ids=['loss', 'gradient'])
+@pytest.mark.parametrize(
+    'gradient, said', [
+        (False, r'loss is (inf|nan) in step 3; its weights are not saved'),
+        (True, r'state_dict\.generator\S+ is not finite after step 3; its weights are not saved'),
+    ],
+    ids=['loss', 'gradient'])
 def test_training_stops_and_keeps_the_last_good_checkpoint(folder, tmp_path, gradient, said):
     status, output = train(folder, tmp_path, *settings(6), fault=Spoil(gradient))
     assert status == 2 and 'Traceback' not in output, output

@@ -109,12 +109,7 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
 def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     config = faulty_config(folder, 'again', death('again.mark'))
     status, output, _, left = dist_train(
-        folder,
-        config,
-        '--work-dir',
-        'again',
-        *settings(STEPS),
-        TORCHRUN_ARGS='--max-restarts=1')
+        folder, config, '--work-dir', 'again', *settings(STEPS), TORCHRUN_ARGS='--max-restarts=1')
     assert status == 0, output[-20000:]
     assert (folder / 'again.mark').exists()
     assert re.search(r'goes on from again/iter_[34]\.pth', output), output[-20000:]
