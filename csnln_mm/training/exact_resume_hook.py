@@ -28,7 +28,7 @@ class ExactResumeHook(Hook):
 
     Needs an iteration-based loop, and the dataloader's sampler to be a
     :class:`~.resumable_sampler.ResumableSampler`; with another one, MMEngine's way of resuming
-    stays, which loads all batches again that were trained on.
+    stays, with a warning.
     """
 
     # Last in every step: the validation comes after the other hooks are ready.
@@ -52,7 +52,11 @@ class ExactResumeHook(Hook):
         """Hook of MMEngine: start the data where it stood."""
         loop = runner.train_loop
         sampler = loop.dataloader.sampler
-        if loop.iter == 0 or not isinstance(sampler, ResumableSampler):
+        if loop.iter == 0:
+            return
+        if not isinstance(sampler, ResumableSampler):
+            runner.logger.warning('with a sampler other than ResumableSampler, the data of the '
+                                  'training does not go on exactly as without an interruption')
             return
         if self._seed is not None:
             sampler.seed = self._seed

@@ -12,25 +12,21 @@ class SeedPerSample:
     """Seed the loading process for one sample; stands before the first random transform.
 
     Loading processes live long and load ahead: without this, what is random in a sample depends
-    on all that its process loaded before, which no checkpoint can know.
+    on all that its process loaded before, which no checkpoint can know. A sample that was not
+    drawn by a :class:`~.resumable_sampler.ResumableSampler`, such as ``dataset[0]``, has no seed;
+    then the generators go on as they are.
     """
 
     def __call__(self, results: dict) -> dict:
         """Seed, and pass everything on.
 
         Args:
-            results: ``sample_idx`` as :class:`~.resumable_sampler.ResumableSampler` draws it;
-                left as a plain integer.
-
-        Raises:
-            TypeError: if it is drawn by another sampler.
+            results: ``sample_idx`` from the data set; left as a plain integer.
         """
-        index = results['sample_idx']
-        if not isinstance(index, SampleIndex):
-            raise TypeError('SeedPerSample needs sampler=dict(type=\'ResumableSampler\') in the '
-                            'dataloader, and a data set that knows its samples by its index')
-        seed_all(index.seed)
-        results['sample_idx'] = int(index)
+        index = results.get('sample_idx')
+        if isinstance(index, SampleIndex):
+            seed_all(index.seed)
+            results['sample_idx'] = int(index)
         return results
 
     def __repr__(self) -> str:

@@ -76,6 +76,8 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
         process.join(moments.uniform(.5, 3))
         if process.exitcode is not None:
             assert process.exitcode == 0, output_of(folder)
+            assert_same_training(
+                checkpoint(tmp_path / 'whole', steps), checkpoint(tmp_path / 'killed', steps))
             shutil.rmtree(tmp_path / 'killed')
             continue
         process.kill()

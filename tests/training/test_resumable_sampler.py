@@ -65,6 +65,10 @@ def test_random_transforms_follow_the_sample():
     assert random_numbers(first) == numbers
 
 
-def test_another_sampler_is_refused():
-    with pytest.raises(TypeError, match='ResumableSampler'):
-        SeedPerSample()(dict(sample_idx=3))
+@pytest.mark.parametrize('results', [dict(sample_idx=3), dict()])
+def test_samples_of_another_sampler_are_left_alone(results):
+    np.random.seed(0)
+    expected = np.random.rand()
+    np.random.seed(0)
+    assert SeedPerSample()(dict(results)) == results
+    assert np.random.rand() == expected

@@ -1,6 +1,8 @@
 """One of two processes is killed: the job ends or starts again, and loses nothing."""
 import os
+import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from short_training import CONFIG, ROOT, assert_same_training, checkpoint, make_
 from csnln_mm.checkpoints import checkpoints_in
 
 STEPS = 6
+KILLS = int(os.environ.get('CSNLN_TEST_TWO_PROCESS_KILLS', 0))
 
 
 @pytest.fixture(scope='module')
@@ -21,45 +24,52 @@ def folder(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp('two'))
 
 
-def dist_train(folder, config, *arguments, processes=2, **environment):
-    """(exit status, output, seconds, processes left) of tools/dist_train.sh."""
+def start(folder, config, *arguments, processes=2, **environment):
+    """(process, mark) of tools/dist_train.sh; the mark is in the environment of all of the job."""
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
-    mark = uuid.uuid4().hex
+    mark = f'CSNLN_TEST={uuid.uuid4().hex}'
     env = dict(
         os.environ,
         PORT=str(port),
-        CSNLN_TEST=mark,
+        CSNLN_TEST=mark.split('=')[1],
         PYTHONPATH=str(ROOT / 'tests'),
         OMP_NUM_THREADS='1',
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
         **environment)
+    command = ['bash', ROOT / 'tools/dist_train.sh', config, processes, *arguments]
+    with open(folder / 'output.txt', 'wb') as output:
+        job = subprocess.Popen([str(word) for word in command],
+                               cwd=folder,
+                               env=env,
+                               stdout=output,
+                               stderr=subprocess.STDOUT)
+    return job, mark
+
+
+def dist_train(folder, *arguments, **options):
+    """(exit status, output, seconds, processes left) of tools/dist_train.sh."""
     began = time.monotonic()
-    done = subprocess.run(
-        ['bash', ROOT / 'tools/dist_train.sh', config,
-         str(processes), *map(str, arguments)],
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True)
+    job, mark = start(folder, *arguments, **options)
+    status = job.wait()
     seconds = time.monotonic() - began
     # Loading processes look every five seconds whether they are still needed.
     for _ in range(20):
-        left = processes_with(f'CSNLN_TEST={mark}')
+        left = processes_with(mark)
         if not left:
             break
         time.sleep(.5)
-    return done.returncode, done.stdout, seconds, left
+    return status, (folder / 'output.txt').read_text(), seconds, left
 
 
-def processes_with(variable):
+def processes_with(*variables):
+    """Processes that have all of these in their environment."""
     found = []
     for path in Path('/proc').glob('[0-9]*/environ'):
         try:
-            if variable.encode() in path.read_bytes().split(b'\0'):
-                found.append(path.parent.name)
+            if {variable.encode() for variable in variables} <= set(path.read_bytes().split(b'\0')):
+                found.append(int(path.parent.name))
         except OSError:
             pass
     return found
@@ -115,6 +125,31 @@ def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     assert re.search(r'goes on from again/iter_[34]\.pth', output), output[-20000:]
     assert not left
     assert_same_training(whole, checkpoint(folder / 'again', STEPS))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KILLS, reason='takes 15 s for each of CSNLN_TEST_TWO_PROCESS_KILLS')
+def test_killed_at_random_moments(folder, whole):
+    """One of the two, or what loads for them, also while the job starts or resumes."""
+    moments = random.Random(0)
+    job, mark = start(
+        folder,
+        CONFIG,
+        '--work-dir',
+        'random',
+        *settings(STEPS),
+        TORCHRUN_ARGS=f'--max-restarts={KILLS}')
+    killed = 0
+    while killed < KILLS and job.poll() is None:
+        time.sleep(moments.uniform(5, 12))
+        victims = processes_with(mark, f'RANK={moments.randrange(2)}')
+        if victims:
+            os.kill(moments.choice(victims), signal.SIGKILL)
+            killed += 1
+    status, output = job.wait(), (folder / 'output.txt').read_text()
+    assert status == 0, output[-20000:]
+    print(f'{killed} killed')
+    assert_same_training(whole, checkpoint(folder / 'random', STEPS))
 
 
 @pytest.mark.slow
