@@ -10,4 +10,4 @@ from .version import __version__
 __all__ = ['__version__']
 
 if find_spec('mmagic'):
-    from . import models  # noqa: F401
+    from . import models, training  # noqa: F401

@@ -11,8 +11,12 @@ def main() -> None:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the newest checkpoint in the work directory')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+        help='go on from the newest whole checkpoint in the work directory, if there is one; a '
+        'process that torchrun starts again does so by itself')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='train in mixed precision: float16 on CUDA, bfloat16 elsewhere')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -22,11 +26,15 @@ def main() -> None:
     args = parser.parse_args()
 
     from csnln_mm.apis.runner import build_train_runner, load_config
+    from csnln_mm.apis.training import run_training
     cfg = load_config(
         args.config, options=args.cfg_options, work_dir=args.work_dir, launcher=cli.launcher(args))
     runner = build_train_runner(
-        cfg, resume=args.resume, amp=args.amp, auto_scale_lr=args.auto_scale_lr)
-    runner.train()
+        cfg,
+        resume=args.resume or cli.is_restarted(),
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr)
+    run_training(runner)
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from .report_format import format_table
 from .report_paper import ABLATIONS, Variant
 from .runner import build_test_runner, build_train_runner, load_config
 from .testing import run_test
+from .training import run_training
 
 __all__ = ['Budget', 'Result', 'format_ablation', 'run_ablation', 'variant_config']
 
@@ -214,7 +215,7 @@ def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
     write_file(work_dir / 'settings.json', _settings(cfg).encode())
     max_iters = cfg.train_cfg.max_iters
     runner = build_train_runner(cfg, resume=True)
-    runner.train()
+    run_training(runner)
     parameters = sum(p.numel() for p in runner.model.parameters())
     # Its loading processes end with it.
     del runner

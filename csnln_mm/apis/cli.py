@@ -1,5 +1,6 @@
 """What all command lines share."""
 import argparse
+import logging
 import os
 import sys
 from typing import Callable, Optional
@@ -10,12 +11,14 @@ from csnln_mm.errors import UserError
 
 from .memory import reuse_freed_memory
 
-__all__ = ['run', 'add_config_options', 'add_launcher_options', 'launcher']
+__all__ = ['run', 'add_config_options', 'add_launcher_options', 'is_restarted', 'launcher']
 
 
 def run(main: Callable[[], Optional[int]]) -> None:
     """Run a tool's ``main`` and exit with its status; a user's mistake is one line, status 2."""
     reuse_freed_memory()
+    # What cannot be logged, on a full disk, is told once by whoever stops, not for every line.
+    logging.raiseExceptions = False
     try:
         status = main()
     except UserError as error:
@@ -57,3 +60,8 @@ def launcher(args: argparse.Namespace) -> str:
     """The launcher named on the command line, with its local rank told to MMEngine."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args.launcher
+
+
+def is_restarted() -> bool:
+    """Whether torchrun started this process again because one of the job failed."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0

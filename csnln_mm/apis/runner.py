@@ -1,6 +1,8 @@
 """From a config file to MMEngine's runner, on whatever this machine has."""
 import os
 import os.path as osp
+import tempfile
+from pathlib import Path
 from typing import Iterator, List, Optional
 
 import torch
@@ -10,13 +12,19 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
+from csnln_mm.checkpoints import (checkpoints_in, load_checkpoint_file, newest_whole_checkpoint,
+                                  use_safe_loading)
+from csnln_mm.checkpoints.newest import Newest
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
 from csnln_mm.errors import UserError
 
 from .memory import return_freed_memory
+from .training import checkpoint_folder, checkpoint_template
 
 __all__ = ['load_config', 'build_train_runner', 'build_test_runner', 'check_fit']
+
+# What a file system gives out at a time: less may fit into a full disk's last one.
+_BLOCK = 4096
 
 
 def load_config(path: str,
@@ -60,35 +68,49 @@ def build_train_runner(cfg: Config,
 
     Args:
         cfg: from :func:`load_config`; changed in place.
-        resume: go on from the newest checkpoint in the work directory, if there is one.
-        amp: train in mixed precision.
+        resume: go on from the newest whole checkpoint in the work directory, if there is one.
+        amp: train in mixed precision: float16 with scaled losses on CUDA, else bfloat16.
         auto_scale_lr: scale the learning rate with processes x samples, by the config's
             ``auto_scale_lr.base_batch_size``.
 
     Raises:
-        UserError: if training data is missing, or an option does not fit config or machine.
+        UserError: if training data is missing, the work directory cannot be written or has the
+            checkpoints of another training, the checkpoint to go on from does not fit the config,
+            or an option does not.
     """
     for name, loader in (('training', cfg.get('train_dataloader')), ('validation',
                                                                      cfg.get('val_dataloader'))):
         for folder in _missing_folders(loader):
             raise UserError(f'{name} images: {folder} does not exist; prepare it (README), or '
                             'name another data_root with --cfg-options')
-    if resume:
-        cfg.resume = True
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
     if amp:
-        if not torch.cuda.is_available():
-            raise UserError('--amp needs a CUDA device')
         if cfg.optim_wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise UserError('--amp replaces an optim_wrapper of type OptimWrapper, the config has '
                             f'{cfg.optim_wrapper.type}')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if torch.cuda.is_available():
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        else:
+            cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+            for key in 'loss_scale', 'dtype', 'use_fsdp':
+                cfg.optim_wrapper.pop(key, None)
+    _check_writable(Path(cfg.work_dir))
+    newest = _choose_beginning(cfg, resume)
     return_freed_memory()
-    return _build_runner(cfg)
+    runner = _build_runner(cfg)
+    for reason in newest.left_out:
+        runner.logger.warning(f'left out: {reason}')
+    if newest.path:
+        check_untraced_settings(newest.content, cfg.model.generator, str(newest.path))
+        check_fit(runner.model, newest.content, str(newest.path))
+        runner.logger.info(f'the training goes on from {newest.path}')
+    elif resume:
+        runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
+    return runner
 
 
 def build_test_runner(cfg: Config, checkpoint: Optional[str] = None) -> Runner:
@@ -138,6 +160,34 @@ def check_fit(model: nn.Module, checkpoint: dict, path: str) -> None:
     for key in given:
         if key not in wanted:
             raise UserError(f'checkpoint {path} does not fit the config, which has no {key}')
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise UserError, before any work is done, if there is no room or no right to write."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_BLOCK))
+    except OSError as error:
+        raise UserError(f'cannot write to the work directory {folder}: {error.strerror}; '
+                        'mend that, or name another folder with --work-dir') from error
+
+
+def _choose_beginning(cfg: Config, resume: bool) -> Newest:
+    """Have MMEngine go on from the newest whole checkpoint, or begin where there is none."""
+    folder, template = checkpoint_folder(cfg), checkpoint_template(cfg)
+    if resume or (cfg.get('resume') and not cfg.get('load_from')):
+        newest = newest_whole_checkpoint(folder, template)
+        cfg.resume = newest.path is not None
+        if newest.path:
+            cfg.load_from = str(newest.path)
+        return newest
+    there = checkpoints_in(folder, template)
+    if there and not cfg.get('resume'):
+        raise UserError(f'{folder} has the checkpoints of a training (the newest is '
+                        f'{there[0].name}): go on from it with --resume, or name another folder '
+                        'with --work-dir')
+    return Newest(None, None, [])
 
 
 def _build_runner(cfg: Config) -> Runner:

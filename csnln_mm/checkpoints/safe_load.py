@@ -1,4 +1,5 @@
 """Reading checkpoint files that nobody vouches for."""
+import errno
 import pickle
 import zipfile
 from pathlib import Path
@@ -94,6 +95,8 @@ def load_checkpoint_file(path: Union[str, Path], map_location: Any = 'cpu') -> A
         raise UserError(f'{path} is refused: it would run {error} when it is loaded, which no '
                         'checkpoint needs') from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # torch seeks what lies before a short file's beginning
+            raise UserError(f'{path} is cut off or not a checkpoint') from error
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error
     except UserError:
         raise

@@ -1,6 +1,7 @@
 # DIV2K in sub-images, LR patches of 48x48, 2 samples on each of eight processes.
 train_scale = 2
 train_pipeline = [
+    dict(type='SeedPerSample'),
     dict(type='LoadImageFromFile', key='img', channel_order='rgb'),
     dict(type='LoadImageFromFile', key='gt', channel_order='rgb'),
     dict(type='SetValues', dictionary=dict(scale=train_scale)),
@@ -15,7 +16,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='ResumableSampler', shuffle=True),
     dataset=dict(
         type='BasicImageDataset',
         data_root='data/DIV2K',
