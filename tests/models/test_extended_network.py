@@ -10,7 +10,7 @@ from mmagic.registry import MODELS
 EDSR = dict(
     type='EDSRNet', in_channels=3, out_channels=3, mid_channels=4, num_blocks=2, upscale_factor=2)
 RDN = dict(
-    type='RDN',
+    type='RDNNet',
     in_channels=3,
     out_channels=3,
     mid_channels=4,
