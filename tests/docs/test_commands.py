@@ -30,8 +30,8 @@ from csnln_mm.datasets.image_io import write_image
 NOT_RUN = {
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
     r'pip install -e .': 'changes the environment; tools/make_env.sh does it',
-    r'pip install csnln_mm-.*whl': 'tests/packaging/test_wheel.py runs it',
-    r'mim ': 'tests/packaging/test_wheel.py runs them',
+    r'(python -m build|pip install .*\.whl|mim )':
+    'tests/packaging/test_wheel.py runs docs/installed.md',
     r'python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
@@ -47,8 +47,7 @@ PYTHON_NOT_RUN = {
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 ITEMS = [
-    item for block in BLOCKS
-    for item in (commands(block) if block.language == 'bash' else [block])
+    item for block in BLOCKS for item in (commands(block) if block.language == 'bash' else [block])
 ]
 
 

@@ -10,11 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_it_builds_without_a_warning(tmp_path):
-    done = subprocess.run([sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q',
-                           str(ROOT / 'docs'), str(tmp_path)],
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True)
+    command = [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', ROOT / 'docs', tmp_path]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     for page in (ROOT / 'docs').glob('*.md'):
         assert (tmp_path / f'{page.stem}.html').exists()
