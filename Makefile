@@ -1,6 +1,7 @@
 # make demo   train a small CSNLN on photographs and compare it with bicubic enlargement
 # make test   run the whole test suite
 # make lint   run the linters
+# make docs   build the documentation in build/docs
 # make env    only make the environment
 #
 # VENV=dir puts the environment elsewhere; PYTHON names the Python 3.11 to make it with.
@@ -15,7 +16,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PYTHONWARNINGS := ignore
 
-.PHONY: env demo test lint
+.PHONY: env demo test lint docs
 
 env:
 	@tools/make_env.sh $(VENV)
@@ -35,3 +36,6 @@ lint: env
 	$(BIN)/python -m flake8
 	$(BIN)/python -m isort --check --diff .
 	$(BIN)/python -m yapf --diff --recursive csnln_mm tools tests configs
+
+docs: env
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs

@@ -5,9 +5,10 @@ alone, and works where MMagic is not installed.
 """
 from importlib.util import find_spec
 
+from .installed_configs import config_path
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'config_path']
 
 if find_spec('mmagic'):
     from . import models, training  # noqa: F401

@@ -17,6 +17,7 @@ from csnln_mm.checkpoints import (checkpoints_in, load_checkpoint_file, newest_w
 from csnln_mm.checkpoints.newest import Newest
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
 from csnln_mm.errors import UserError
+from csnln_mm.installed_configs import config_path
 
 from .memory import return_freed_memory
 from .training import checkpoint_folder, checkpoint_template
@@ -35,7 +36,7 @@ def load_config(path: str,
     """Read a config as the command line wants it.
 
     Args:
-        path: config file.
+        path: config file, or the name of one that comes with the package.
         options: settings to change, by dotted name.
         work_dir: where results go; by default what the config says, else ``work_dirs/NAME``.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -44,7 +45,11 @@ def load_config(path: str,
         UserError: if the file is missing or is not a config.
     """
     if not osp.isfile(path):
-        raise UserError(f'config {path} does not exist')
+        try:
+            path = config_path(path)
+        except UserError as error:
+            raise UserError(
+                f'config {path} does not exist, nor has csnln_mm one of that name') from error
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options or {})
@@ -88,16 +93,17 @@ def build_train_runner(cfg: Config,
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
     if amp:
-        if cfg.optim_wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
-            raise UserError('--amp replaces an optim_wrapper of type OptimWrapper, the config has '
-                            f'{cfg.optim_wrapper.type}')
-        if torch.cuda.is_available():
-            cfg.optim_wrapper.type = 'AmpOptimWrapper'
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-        else:
-            cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-            for key in 'loss_scale', 'dtype', 'use_fsdp':
-                cfg.optim_wrapper.pop(key, None)
+        for wrapper in _optim_wrappers(cfg):
+            if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
+                raise UserError('--amp replaces an optim_wrapper of type OptimWrapper, the config '
+                                f'has {wrapper.type}')
+            if torch.cuda.is_available():
+                wrapper.type = 'AmpOptimWrapper'
+                wrapper.setdefault('loss_scale', 'dynamic')
+            else:
+                wrapper.type = 'BFloat16OptimWrapper'
+                for key in 'loss_scale', 'dtype', 'use_fsdp':
+                    wrapper.pop(key, None)
     _check_writable(Path(cfg.work_dir))
     newest = _choose_beginning(cfg, resume)
     return_freed_memory()
@@ -198,12 +204,20 @@ def _build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
+def _optim_wrappers(cfg: Config) -> List[ConfigDict]:
+    """The one of the config, or those of a generator and its discriminator."""
+    if 'type' in cfg.optim_wrapper:
+        return [cfg.optim_wrapper]
+    return [value for value in cfg.optim_wrapper.values() if isinstance(value, dict)]
+
+
 def _use_gloo(cfg: Config) -> None:
     """Processes without CUDA: MMEngine's launcher would choose a CUDA device for each."""
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
+    # A model that optimises several networks asks for a wrapper that it can do so in.
+    wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
+    cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)
 
 
 def _limit_workers(cfg: Config) -> None:

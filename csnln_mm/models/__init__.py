@@ -6,13 +6,16 @@ from torch import nn
 from .bicubic import BicubicUpsampler
 from .cross_scale_attention import CrossScaleNonLocalAttention
 from .csnln_net import CSNLNNet
+from .enhancers import CrossScaleEnhancer, SEMEnhancer
+from .extended_network import extend_network
 from .fusion import AdditionFusion, ConcatenationFusion, MutualProjectedFusion
 from .in_scale_attention import InScaleNonLocalAttention
 from .sem_cell import SEMCell
 
 __all__ = [
-    'AdditionFusion', 'BicubicUpsampler', 'CSNLNNet', 'ConcatenationFusion',
-    'CrossScaleNonLocalAttention', 'InScaleNonLocalAttention', 'MutualProjectedFusion', 'SEMCell'
+    'AdditionFusion', 'BicubicUpsampler', 'CSNLNNet', 'ConcatenationFusion', 'CrossScaleEnhancer',
+    'CrossScaleNonLocalAttention', 'InScaleNonLocalAttention', 'MutualProjectedFusion', 'SEMCell',
+    'SEMEnhancer', 'extend_network'
 ]
 
 

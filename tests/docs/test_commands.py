@@ -1,0 +1,173 @@
+"""No command in the README or in docs/ rots.
+
+Each is run, in one folder and in the order of the pages, with small pictures and small networks
+under the names that the pages use. Those that match a line of NOT_RUN are only checked: that the
+files of the repository that they name exist, and that the tool understands the arguments. Python
+blocks are run as well, and loaded by MMEngine if they are configs.
+"""
+import argparse
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from doc_pages import PAGES, ROOT, Command, blocks, commands
+from golden import load_golden
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from tiny_data import make_benchmark, smooth_noise
+
+from csnln_mm.datasets.image_io import write_image
+
+# What begins a command, as a regular expression, and why it is not run here.
+NOT_RUN = {
+    r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
+    r'pip install -e .': 'changes the environment; tools/make_env.sh does it',
+    r'(python -m build|pip install .*\.whl|mim )':
+    'tests/packaging/test_wheel.py runs docs/installed.md',
+    r'python -m pytest': 'these are the tests',
+    r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
+    r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
+    r'python tools/train\.py': 'hours; tests/tools and tests/configs train',
+    r'python tools/run_ablation\.py': 'days; tests/apis/test_ablation.py runs small budgets',
+    r'python tools/benchmark\.py': 'a minute or more; tests/apis/test_benchmark.py measures',
+    r'python tools/prepare_div2k\.py data/DIV2K': '800 images; tests/datasets prepares small ones',
+}
+# The same for Python blocks: a line of the block.
+PYTHON_NOT_RUN = {
+    'from mmagic.apis import MMagicInferencer': 'tests/apis/test_upscaling.py compares its pixels',
+}
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+ITEMS = [
+    item for block in BLOCKS for item in (commands(block) if block.language == 'bash' else [block])
+]
+
+
+def reason_not_to_run(item):
+    if isinstance(item, Command):
+        text = shlex.join(item.words)
+        return next((why for begin, why in NOT_RUN.items() if re.match(begin, text)), None)
+    return next((why for line, why in PYTHON_NOT_RUN.items() if line in item.text), None)
+
+
+def test_no_exception_is_out_of_date():
+    commands = [shlex.join(item.words) for item in ITEMS if isinstance(item, Command)]
+    for begin in NOT_RUN:
+        assert any(re.match(begin, command) for command in commands), begin
+    for line in PYTHON_NOT_RUN:
+        assert any(line in block.text for block in BLOCKS)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """The repository's root for a user who has some pictures, data sets and checkpoints."""
+    root = tmp_path_factory.mktemp('docs')
+    for name in 'configs', 'tools':
+        (root / name).symlink_to(ROOT / name)
+    for scale in 2, 3, 4:
+        make_benchmark(root / 'data/Set5', 1, scale)
+    for name in 'Set5', 'Set14':
+        write_image(root / f'downloads/{name}/a.png', smooth_noise(24, 36, 1))
+    write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
+    for name in 'photo.jpg', 'photos/a.png', 'scans/b/c.tif':
+        write_image(root / name, smooth_noise(12, 14, 2))
+    save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_700.pth', 'csnln_x2_demo')
+    save_checkpoint(root / 'work_dirs/csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
+    save_checkpoint(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')
+    for name in 'CHECKPOINT', 'csnln_x4':
+        shutil.copy(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', root / f'{name}.pth')
+    torch.save(load_golden(2).state_dict, root / 'model_x2.pt')
+    return root
+
+
+def save_checkpoint(path, config):
+    """As if it had been trained."""
+    cfg = Config.fromfile(ROOT / f'configs/{config}.py')
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        model = MODELS.build(cfg.model)
+    path.parent.mkdir(parents=True)
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('item', [x for x in ITEMS if not reason_not_to_run(x)], ids=str)
+def test_it_runs(item, folder, monkeypatch, tmp_path):
+    """In this process, so that MMagic is imported once."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv('HOME', str(folder / 'home'))
+    if isinstance(item, Command):
+        python, tool, *arguments = (os.path.expanduser(word) for word in item.words)
+        assert python == 'python'
+        assert run_tool(tool, arguments, monkeypatch) in (None, 0)
+    elif re.search(r'^(_base_|model|custom_imports) = ', item.text, flags=re.M):
+        (tmp_path / 'config.py').write_text(item.text)
+        assert Config.fromfile(tmp_path / 'config.py')
+    else:
+        code = compile(item.text, item.page, 'exec')
+        exec(code, dict(image=smooth_noise(12, 14, 3)))
+
+
+@pytest.mark.parametrize('item', [x for x in ITEMS if reason_not_to_run(x)], ids=str)
+def test_it_is_understood(item, monkeypatch, tmp_path):
+    if not isinstance(item, Command):
+        compile(item.text, item.page, 'exec')
+        return
+    words = [word for word in item.words if not re.match(r'[A-Z_]+=', word)]
+    for word in words:
+        if word.startswith(('configs/', 'tools/', 'tests/')):
+            assert (ROOT / word).exists(), word
+    if words[0] == 'make':
+        subprocess.run(['make', '-n', *words[1:]], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    elif words[0].endswith('.sh'):
+        tool, arguments = what_a_script_starts(words, tmp_path)
+        check_arguments(tool, arguments, monkeypatch)
+    elif words[0] == 'python' and words[1] != '-m':
+        check_arguments(words[1], words[2:], monkeypatch)
+
+
+class Understood(BaseException):
+    """Raised where a tool has its arguments and would begin to work."""
+
+
+def run_tool(tool, arguments, monkeypatch):
+    """The exit status."""
+    monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / tool), run_name='__main__')
+    return ended.value.code
+
+
+def check_arguments(tool, arguments, monkeypatch):
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_and_stop(parser, *args, **kwargs):
+        parse(parser, *args, **kwargs)
+        raise Understood
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_and_stop)
+    monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+    with pytest.raises(Understood):
+        runpy.run_path(str(ROOT / tool), run_name='__main__')
+
+
+def what_a_script_starts(words, tmp_path):
+    """The tool and its arguments that a shell script hands to ``python`` or ``srun``."""
+    for name in 'python', 'srun':
+        (tmp_path / name).write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    output = subprocess.run(['bash', *words],
+                            cwd=ROOT,
+                            env=dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}'),
+                            stdout=subprocess.PIPE,
+                            text=True,
+                            check=True).stdout.splitlines()
+    i, = (i for i, word in enumerate(output) if re.search(r'tools/(train|test)\.py$', word))
+    return Path(output[i]).relative_to(ROOT), output[i + 1:]

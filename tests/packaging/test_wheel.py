@@ -1,0 +1,147 @@
+"""The wheel, used in an empty folder as docs/installed.md says."""
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from doc_pages import ROOT, blocks, commands
+
+from csnln_mm.datasets.image_io import read_image, write_image
+from csnln_mm.version import __version__
+
+pytestmark = pytest.mark.slow
+
+PAGE = blocks(ROOT / 'docs/installed.md')
+SOURCES = [
+    'csnln_mm', 'configs', 'docs', 'requirements', 'tests', 'tools', 'pyproject.toml', 'setup.cfg',
+    'MANIFEST.in', 'README.md', 'LICENSE', 'CITATION.cff', 'CONTRIBUTING.md', 'Makefile',
+    'model-index.yml', '.pre-commit-config.yaml'
+]
+COMMANDS = [command for block in PAGE if block.language == 'bash' for command in commands(block)]
+
+
+def run(*command, cwd, path=''):
+    """Its output; ``path`` is a folder of installed packages that goes before the others."""
+    done = subprocess.run([str(word) for word in command],
+                          cwd=cwd,
+                          env=dict(
+                              os.environ,
+                              PYTHONPATH=str(path),
+                              OMP_NUM_THREADS='1',
+                              PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}'),
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          text=True)
+    assert done.returncode == 0, f'{shlex.join(map(str, command))}\n{done.stdout[-10000:]}'
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    """(source distribution, wheel); the wheel is made from the source distribution."""
+    source, dist = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('dist')
+    # Building leaves files beside the sources.
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name,
+                source / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns('__pycache__', '_build'))
+        else:
+            shutil.copy(ROOT / name, source)
+    run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', dist, source, cwd=dist)
+    sdist, = dist.glob('*.tar.gz')
+    wheel, = dist.glob('*.whl')
+    return sdist, wheel
+
+
+def test_both_carry_version_licence_and_citation(built):
+    sdist, wheel = built
+    assert sdist.name == f'csnln_mm-{__version__}.tar.gz'
+    assert wheel.name == f'csnln_mm-{__version__}-py3-none-any.whl'
+    with tarfile.open(sdist) as archive:
+        names = {name.partition('/')[2] for name in archive.getnames()}
+    assert {'LICENSE', 'CITATION.cff', 'README.md', 'Makefile', 'model-index.yml'} <= names
+    assert {'requirements/pins.txt', 'docs/conf.py', 'tests/tiny_data.py'} <= names
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(f'csnln_mm-{__version__}.dist-info/METADATA').decode()
+    assert any(name.endswith('LICENSE') for name in names)
+    assert any(name.endswith('CITATION.cff') for name in names)
+    assert f'Version: {__version__}\n' in metadata and 'Apache-2.0' in metadata
+
+
+def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
+    with zipfile.ZipFile(built[1]) as archive:
+        names = {name for name in archive.namelist() if '.dist-info' not in name}
+    expected = {str(p.relative_to(ROOT)) for p in (ROOT / 'csnln_mm').rglob('*.py')}
+    expected = {name for name in expected if '.mim' not in name}
+    # make_env.sh is for a checkout.
+    for pattern in 'configs/**/*.py', 'configs/*.yml', 'tools/*.*', 'model-index.yml':
+        expected |= {
+            f'csnln_mm/.mim/{p.relative_to(ROOT)}'
+            for p in ROOT.glob(pattern) if p.name != 'make_env.sh'
+        }
+    assert names == expected
+
+
+@pytest.fixture(scope='module')
+def installed(built, tmp_path_factory):
+    """(folder of packages with the wheel in it, empty folder to work in)."""
+    packages, empty = tmp_path_factory.mktemp('packages'), tmp_path_factory.mktemp('empty')
+    run(sys.executable,
+        '-m',
+        'pip',
+        'install',
+        '--no-deps',
+        '--no-index',
+        '--target',
+        packages,
+        built[1],
+        cwd=empty)
+    return packages, empty
+
+
+def test_it_is_the_installed_package_that_is_imported(installed):
+    packages, empty = installed
+    code = 'import csnln_mm; print(csnln_mm.__file__); print(csnln_mm.config_path("bicubic_x2.py"))'
+    output = run(sys.executable, '-c', code, cwd=empty, path=packages).splitlines()
+    assert output[-2:] == [
+        f'{packages}/csnln_mm/__init__.py', f'{packages}/csnln_mm/.mim/configs/bicubic_x2.py'
+    ]
+
+
+def keep_corners(folder, side=96):
+    """Of the photographs to test with, so that it takes seconds."""
+    for path in folder.rglob('*.png'):
+        size = side if path.parent.name == 'GTmod12' else side // 2
+        write_image(path, read_image(path)[:size, :size])
+
+
+def test_the_page(installed):
+    """Every command of the page, in its order: data, training, test, enlarging, a recipe."""
+    packages, empty = installed
+    configs = [block.text for block in PAGE if block.language == 'python']
+    assert len(configs) == 1
+    (empty / 'mine.py').write_text(configs[0])
+    for command in COMMANDS:
+        if command.words[0] == 'mim':
+            output = run(*command.words, cwd=empty, path=packages)
+            if 'prepare_demo' in command.words:
+                keep_corners(empty / 'data/demo/test')
+            for name in 'csnln_mm', 'configs', 'tools':
+                assert f'{ROOT}/{name}' not in output, 'something is taken from the checkout'
+            if 'test' in command.words:
+                assert 20 < float(re.search(r'PSNR: (\S+)', output).group(1)) < 50
+            if 'search' in command.words:
+                assert 'configs/csnln_x4_div2k.py' in output
+    for name in ('csnln_x2_demo/iter_20.pth', 'edsr_cross_scale_x2/iter_2.pth', 'mine/iter_10.pth'):
+        assert (empty / 'work_dirs' / name).exists()
+    assert (empty / 'large.png').exists()
