@@ -12,7 +12,10 @@ from torch import nn
 
 from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
+from csnln_mm.datasets.image_check import check_images
 from csnln_mm.errors import UserError
+
+from .config_check import check_config
 
 __all__ = ['load_config', 'build_train_runner', 'build_test_runner', 'check_fit']
 
@@ -64,13 +67,18 @@ def build_train_runner(cfg: Config,
             ``auto_scale_lr.base_batch_size``.
 
     Raises:
-        UserError: if training data is missing, or an option does not fit config or machine.
+        UserError: if the config has a mistake, training data is missing or bad, a checkpoint to
+            begin with does not fit, or an option does not fit config or machine.
     """
+    model = check_config(cfg)
+    if cfg.get('load_from'):
+        _check_checkpoint(cfg, model, cfg.load_from)
     for name, loader in (('training', cfg.get('train_dataloader')), ('validation',
                                                                      cfg.get('val_dataloader'))):
         for folder in _missing_folders(loader):
             raise UserError(f'{name} images: {folder} does not exist; prepare it (README), or '
                             'name another data_root with --cfg-options')
+        _check_images(loader, name, model)
     if resume:
         cfg.resume = True
     if auto_scale_lr:
@@ -97,23 +105,21 @@ def build_test_runner(cfg: Config, checkpoint: Optional[str] = None) -> Runner:
         checkpoint: file; None for a network without weights, such as bicubic enlargement.
 
     Raises:
-        UserError: if no test set is there, or the checkpoint does not fit the config.
+        UserError: if the config has a mistake, no test set is there or one has bad images, or the
+            checkpoint does not fit the config.
     """
+    model = check_config(cfg)
+    if checkpoint:
+        _check_checkpoint(cfg, model, checkpoint)
+    elif any(p.requires_grad for p in model.parameters()):
+        raise UserError('the config has a network with weights: give a checkpoint')
     _leave_out_missing_tests(cfg)
     # Hooks that ask for the iteration would build the training, and that its data.
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
-    loaded = None
-    if checkpoint:
-        loaded = load_checkpoint_file(checkpoint)
-        check_untraced_settings(loaded, cfg.model.generator, checkpoint)
+    _check_images(cfg.test_dataloader, 'test', model)
     cfg.load_from = checkpoint
-    runner = _build_runner(cfg)
-    if loaded is not None:
-        check_fit(runner.model, loaded, checkpoint)
-    elif any(p.requires_grad for p in runner.model.parameters()):
-        raise UserError('the config has a network with weights: give a checkpoint')
-    return runner
+    return _build_runner(cfg)
 
 
 def check_fit(model: nn.Module, checkpoint: dict, path: str) -> None:
@@ -124,17 +130,40 @@ def check_fit(model: nn.Module, checkpoint: dict, path: str) -> None:
         checkpoint: what the file holds.
         path: of the file.
     """
-    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
+    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(given, dict):
+        raise UserError(f'checkpoint {path} holds no state dict')
     wanted = getattr(model, 'module', model).state_dict()
     for key, value in wanted.items():
-        if key not in given:
+        if not isinstance(given.get(key), torch.Tensor):
             raise UserError(f'checkpoint {path} does not fit the config: it lacks {key}')
         if given[key].shape != value.shape:
             raise UserError(f'checkpoint {path} does not fit the config: {key} is '
                             f'{tuple(given[key].shape)}, the config makes it {tuple(value.shape)}')
     for key in given:
         if key not in wanted:
-            raise UserError(f'checkpoint {path} does not fit the config, which has no {key}')
+            raise UserError(f'checkpoint {path} does not fit the config, which has no {key!r:.100}')
+
+
+def _check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
+    """Raise UserError unless a checkpoint is what a config's model was trained to."""
+    if '://' in path:
+        raise UserError(f'checkpoint {path}: download it first, and name the file')
+    checkpoint = load_checkpoint_file(path)
+    check_untraced_settings(checkpoint, cfg.model.get('generator', {}), path)
+    check_fit(model, checkpoint, path)
+
+
+def _check_images(loader: Optional[ConfigDict], title: str, model: nn.Module) -> None:
+    """Raise UserError if images of dataloaders cannot be used, as far as headers tell."""
+    scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
+    for item in _as_list(loader):
+        dataset = _innermost(item.dataset)
+        patches = [
+            step.gt_patch_size for step in dataset.get('pipeline', ())
+            if step.get('type') == 'PairedRandomCrop'
+        ]
+        check_images(dataset, title=title, scale=scale, gt_patch_size=max(patches, default=1))
 
 
 def _build_runner(cfg: Config) -> Runner:
@@ -171,15 +200,20 @@ def _as_list(value: Optional[object]) -> List[ConfigDict]:
 def _missing_folders(loader: Optional[ConfigDict]) -> Iterator[str]:
     """Folders and annotation files of a dataloader that do not exist."""
     for item in _as_list(loader):
-        dataset = item.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
+        dataset = _innermost(item.dataset)
         root = dataset.get('data_root') or ''
         paths = [*dataset.get('data_prefix', {}).values(), dataset.get('ann_file')]
         for path in paths:
             path = osp.join(root, path) if path else root
             if path and '://' not in path and not osp.exists(path):
                 yield path
+
+
+def _innermost(dataset: ConfigDict) -> ConfigDict:
+    """The data set within those that only wrap another."""
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
 
 
 def _leave_out_missing_tests(cfg: Config) -> None:
