@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.datasets.image_io import write_file
 from csnln_mm.errors import UserError
+from csnln_mm.json_file import read_json
 
 from .report_format import format_table
 from .report_paper import ABLATIONS, Variant
@@ -229,7 +230,13 @@ def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
 
 def _read_result(work_dir: Path) -> Optional[Result]:
     path = work_dir / 'result.json'
-    return Result(**json.loads(path.read_text())) if path.exists() else None
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if not isinstance(content, dict) or sorted(content) != sorted(Result._fields) or not all(
+            isinstance(value, (int, float)) for value in content.values()):
+        raise UserError(f'{path} is no result of an ablation study; remove it to run it again')
+    return Result(**content)
 
 
 def _settings(cfg: Config) -> str:
@@ -244,7 +251,9 @@ def _check_settings(cfg: Config) -> None:
     """Raise UserError if the folder holds a run with other settings, or data is missing."""
     path = Path(cfg.work_dir) / 'settings.json'
     if path.exists():
-        before, now = json.loads(path.read_text()), json.loads(_settings(cfg))
+        before, now = read_json(path), json.loads(_settings(cfg))
+        if not isinstance(before, dict):
+            raise UserError(f'{path} does not hold the settings of a run')
         changed = [name for name in _DECISIVE if before.get(name) != now[name]]
         if changed:
             raise UserError(f'{cfg.work_dir} holds a run with another {" and ".join(changed)}; '

@@ -5,8 +5,10 @@ from typing import Dict, List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.datasets.degradation import upsample
 from csnln_mm.datasets.image_io import read_image
+from csnln_mm.errors import UserError
 
 __all__ = ['Comparison', 'Score', 'score', 'compare_benchmark', 'format_table', 'draw_comparison']
 
@@ -39,16 +41,22 @@ def compare_benchmark(benchmark: Path, predictions: Path, scale: int) -> List[Co
         scale: S.
 
     Raises:
-        UserError: if a picture is missing or damaged.
+        UserError: if there are no pictures, or one is missing, damaged or of another size than
+            its ground truth.
     """
     comparisons = []
-    for path in sorted((benchmark / 'GTmod12').glob('*.png')):
+    for path in sorted((benchmark / GT_FOLDER).glob('*.png')):
         truth = read_image(path)
-        bicubic = upsample(read_image(benchmark / f'LRbicx{scale}' / path.name), scale)
-        predicted = read_image(predictions / path.name)
+        lr_path, predicted_path = benchmark / lr_folder(scale) / path.name, predictions / path.name
+        bicubic, predicted = upsample(read_image(lr_path), scale), read_image(predicted_path)
+        for source, picture in (lr_path, bicubic), (predicted_path, predicted):
+            if picture.shape != truth.shape:
+                raise UserError(f'{source} is not of the size of {path} (at x{scale})')
         comparisons.append(
             Comparison(path.stem, bicubic, predicted, truth, score(truth, bicubic, scale),
                        score(truth, predicted, scale)))
+    if not comparisons:
+        raise UserError(f'there are no .png pictures in {benchmark / GT_FOLDER}')
     return comparisons
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from csnln_mm.datasets.image_io import FORMATS
 from csnln_mm.errors import UserError
 
 __all__ = [
@@ -129,7 +130,7 @@ def _open(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             # Large pictures are welcome; absurd ones raise an error.
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(path)
+            return Image.open(path, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
         raise UserError(f'{path} is not a picture, or of an unknown kind') from error
     except OSError as error:

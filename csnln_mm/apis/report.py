@@ -3,15 +3,15 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
 
 from csnln_mm.datasets.image_io import write_file
 from csnln_mm.errors import UserError
+from csnln_mm.json_file import read_json
 
+from .config_check import check_config
 from .model_size import ModelSize, measure_model_size
 from .report_format import format_table
 from .report_paper import BENCHMARKS, TABLE_1, TABLE_2, Score, Table1Row
@@ -22,6 +22,8 @@ __all__ = [
     'evaluate', 'format_model_size', 'format_table_1', 'model_size', 'read_results', 'result_row',
     'scale_of'
 ]
+
+_METRICS = 'PSNR', 'SSIM'
 
 
 def scale_of(cfg: Config) -> int:
@@ -74,12 +76,16 @@ def read_results(path: str) -> Dict[str, float]:
     Raises:
         UserError: if the file is missing or something else.
     """
-    try:
-        metrics = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f'results {path}: {error}') from error
-    if not isinstance(metrics, dict) or not any(f'{name}/PSNR' in metrics for name in BENCHMARKS):
+    content = read_json(path)
+    if not isinstance(content, dict) or not any(f'{name}/PSNR' in content for name in BENCHMARKS):
         raise UserError(f'results {path}: no metric such as Set5/PSNR in it')
+    metrics = {}
+    for name in (f'{benchmark}/{metric}' for benchmark in BENCHMARKS for metric in _METRICS):
+        if name in content:
+            try:
+                metrics[name] = float(content[name])
+            except (OverflowError, TypeError, ValueError) as error:
+                raise UserError(f'results {path}: {name} is not a number') from error
     return metrics
 
 
@@ -87,7 +93,7 @@ def result_row(method: str, scale: int, metrics: Dict[str, float]) -> Table1Row:
     """Metrics as a row of Table 1; benchmarks that were not tested are None."""
     scores = {}
     for name in BENCHMARKS:
-        psnr, ssim = (metrics.get(f'{name}/{metric}') for metric in ('PSNR', 'SSIM'))
+        psnr, ssim = (metrics.get(f'{name}/{metric}') for metric in _METRICS)
         scores[name] = None if psnr is None or ssim is None else Score(psnr, ssim)
     return Table1Row(method, scale, scores)
 
@@ -112,7 +118,10 @@ def model_size(cfg: Config, lr_size: Tuple[int, int]) -> ModelSize:
     """Parameters and multiply-adds of a config's network for an image of (height, width)."""
     if min(lr_size) < 1:
         raise UserError(f'an LR image of {lr_size[0]}x{lr_size[1]} pixels has no pixels')
-    return measure_model_size(_build_generator(cfg), lr_size)
+    model = check_config(cfg)
+    if not hasattr(model, 'generator'):
+        raise UserError(f'config {cfg.filename}: the model has no generator')
+    return measure_model_size(model.generator, lr_size)
 
 
 def format_model_size(method: str, size: ModelSize, style: str = 'text') -> str:
@@ -164,13 +173,6 @@ class _PerImageHook(Hook):
             for metric in metrics:
                 image.update({k: float(value) for k, value in metric.results[i].items()})
             self.images.append(image)
-
-
-def _build_generator(cfg: Config) -> nn.Module:
-    try:
-        return MODELS.build(cfg.model.generator)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f'{cfg.filename}: the model cannot be built: {error}') from error
 
 
 def _cells(row: Table1Row) -> List[str]:

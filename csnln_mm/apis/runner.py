@@ -16,9 +16,11 @@ from csnln_mm.checkpoints import (checkpoints_in, load_checkpoint_file, newest_w
                                   use_safe_loading)
 from csnln_mm.checkpoints.newest import Newest
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
+from csnln_mm.datasets.image_check import check_images
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 
+from .config_check import check_config
 from .memory import return_freed_memory
 from .training import checkpoint_folder, checkpoint_template
 
@@ -79,15 +81,19 @@ def build_train_runner(cfg: Config,
             ``auto_scale_lr.base_batch_size``.
 
     Raises:
-        UserError: if training data is missing, the work directory cannot be written or has the
-            checkpoints of another training, the checkpoint to go on from does not fit the config,
-            or an option does not.
+        UserError: if the config has a mistake, training data is missing or bad, the work directory
+            cannot be written or has the checkpoints of another training, the checkpoint to begin
+            with or go on from does not fit the config, or an option does not.
     """
+    model = check_config(cfg)
+    if cfg.get('load_from'):
+        _check_checkpoint(cfg, model, cfg.load_from)
     for name, loader in (('training', cfg.get('train_dataloader')), ('validation',
                                                                      cfg.get('val_dataloader'))):
         for folder in _missing_folders(loader):
             raise UserError(f'{name} images: {folder} does not exist; prepare it (README), or '
                             'name another data_root with --cfg-options')
+        _check_images(loader, name, model)
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
@@ -111,7 +117,7 @@ def build_train_runner(cfg: Config,
     for reason in newest.left_out:
         runner.logger.warning(f'left out: {reason}')
     if newest.path:
-        check_untraced_settings(newest.content, cfg.model.generator, str(newest.path))
+        check_untraced_settings(newest.content, cfg.model.get('generator', {}), str(newest.path))
         check_fit(runner.model, newest.content, str(newest.path))
         runner.logger.info(f'the training goes on from {newest.path}')
     elif resume:
@@ -128,23 +134,21 @@ def build_test_runner(cfg: Config, checkpoint: Optional[str] = None) -> Runner:
         checkpoint: file; None for a network without weights, such as bicubic enlargement.
 
     Raises:
-        UserError: if no test set is there, or the checkpoint does not fit the config.
+        UserError: if the config has a mistake, no test set is there or one has bad images, or the
+            checkpoint does not fit the config.
     """
+    model = check_config(cfg)
+    if checkpoint:
+        _check_checkpoint(cfg, model, checkpoint)
+    elif any(p.requires_grad for p in model.parameters()):
+        raise UserError('the config has a network with weights: give a checkpoint')
     _leave_out_missing_tests(cfg)
     # Hooks that ask for the iteration would build the training, and that its data.
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
-    loaded = None
-    if checkpoint:
-        loaded = load_checkpoint_file(checkpoint)
-        check_untraced_settings(loaded, cfg.model.generator, checkpoint)
+    _check_images(cfg.test_dataloader, 'test', model)
     cfg.load_from = checkpoint
-    runner = _build_runner(cfg)
-    if loaded is not None:
-        check_fit(runner.model, loaded, checkpoint)
-    elif any(p.requires_grad for p in runner.model.parameters()):
-        raise UserError('the config has a network with weights: give a checkpoint')
-    return runner
+    return _build_runner(cfg)
 
 
 def check_fit(model: nn.Module, checkpoint: dict, path: str) -> None:
@@ -155,17 +159,40 @@ def check_fit(model: nn.Module, checkpoint: dict, path: str) -> None:
         checkpoint: what the file holds.
         path: of the file.
     """
-    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
+    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(given, dict):
+        raise UserError(f'checkpoint {path} holds no state dict')
     wanted = getattr(model, 'module', model).state_dict()
     for key, value in wanted.items():
-        if key not in given:
+        if not isinstance(given.get(key), torch.Tensor):
             raise UserError(f'checkpoint {path} does not fit the config: it lacks {key}')
         if given[key].shape != value.shape:
             raise UserError(f'checkpoint {path} does not fit the config: {key} is '
                             f'{tuple(given[key].shape)}, the config makes it {tuple(value.shape)}')
     for key in given:
         if key not in wanted:
-            raise UserError(f'checkpoint {path} does not fit the config, which has no {key}')
+            raise UserError(f'checkpoint {path} does not fit the config, which has no {key!r:.100}')
+
+
+def _check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
+    """Raise UserError unless a checkpoint is what a config's model was trained to."""
+    if '://' in path:
+        raise UserError(f'checkpoint {path}: download it first, and name the file')
+    checkpoint = load_checkpoint_file(path)
+    check_untraced_settings(checkpoint, cfg.model.get('generator', {}), path)
+    check_fit(model, checkpoint, path)
+
+
+def _check_images(loader: Optional[ConfigDict], title: str, model: nn.Module) -> None:
+    """Raise UserError if images of dataloaders cannot be used, as far as headers tell."""
+    scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
+    for item in _as_list(loader):
+        dataset = _innermost(item.dataset)
+        patches = [
+            step.gt_patch_size for step in dataset.get('pipeline', ())
+            if step.get('type') == 'PairedRandomCrop'
+        ]
+        check_images(dataset, title=title, scale=scale, gt_patch_size=max(patches, default=1))
 
 
 def _check_writable(folder: Path) -> None:
@@ -238,15 +265,20 @@ def _as_list(value: Optional[object]) -> List[ConfigDict]:
 def _missing_folders(loader: Optional[ConfigDict]) -> Iterator[str]:
     """Folders and annotation files of a dataloader that do not exist."""
     for item in _as_list(loader):
-        dataset = item.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
+        dataset = _innermost(item.dataset)
         root = dataset.get('data_root') or ''
         paths = [*dataset.get('data_prefix', {}).values(), dataset.get('ann_file')]
         for path in paths:
             path = osp.join(root, path) if path else root
             if path and '://' not in path and not osp.exists(path):
                 yield path
+
+
+def _innermost(dataset: ConfigDict) -> ConfigDict:
+    """The data set within those that only wrap another."""
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
 
 
 def _leave_out_missing_tests(cfg: Config) -> None:

@@ -2,7 +2,6 @@
 from typing import Any, Optional
 
 import torch
-from mmagic.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -10,6 +9,7 @@ from csnln_mm.checkpoints import convert_released_state_dict, load_checkpoint_fi
 from csnln_mm.checkpoints.embedded_config import read_embedded_model_config
 from csnln_mm.errors import UserError
 
+from .config_check import build_model
 from .runner import check_fit, load_config
 
 __all__ = ['choose_device', 'load_model']
@@ -25,6 +25,8 @@ _ALLOWED_TYPES = {
     'CrossScaleNonLocalAttention', 'DataPreprocessor', 'InScaleNonLocalAttention',
     'MutualProjectedFusion', 'SEMCell'
 }
+# What no size in such a config exceeds: layers are made one by one before they are compared.
+_LARGEST = 4096
 
 
 def load_model(checkpoint: str,
@@ -55,14 +57,14 @@ def load_model(checkpoint: str,
         # It would look for a ground truth with every picture, and warn.
         preprocessor['data_keys'] = None
     init_default_scope('mmagic')
-    try:
-        model = MODELS.build(model_config)
-    except Exception as error:  # the registry raises what a constructor does not like
-        source = f'config {config}' if config else f'the config in checkpoint {checkpoint}'
-        raise UserError(f'{source}: {error}') from error
+    source = f'config {config}' if config else f'the config in checkpoint {checkpoint}'
+    # First without its tensors: a checkpoint may claim a network that no memory holds.
+    with torch.device('meta'):
+        model = build_model(model_config, source)
     if not hasattr(model, 'set_test_cfg'):
         raise UserError(f'config {config} makes a {type(model).__name__}, not a CSNLNEditor')
     check_fit(model, content, checkpoint)
+    model = build_model(model_config, source)
     model.load_state_dict(content.get('state_dict', content))
     return model.to(torch_device).eval()
 
@@ -90,7 +92,9 @@ def _restrict(model: dict, path: str) -> dict:
                         'generator; give one that you trust')
     parts = dict(
         generator=generator, data_preprocessor=model.get('data_preprocessor') or _PREPROCESSOR)
-    for part in parts.values():
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise UserError(f'the config in checkpoint {path} is refused: its {name} is no dict')
         _check_types(part, path)
     return dict(type='CSNLNEditor', pixel_loss=_LOSS, **parts)
 
@@ -99,9 +103,12 @@ def _check_types(value: Any, path: str) -> None:
     if isinstance(value, dict):
         # Initialisation may read further files.
         value.pop('init_cfg', None)
-        if 'type' in value and value['type'] not in _ALLOWED_TYPES:
+        if 'type' in value and str(value['type']) not in _ALLOWED_TYPES:
             raise UserError(f'the config in checkpoint {path} is refused: it builds a '
-                            f"{value['type']!r}; give one that you trust")
+                            f"{value['type']!r:.100}; give one that you trust")
+    if isinstance(value, int) and value > _LARGEST:
+        raise UserError(f'the config in checkpoint {path} is refused: {value} is a size beyond '
+                        f'{_LARGEST}; give one that you trust')
     if isinstance(value, (dict, list, tuple)):
         for item in value.values() if isinstance(value, dict) else value:
             _check_types(item, path)

@@ -12,8 +12,9 @@ __all__ = ['check_untraced_settings', 'untraced_difference']
 def check_untraced_settings(checkpoint: Any, generator: dict, path: str) -> None:
     """Raise UserError if a checkpoint was trained with other settings than a config has.
 
-    Only of settings that leave no trace in the weights; what does is found by comparing these.
-    Checkpoints that carry no config, or not of a CSNLNNet, pass.
+    Of the network's scale and size, which say more than the tensor that does not fit, and of
+    settings that leave no trace in the weights. Checkpoints that carry no config, or not of a
+    CSNLNNet, pass.
 
     Args:
         checkpoint: what the file holds.
@@ -30,7 +31,8 @@ def check_untraced_settings(checkpoint: Any, generator: dict, path: str) -> None
         return
     if {trained.get('type'), generator.get('type')} != {'CSNLNNet'}:
         return
-    difference = untraced_difference(trained, generator)
+    difference = (
+        _difference(_sizes(trained), _sizes(generator)) or untraced_difference(trained, generator))
     if difference:
         raise UserError(f'checkpoint {path} does not fit the config: {difference}')
 
@@ -42,11 +44,19 @@ def untraced_difference(trained: dict, wanted: dict) -> str:
         trained: the one that the weights were trained with.
         wanted: the one that they shall be used with.
     """
-    trained, wanted = _settings(trained), _settings(wanted)
+    return _difference(_settings(trained), _settings(wanted))
+
+
+def _difference(trained: dict, wanted: dict) -> str:
     for name, value in trained.items():
         if value != wanted[name]:
             return f'it was trained with {name}={value}, not {wanted[name]}'
     return ''
+
+
+def _sizes(generator: dict) -> Dict[str, Any]:
+    defaults = dict(upscale_factor=2, mid_channels=128, num_recurrences=12)
+    return {name: generator.get(name, default) for name, default in defaults.items()}
 
 
 def _settings(generator: dict) -> Dict[str, Any]:

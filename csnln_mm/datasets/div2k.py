@@ -20,9 +20,10 @@ import numpy as np
 from PIL import Image
 
 from csnln_mm.errors import UserError
+from csnln_mm.json_file import read_json
 
 from .degradation import crop_to_multiple, downsample
-from .image_io import images_in, read_image, write_file, write_image
+from .image_io import FORMATS, images_in, read_image, write_file, write_image
 from .parallel import for_each
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
@@ -290,9 +291,11 @@ def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
 
 def _shape(path: Path) -> Tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.height, image.width
-    except OSError as error:
+    except Image.DecompressionBombError as error:
+        raise UserError(f'{path} is refused: {error}') from error
+    except Exception as error:
         raise UserError(f'{path} is damaged or no image') from error
 
 
@@ -305,7 +308,10 @@ def _remember_sub_images(job: _Job) -> None:
     """Refuse to mix sub-images of different cuts: both are named alike."""
     path = job.root / '.sub_images.json'
     if path.exists():
-        cut = SubImages(**json.loads(path.read_text()))
+        content = read_json(path)
+        if not isinstance(content, dict) or sorted(content) != sorted(SubImages._fields):
+            raise UserError(f'{path} does not say how the sub-images were cut')
+        cut = SubImages(**content)
         if cut != job.sub_images:
             raise UserError(f'the sub-images in {job.root} are of {cut.size} pixels every '
                             f'{cut.step}; remove its *_sub folders and {path.name} to cut others')

@@ -9,9 +9,11 @@ from PIL import Image
 
 from csnln_mm.errors import UserError
 
-__all__ = ['IMAGE_SUFFIXES', 'images_in', 'read_image', 'write_file', 'write_image']
+__all__ = ['FORMATS', 'IMAGE_SUFFIXES', 'images_in', 'read_image', 'write_file', 'write_image']
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+# By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
+FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
 
 def images_in(folder: Path) -> List[Path]:
@@ -40,16 +42,19 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
         uint8, [H, W, 3]; grey pictures with three equal channels.
 
     Raises:
-        UserError: if the file is missing, cut off or no picture.
+        UserError: if the file is missing, cut off or no picture, or has more than 179 million
+            pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``).
     """
     if not Path(path).is_file():
         raise UserError(f'image {path} does not exist')
     try:
         # OpenCV fills what a cut off file lacks with grey, and says nothing.
-        with Image.open(path) as whole:
+        with Image.open(path, formats=FORMATS) as whole:
             whole.load()
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, cv2.error) as error:
+    except Image.DecompressionBombError as error:
+        raise UserError(f'{path} is refused: {error}') from error
+    except Exception as error:  # decoders raise whatever broken bytes make them stumble over
         raise UserError(f'{path} is damaged or no image') from error
     if image is None:
         raise UserError(f'{path} is damaged or no image')

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Optional
 
 from mmagic.registry import MODELS
 from torch import nn
@@ -20,7 +20,12 @@ __all__ = [
 
 
 @MODELS.register_module(name='CSNLNEditor')
-def _build_editor(**kwargs: Any) -> nn.Module:
+def _build_editor(generator: dict,
+                  pixel_loss: dict,
+                  train_cfg: Optional[dict] = None,
+                  test_cfg: Optional[dict] = None,
+                  init_cfg: Optional[dict] = None,
+                  data_preprocessor: Optional[dict] = None) -> nn.Module:
     """Its base class costs an import of all models of MMagic, which only a config pays for."""
     from .csnln_editor import CSNLNEditor
-    return CSNLNEditor(**kwargs)
+    return CSNLNEditor(generator, pixel_loss, train_cfg, test_cfg, init_cfg, data_preprocessor)

@@ -54,8 +54,8 @@ class CSNLNNet(BaseModule):
                 out_channels=out_channels,
                 mid_channels=mid_channels,
                 num_recurrences=num_recurrences).items():
-            if number < 1:
-                raise ValueError(f'{name} must be at least 1, got {number}')
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f'{name} must be an integer of at least 1, got {number!r}')
         if len(rgb_mean) != in_channels or in_channels != out_channels:
             raise ValueError(f'in_channels ({in_channels}), out_channels ({out_channels}) and the '
                              f'length of rgb_mean ({len(rgb_mean)}) must agree')

@@ -109,7 +109,7 @@ class SEMCell(BaseModule):
                 stages = (upscale_factor, )  # earlier stages would bear on nothing
             self.stages.extend(
                 _Stage(mid_channels, scale, prod(stages[:i + 1]), branches, patch_size,
-                       in_scale_grid, fusion or dict(type='MutualProjectedFusion'))
+                       in_scale_grid, dict(dict(type='MutualProjectedFusion'), **(fusion or {})))
                 for i, scale in enumerate(stages))
         self.next_input = nn.Sequential(
             Downsample(mid_channels, upscale_factor), ConvPReLU(mid_channels, mid_channels))

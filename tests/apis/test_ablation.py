@@ -146,3 +146,15 @@ def test_the_table_stands_beside_the_papers(data):
     rows = json.loads(format_ablation(4, results, budget, 'json'))['rows']
     assert rows[1]['psnr'] == 30.126 and rows[1]['paper_psnr'] == 33.74
     assert rows[0]['psnr'] is None and rows[0]['paper_psnr'] == 33.67
+
+
+@pytest.mark.parametrize('name, content', [('result.json', '{"psnr": 1}'),
+                                           ('result.json', '{"psnr": 1, "ssim": "a", '
+                                            '"parameters": 1}'), ('result.json', '[['),
+                                           ('settings.json', '[]')])
+def test_files_of_something_else_are_named(data, name, content):
+    folder = data / 'work/patch_3'
+    folder.mkdir(parents=True)
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=f'patch_3/{name}'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data), variants=['patch_3'])

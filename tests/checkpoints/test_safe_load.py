@@ -72,3 +72,12 @@ def test_refuses_a_program(tmp_path):
     torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / 'program.pth'))
     with pytest.raises(UserError, match='TorchScript'):
         load_checkpoint_file(tmp_path / 'program.pth')
+
+
+def test_a_changed_weight_is_noticed(tmp_path):
+    torch.save(dict(weight=torch.full((100, ), 1.5)), tmp_path / 'a.pth')
+    content = (tmp_path / 'a.pth').read_bytes()
+    middle = content.index(torch.full((100, ), 1.5).numpy().tobytes()) + 200
+    (tmp_path / 'a.pth').write_bytes(content[:middle] + b'x' + content[middle + 1:])
+    with pytest.raises(UserError, match='a.pth is damaged: its content does not fit its checksums'):
+        load_checkpoint_file(tmp_path / 'a.pth')

@@ -151,3 +151,11 @@ def test_a_download_becomes_a_training_set(download):
     assert len(list((download / 'DIV2K_train_LR_bicubic/X3').iterdir())) == 800
     assert (read_image(download / 'DIV2K_train_LR_bicubic/X3_sub/0800_s001.png') == downsample(
         picture(24, 24), 3)).all()
+
+
+@pytest.mark.parametrize('content', ['[', '[1, 2]', '{"size": 1, "other": 2}', '3'])
+def test_a_record_of_the_cut_that_is_none_is_named(photographs, tmp_path, content):
+    (tmp_path / 'set').mkdir()
+    (tmp_path / 'set/.sub_images.json').write_text(content)
+    with pytest.raises(UserError, match='set/.sub_images.json'):
+        prepare_photographs(photographs, tmp_path / 'set', sub_images=SMALL)

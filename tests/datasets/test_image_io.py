@@ -1,7 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+from damage import write_bomb
 
+from csnln_mm.apis.pictures import read_picture
 from csnln_mm.datasets.image_io import images_in, read_image, write_file, write_image
 from csnln_mm.errors import UserError
 
@@ -72,3 +74,16 @@ def test_images_of_a_folder(tmp_path, picture):
     (tmp_path / 'a.png').write_bytes(b'')
     with pytest.raises(UserError, match='a.JPG and a.png have the same name'):
         images_in(tmp_path)
+
+
+@pytest.mark.parametrize('read', [read_image, read_picture])
+def test_bombs_and_programs_are_refused(tmp_path, read):
+    write_bomb(tmp_path / 'bomb.png')
+    with pytest.raises(UserError, match='bomb.png.* exceeds limit of 178956970 pixels'):
+        read(tmp_path / 'bomb.png')
+    # Pillow would have Ghostscript run it, whatever the file is called.
+    (tmp_path / 'program.png').write_text('%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n'
+                                          '%%EndComments\n(ran) (w) file closefile\n%%EOF\n')
+    with pytest.raises(UserError, match='program.png'):
+        read(tmp_path / 'program.png')
+    assert not (tmp_path / 'ran').exists()

@@ -25,11 +25,11 @@ def free_port():
 
 
 def run(*command, cwd, expect=0):
-    """Run a tool of the installed package from a folder that is not the repository's."""
+    """Run a tool of this checkout from a folder that is not the repository's."""
     env = dict(
         os.environ,
         PORT=str(free_port()),
-        PYTHONPATH=str(ROOT / 'tests'),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
         OMP_NUM_THREADS='1',
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}')
     done = subprocess.run([str(word) for word in command],
@@ -181,6 +181,6 @@ def test_mistakes_are_one_clear_line(trained, folder):
     assert 'data/DIV2K' in error_of(train, ROOT / 'configs/csnln_x2_div2k.py', cwd=folder)
     assert 'gone.pth does not exist' in error_of(test, CONFIG, 'gone.pth', cwd=folder)
     assert 'cut.pth is cut off' in error_of(test, CONFIG, 'cut.pth', cwd=folder)
-    assert 'head.0.0.weight' in error_of(test, CONFIG, good, cwd=folder)
+    assert 'trained with mid_channels=4, not 16' in error_of(test, CONFIG, good, cwd=folder)
     assert 'give a checkpoint' in error_of(test, CONFIG, cwd=folder)
     assert 'no test images' in error_of(test, ROOT / 'configs/csnln_x4_div2k.py', good, cwd=folder)

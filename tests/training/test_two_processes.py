@@ -34,7 +34,7 @@ def start(folder, config, *arguments, processes=2, **environment):
         os.environ,
         PORT=str(port),
         CSNLN_TEST=mark.split('=')[1],
-        PYTHONPATH=str(ROOT / 'tests'),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
         OMP_NUM_THREADS='1',
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
         **environment)

@@ -1,8 +1,9 @@
 # PSNR and SSIM on Y, a border of `test_scale` pixels left out; Set5 for validation.
 test_scale = 2
+# Pillow notices a damaged file, where OpenCV fills what is lacking with grey.
 test_pipeline = [
-    dict(type='LoadImageFromFile', key='img', channel_order='rgb'),
-    dict(type='LoadImageFromFile', key='gt', channel_order='rgb'),
+    dict(type='LoadImageFromFile', key='img', channel_order='rgb', imdecode_backend='pillow'),
+    dict(type='LoadImageFromFile', key='gt', channel_order='rgb', imdecode_backend='pillow'),
     dict(type='PackInputs')
 ]
 benchmarks = ['Set5', 'Set14', 'B100', 'Urban100', 'Manga109']
@@ -13,7 +14,7 @@ test_dataloader = [
         drop_last=False,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(
-            type='BasicImageDataset',
+            type='ImagePairDataset',
             data_root=f'data/{name}',
             data_prefix=dict(img=f'LRbicx{test_scale}', gt='GTmod12'),
             pipeline=test_pipeline)) for name in benchmarks
