@@ -97,7 +97,8 @@ def build_model(model: dict, source: str) -> nn.Module:
     """
     try:
         return registry.MODELS.build(copy.deepcopy(model))
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        # An OSError: weights that a part of it would read or download.
         raise UserError(f'{source}: model: {_one_line(error)}') from error
 
 
