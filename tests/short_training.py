@@ -140,6 +140,8 @@ def _train(folder, arguments, fault):
     os.dup2(output, 1)
     os.dup2(output, 2)
     torch.set_num_threads(1)
+    # A shell's background jobs, and so these tests in one, are born deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if fault:
         fault()
     sys.argv = ['train.py', *arguments]

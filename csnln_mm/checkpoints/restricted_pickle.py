@@ -89,6 +89,8 @@ _ATTRIBUTES = {
     OrderedDict: ({'_metadata'}, set()),
     HistoryBuffer: ({'max_length', '_log_history', '_count_history'}, {'statistics_methods'}),
 }
+# The first one of a program tells the class its methods; it may be one from a file.
+HistoryBuffer()
 
 
 def _latin1(text: str, encoding: str) -> bytes:

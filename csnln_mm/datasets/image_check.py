@@ -79,7 +79,8 @@ def _check_pair(lq: Path, gt: Path, scale: Optional[int], gt_patch_size: int) ->
             raise UserError(f'{path} does not exist' +
                             (f', the partner of {partner}' if partner.is_file() else ''))
     (lq_width, lq_height), (width, height) = _size(lq), _size(gt)
-    if scale and (width, height) != (scale * lq_width, scale * lq_height):
+    # Where LR images are made in the pipeline, both folders are the same.
+    if scale and lq != gt and (width, height) != (scale * lq_width, scale * lq_height):
         raise UserError(f'{lq} has {lq_width}x{lq_height} pixels and {gt} {width}x{height}, which '
                         f'is not {scale} times that')
     if min(width, height) < gt_patch_size:
