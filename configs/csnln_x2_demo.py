@@ -11,7 +11,7 @@ for step in train_pipeline:
         step.gt_patch_size = 48
 del step
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     dataset=dict(
         data_root='data/demo/train',
         ann_file='',
@@ -23,7 +23,7 @@ val_dataloader.dataset.data_root = 'data/demo/test'
 test_dataloader = [val_dataloader]
 test_evaluator = [_base_.val_evaluator]
 
-train_cfg = dict(max_iters=700, val_interval=350)
+train_cfg = dict(max_iters=1200, val_interval=600)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = dict(milestones=[350, 525, 630])
-default_hooks = dict(checkpoint=dict(interval=350), logger=dict(interval=50))
+param_scheduler = dict(milestones=[700, 950, 1100])
+default_hooks = dict(checkpoint=dict(interval=600), logger=dict(interval=50))

@@ -79,7 +79,7 @@ def folder(tmp_path_factory):
     write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
     for name in 'photo.jpg', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
-    save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_700.pth', 'csnln_x2_demo')
+    save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root / 'work_dirs/csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
     save_checkpoint(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')
     for name in 'CHECKPOINT', 'csnln_x4':
