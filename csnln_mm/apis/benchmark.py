@@ -7,6 +7,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 import torch
 
+from csnln_mm.errors import UserError
+
 from .benchmark_memory import peak_memory
 from .benchmark_workloads import (FULL, QUICK, Case, direct_formulas, make_workload,
                                   treat_memory_like_the_tools)
@@ -44,7 +46,13 @@ def benchmark(cases: Iterable[Case],
         ``products``, median seconds; ``runs``, of the fast side; ``ratio`` of direct to fast and
         ``to_products`` of fast to products; ``memory`` and ``direct_memory``, peak in bytes.
         None where a case leaves something out.
+
+    Raises:
+        UserError: if ``runs`` or ``threads`` is less than 1.
     """
+    for name, number in dict(runs=runs, threads=threads).items():
+        if number is not None and number < 1:
+            raise UserError(f'{name} must be at least 1, got {number}')
     if threads:
         torch.set_num_threads(threads)
     rows = []

@@ -10,6 +10,7 @@ from csnln_mm import ops
 from csnln_mm.apis import benchmark
 from csnln_mm.apis.benchmark_memory import measure_peak, peak_memory
 from csnln_mm.apis.benchmark_workloads import Case, direct_formulas, make_workload
+from csnln_mm.errors import UserError
 
 SMALL = [
     Case('cross-scale', 6, 2, channels=4),
@@ -104,3 +105,9 @@ def test_tool(tmp_path):
     figures = json.loads((tmp_path / 'out.json').read_text())
     assert len(figures['rows']) == 2
     assert figures['machine']['threads'] >= 1
+
+
+@pytest.mark.parametrize('name', ['runs', 'threads'])
+def test_refuses_less_than_one(name):
+    with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
+        benchmark.benchmark([], **{name: 0})
