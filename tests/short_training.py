@@ -60,8 +60,17 @@ def start(folder, *arguments, fault=None):
 def train(folder, work_dir, *arguments, fault=None):
     """(exit status, output) of a training; the status is negative for a signal."""
     process = start(folder, CONFIG, '--work-dir', work_dir, *arguments, fault=fault)
-    process.join()
-    return process.exitcode, output_of(folder)
+    return end_of(process), output_of(folder)
+
+
+def end_of(process, seconds=150):
+    """Its exit status; one that does not end is killed, lest the tests wait for it forever."""
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError(f'a training did not end within {seconds} s')
+    return process.exitcode
 
 
 def output_of(folder):

@@ -1,16 +1,12 @@
 """A training, and what is said when something outside stops it."""
-import os
-import signal
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Iterator, Optional
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from csnln_mm.checkpoints import newest_whole_checkpoint
 from csnln_mm.errors import UserError
+from csnln_mm.training.end_between_steps import ToldToEnd, end_between_steps
 
 __all__ = ['checkpoint_folder', 'checkpoint_template', 'run_training']
 
@@ -25,9 +21,10 @@ def run_training(runner: Runner) -> None:
         UserError: if the disk is full, the work directory is gone, a loss is not finite, another
             process has ended, or this one is told to (SIGTERM). Says where the training stopped,
             and what is kept.
+        KeyboardInterrupt: between two steps, if it is interrupted by hand (SIGINT).
     """
     try:
-        with _told_to_end_by_exception():
+        with end_between_steps(runner):
             runner.train()
     except UserError as error:
         raise UserError(f'the training stopped: {error}. {_kept(runner)}') from error
@@ -38,37 +35,14 @@ def run_training(runner: Runner) -> None:
         where = f'{error.filename}: ' if error.filename else ''
         raise UserError(f'the training stopped in step {runner.iter + 1}: {where}{error.strerror}. '
                         f'{_kept(runner)}') from error
-    except _ToldToEnd as error:
-        raise UserError(f'the training was told to end in step {runner.iter + 1}. '
+    except ToldToEnd as error:
+        raise UserError(f'the training was told to end after step {runner.iter}. '
                         f'{_kept(runner)}') from error
     except RuntimeError as error:
         if 'gloo/transport' not in str(error):
             raise
         raise UserError(f'the training stopped in step {runner.iter + 1}, because another of its '
                         f'processes has ended. {_kept(runner)}') from error
-
-
-class _ToldToEnd(BaseException):
-    """Not an error, so that nobody on the way takes it for one of his."""
-
-
-@contextmanager
-def _told_to_end_by_exception() -> Iterator[None]:
-    """Of a dead job, torchrun ends the other processes by SIGTERM, and so does a cluster."""
-    process = os.getpid()
-
-    def end(number: int, frame: Optional[FrameType]) -> None:
-        if os.getpid() == process:
-            raise _ToldToEnd
-        # A loading process, which was forked with this handler.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def checkpoint_folder(cfg: Config) -> Path:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from short_training import CONFIG, make_data, output_of, settings, start, train
+from short_training import CONFIG, end_of, make_data, output_of, settings, start, train
 
 from csnln_mm.checkpoints import checkpoints_in, newest_whole_checkpoint
 
@@ -96,8 +96,7 @@ def test_work_directory_vanishes(folder, tmp_path):
         process.join(.05)
     assert process.is_alive(), output_of(folder)
     os.rename(tmp_path / 'work', tmp_path / 'moved')
-    process.join()
-    assert process.exitcode == 2, output_of(folder)
+    assert end_of(process) == 2, output_of(folder)
     assert str(tmp_path / 'work') in error_in(output_of(folder))
     assert not (tmp_path / 'work').exists()
     assert not newest_whole_checkpoint(tmp_path / 'moved').left_out

@@ -3,9 +3,10 @@ import os
 import random
 import shutil
 import signal
+import time
 
 import pytest
-from short_training import (CONFIG, DieAt, DieHalfWritten, assert_same_training, checkpoint,
+from short_training import (CONFIG, DieAt, DieHalfWritten, assert_same_training, checkpoint, end_of,
                             make_data, output_of, settings, start, train)
 
 from csnln_mm.checkpoints import load_checkpoint_file, newest_whole_checkpoint
@@ -98,10 +99,10 @@ def test_ended_by_hand_or_by_a_cluster(folder, tmp_path, signal_number, status, 
     process = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
     while process.is_alive() and not (tmp_path / 'iter_2.pth').exists():
         process.join(.05)
+    time.sleep(random.uniform(0, .5))
     os.kill(process.pid, signal_number)
-    process.join()
-    output = output_of(folder)
-    assert process.exitcode == status and said in output and 'Traceback' not in output, output
+    ended, output = end_of(process), output_of(folder)
+    assert ended == status and said in output and 'Traceback' not in output, output
     newest = newest_whole_checkpoint(tmp_path)
     assert not newest.left_out
     assert train(folder, tmp_path, '--resume',

@@ -43,6 +43,7 @@ def start(folder, config, *arguments, processes=2, **environment):
         job = subprocess.Popen([str(word) for word in command],
                                cwd=folder,
                                env=env,
+                               start_new_session=True,
                                stdout=output,
                                stderr=subprocess.STDOUT)
     return job, mark
@@ -52,7 +53,7 @@ def dist_train(folder, *arguments, **options):
     """(exit status, output, seconds, processes left) of tools/dist_train.sh."""
     began = time.monotonic()
     job, mark = start(folder, *arguments, **options)
-    status = job.wait()
+    status = end_of(job)
     seconds = time.monotonic() - began
     # Loading processes look every five seconds whether they are still needed.
     for _ in range(20):
@@ -61,6 +62,15 @@ def dist_train(folder, *arguments, **options):
             break
         time.sleep(.5)
     return status, (folder / 'output.txt').read_text(), seconds, left
+
+
+def end_of(job, seconds=150):
+    """Its exit status; one that does not end is killed, lest the tests wait for it forever."""
+    try:
+        return job.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(job.pid, signal.SIGKILL)
+        raise
 
 
 def processes_with(*variables):
@@ -116,6 +126,22 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('number, said', [(signal.SIGINT, 'interrupted'),
+                                          (signal.SIGTERM, 'error: the training was told to end')])
+def test_all_of_the_job_is_told_to_end(folder, tmp_path, number, said):
+    """By a cluster, or by a terminal: torchrun, the two processes, and what loads for them."""
+    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
+    while job.poll() is None and not (tmp_path / 'iter_2.pth').exists():
+        time.sleep(.1)
+    os.killpg(job.pid, number)
+    assert end_of(job, 60) != 0
+    # torchrun's own traceback comes after.
+    output = (folder / 'output.txt').read_text().partition('torch/distributed/run.py')[0]
+    assert output.count(said) == 2 and output.count('Traceback') <= 1, output[-20000:]
+    assert not processes_with(mark)
+
+
+@pytest.mark.slow
 def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     config = faulty_config(folder, 'again', death('again.mark'))
     status, output, _, left = dist_train(
@@ -146,7 +172,7 @@ def test_killed_at_random_moments(folder, whole):
         if victims:
             os.kill(moments.choice(victims), signal.SIGKILL)
             killed += 1
-    status, output = job.wait(), (folder / 'output.txt').read_text()
+    status, output = end_of(job), (folder / 'output.txt').read_text()
     assert status == 0, output[-20000:]
     print(f'{killed} killed')
     assert_same_training(whole, checkpoint(folder / 'random', STEPS))

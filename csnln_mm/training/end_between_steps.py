@@ -1,0 +1,90 @@
+"""A training that is told to end does so between two steps."""
+import os
+import signal
+import time
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Iterator, Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+__all__ = ['ToldToEnd', 'end_between_steps']
+
+_SIGNALS = signal.SIGINT, signal.SIGTERM
+
+
+class ToldToEnd(Exception):
+    """A cluster, or torchrun for a job of which a process died, told this one to end."""
+
+
+@contextmanager
+def end_between_steps(runner: Runner) -> Iterator[None]:
+    """Within, SIGTERM and SIGINT end the training when the step in progress is done.
+
+    An exception at any other moment, as Python raises one for SIGINT, can be lost in a library's
+    own handlers, or leave a queue of the loading processes locked. The second signal acts at once.
+
+    Args:
+        runner: is given a hook, which raises :class:`ToldToEnd` or ``KeyboardInterrupt``.
+    """
+    told = _Told()
+    before = {number: signal.signal(number, told.by_signal) for number in _SIGNALS}
+    before[signal.SIGCHLD] = signal.getsignal(signal.SIGCHLD)
+    runner.register_hook(_EndHook(told), priority='HIGHEST')
+    try:
+        yield
+    except RuntimeError as error:
+        # What it still did when other processes of the job, or its loading processes, had ended.
+        told.end(error)
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Told:
+    """Whether a signal came, and which."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.signal: Optional[int] = None
+        self.time = 0.
+
+    def by_signal(self, number: int, frame: Optional[FrameType]) -> None:
+        if os.getpid() != self.process:
+            # A loading process, forked with this handler; its parent sees to its end.
+            if number == signal.SIGTERM:
+                self._act_at_once(number)
+        elif self.signal is None:
+            self.signal, self.time = number, time.monotonic()
+            # Loading processes are told too, as a rule; torch raises at once when one has ended.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # Not print(), in the midst of which the signal may have come.
+            os.write(2, b'\nending after this step; once more to end at once\n')
+        elif time.monotonic() - self.time > 1:
+            # Sooner it is the same wish, told by a terminal and by torchrun.
+            self._act_at_once(number)
+
+    def end(self, cause: Optional[Exception] = None) -> None:
+        """Raise what ends the training, if a signal came."""
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt from cause
+        if self.signal == signal.SIGTERM:
+            raise ToldToEnd from cause
+
+    def _act_at_once(self, number: int) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+class _EndHook(Hook):
+
+    def __init__(self, told: _Told) -> None:
+        self.told = told
+
+    def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        self.told.end()
+
+    def before_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        self.told.end()
