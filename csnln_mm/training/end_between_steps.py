@@ -1,8 +1,9 @@
 """A training that is told to end does so between two steps."""
 import os
 import signal
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Iterator, Optional
 
@@ -23,15 +24,26 @@ def end_between_steps(runner: Runner) -> Iterator[None]:
     """Within, SIGTERM and SIGINT end the training when the step in progress is done.
 
     An exception at any other moment, as Python raises one for SIGINT, can be lost in a library's
-    own handlers, or leave a queue of the loading processes locked. The second signal acts at once.
+    own handlers, or leave a queue of the loading processes locked. Whoever tells it again, more
+    than a second later, ends the process at once.
+
+    A signal that the process ignores is still ignored: so a shell keeps Control-C from what it
+    runs in the background. In another thread than the main one, which gets no signals, this does
+    nothing.
 
     Args:
         runner: is given a hook, which raises :class:`ToldToEnd` or ``KeyboardInterrupt``.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     told = _Told()
-    before = {number: signal.signal(number, told.by_signal) for number in _SIGNALS}
-    before[signal.SIGCHLD] = signal.getsignal(signal.SIGCHLD)
     runner.register_hook(_EndHook(told), priority='HIGHEST')
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    # None stands for a handler that Python cannot put back.
+    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, told.by_signal)
     try:
         yield
     except RuntimeError as error:
@@ -60,8 +72,9 @@ class _Told:
             self.signal, self.time = number, time.monotonic()
             # Loading processes are told too, as a rule; torch raises at once when one has ended.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            # Not print(), in the midst of which the signal may have come.
-            os.write(2, b'\nending after this step; once more to end at once\n')
+            with suppress(OSError):  # a pipe, the reader of which was told as well
+                # Not print(), in the midst of which the signal may have come.
+                os.write(2, b'\nending after this step; once more to end at once\n')
         elif time.monotonic() - self.time > 1:
             # Sooner it is the same wish, told by a terminal and by torchrun.
             self._act_at_once(number)
@@ -79,6 +92,7 @@ class _Told:
 
 
 class _EndHook(Hook):
+    """Looks before every step of training and validation."""
 
     def __init__(self, told: _Told) -> None:
         self.told = told
