@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .cross_scale_geometry import pad_to_multiple
 from .cross_scale_reference import candidate_norm
+from .precision import no_autocast, similarity_dtype
 
 __all__ = ['check_positions', 'cross_scale_weights', 'in_scale_weights']
 
@@ -36,23 +37,24 @@ def cross_scale_weights(query: Tensor,
         [N, number of positions, h, w], float32 or more precise; each [h, w] adds up to 1.
 
     Raises:
-        ValueError: if a position lies outside the query.
+        ValueError: if there are no positions, or one lies outside the query.
     """
     check_positions(positions, query)
-    dtype = torch.promote_types(query.dtype, torch.float32)
+    dtype = similarity_dtype(query, key)
     radius = patch_size // 2
     query = F.pad(pad_to_multiple(query.to(dtype), scale), [radius] * 4)
     key = key.to(dtype)
-    norm = candidate_norm(key, patch_size)
     weights = []
-    for n in range(len(query)):
-        # The patches around the queries are the kernels, the candidates what they look for.
-        patches = torch.stack([
-            query[n, :, row:row + patch_size, column:column + patch_size]
-            for row, column in positions
-        ])
-        similarity = F.conv2d(key[n:n + 1], patches, padding=radius)[0] / norm[n]
-        weights.append((softmax_scale * similarity).flatten(1).softmax(1).view_as(similarity))
+    with no_autocast(query.device):
+        norm = candidate_norm(key, patch_size)
+        for n in range(len(query)):
+            # The patches around the queries are the kernels, the candidates what they look for.
+            patches = torch.stack([
+                query[n, :, row:row + patch_size, column:column + patch_size]
+                for row, column in positions
+            ])
+            similarity = F.conv2d(key[n:n + 1], patches, padding=radius)[0] / norm[n]
+            weights.append((softmax_scale * similarity).flatten(1).softmax(1).view_as(similarity))
     return torch.stack(weights)
 
 
@@ -68,13 +70,14 @@ def in_scale_weights(query: Tensor, key: Tensor, positions: Sequence[Tuple[int, 
         [N, number of positions, h, w], float32 or more precise; each [h, w] adds up to 1.
 
     Raises:
-        ValueError: if a position lies outside the query.
+        ValueError: if there are no positions, or one lies outside the query.
     """
     check_positions(positions, query)
-    dtype = torch.promote_types(query.dtype, torch.float32)
+    dtype = similarity_dtype(query, key)
     rows, columns = (list(indices) for indices in zip(*positions))
     queries = query[:, :, rows, columns].to(dtype)
-    similarity = queries.transpose(1, 2) @ key.to(dtype).flatten(2)
+    with no_autocast(query.device):
+        similarity = queries.transpose(1, 2) @ key.to(dtype).flatten(2)
     return similarity.softmax(-1).unflatten(2, key.shape[2:])
 
 

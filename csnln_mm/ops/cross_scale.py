@@ -18,7 +18,7 @@ from .cross_scale_geometry import check_inputs, pad_to_multiple
 from .cross_scale_reference import candidate_norm
 from .cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
 from .diagonal_box_sum import MatrixLayout
-from .precision import block_elements, similarity_dtype
+from .precision import block_elements, no_autocast, similarity_dtype
 
 __all__ = ['cross_scale_attention', 'Tile', 'choose_tile']
 
@@ -95,7 +95,7 @@ def cross_scale_attention(query: Tensor,
     if tile is None:
         tile = choose_tile(query.shape[-2:], key.shape[-2:], patch_size, query.device)
     options = _Options(scale, patch_size // 2, softmax_scale, divisor, Tile(*tile))
-    with torch.autocast(query.device.type, enabled=False):
+    with no_autocast(query.device):
         norm = candidate_norm(key.to(similarity_dtype(query, key)), patch_size)
         out = _CrossScaleAttention.apply(query, key, value, norm, options)
     return out[..., :scale * height, :scale * width]
@@ -139,7 +139,7 @@ class _CrossScaleAttentionGrad(torch.autograd.Function):
         # Strips add up in the dtype of their computation.
         grad_query = torch.zeros_like(query, dtype=norm.dtype)
         grads = [torch.empty_like(x) for x in (key, value, norm)]
-        with torch.autocast(grad.device.type, enabled=False):
+        with no_autocast(grad.device):
             for samples in _sample_groups(query, key, options):
                 candidates = _candidates(key[samples], value[samples], norm[samples], options)
                 grad_candidates = CandidateGrads(candidates)

@@ -37,7 +37,8 @@ def cross_scale_attention_reference(query: Tensor,
     The candidate patches are the kernels of a convolution over the queries; its softmax over
     the candidates weights the value patches, which a transposed convolution adds up where the
     queries lie. Makes the whole [H W, h w] matrix and p^2 copies of key and value: for tests
-    and benchmarks. Arguments, result and errors are those of the fast operator.
+    and benchmarks. Arguments, result and errors are those of the fast operator, but the inputs
+    are of one dtype, in which everything is computed.
     """
     check_inputs(query, key, value, scale, patch_size)
     height, width = query.shape[-2:]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .in_scale_reference import check_in_scale_inputs
-from .precision import block_elements, product, product_dtype, similarity_dtype
+from .precision import block_elements, no_autocast, product, product_dtype, similarity_dtype
 
 __all__ = ['in_scale_attention', 'choose_in_scale_tile']
 
@@ -69,7 +69,7 @@ def in_scale_attention(query: Tensor,
         raise ValueError(f'tile must be a positive number of query positions, got {tile}')
     size = query.shape[2:]
     query, key, value = query.flatten(2), key.flatten(2), value.flatten(2)
-    with torch.autocast(query.device.type, enabled=False):
+    with no_autocast(query.device):
         if tile is None and query.is_cuda:
             out = _fused_attention(query, key, value)
             if out is not None:
@@ -125,7 +125,7 @@ class _InScaleAttentionGrad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
                 log_sums: Tensor, tile: int) -> Tuple[Tensor, ...]:
-        with torch.autocast(grad.device.type, enabled=False):
+        with no_autocast(grad.device):
             queries, keys, values = _computed_in(query, key, value)
             # Positions before channels: matrix products are added up faster so.
             grad_queries, grad_keys, grad_values = (

@@ -27,7 +27,7 @@ def in_scale_attention_reference(query: Tensor, key: Tensor, value: Tensor) -> T
     """What :func:`~csnln_mm.ops.in_scale_attention` computes, step by step (paper, section 4.2).
 
     Makes the whole [H W, h w] matrix: for tests and benchmarks. Arguments, result and errors are
-    those of the fast operator.
+    those of the fast operator, but the inputs are of one dtype, in which everything is computed.
     """
     check_in_scale_inputs(query, key, value)
     similarity = query.flatten(2).transpose(1, 2) @ key.flatten(2)

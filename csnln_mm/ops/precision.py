@@ -1,9 +1,13 @@
 """Which dtype, and how much at a time, the attention operators compute in."""
+from contextlib import nullcontext
+from typing import ContextManager
+
 import torch
 from torch import Tensor
 
 __all__ = [
-    'block_elements', 'product', 'product_dtype', 'similarity_dtype', 'softmax', 'softmax_backward'
+    'block_elements', 'no_autocast', 'product', 'product_dtype', 'similarity_dtype', 'softmax',
+    'softmax_backward'
 ]
 
 # Elements of a block of a matrix: on a CPU it should stay in cache, a GPU wants to be filled.
@@ -14,6 +18,14 @@ GPU_BLOCK = 2**24
 def block_elements(device: torch.device) -> int:
     """About how many elements of a matrix to work on at a time."""
     return CPU_BLOCK if device.type == 'cpu' else GPU_BLOCK
+
+
+def no_autocast(device: torch.device) -> ContextManager:
+    """Within, operations compute in the dtypes of their inputs."""
+    try:
+        return torch.autocast(device.type, enabled=False)
+    except RuntimeError:  # torch has none to disable on this kind of device, such as 'meta'
+        return nullcontext()
 
 
 def similarity_dtype(query: Tensor, key: Tensor) -> torch.dtype:

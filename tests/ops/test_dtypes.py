@@ -167,6 +167,13 @@ def test_double_backward_is_refused(case):
         grads[0].sum().backward()
 
 
+def test_shapes_without_numbers(case):
+    """On the device 'meta', as on others that torch has no autocast for."""
+    operator, _, make_inputs = case
+    inputs = make_inputs(torch.float32)
+    assert operator(*(x.to('meta') for x in inputs)).shape == operator(*inputs).shape
+
+
 @pytest.mark.parametrize('use_reentrant', [True, False])
 def test_checkpoint(module, use_reentrant):
     expected = module_gradients(module)
