@@ -1,3 +1,4 @@
+"""The networks and their parts, registered with MMagic."""
 from typing import Optional
 
 from mmagic.registry import MODELS

@@ -19,12 +19,12 @@ class BicubicUpsampler(BaseModule):
         upscale_factor: S, an integer of at least 1.
 
     Raises:
-        ValueError: if ``upscale_factor`` is not one.
+        ValueError: if ``upscale_factor`` is none.
     """
 
     def __init__(self, upscale_factor: int = 2) -> None:
         super().__init__()
-        if upscale_factor < 1 or int(upscale_factor) != upscale_factor:
+        if not isinstance(upscale_factor, int) or upscale_factor < 1:
             raise ValueError(f'upscale_factor must be a positive integer, got {upscale_factor}')
         self.upscale_factor = upscale_factor
 

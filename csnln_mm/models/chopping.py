@@ -3,7 +3,7 @@ from typing import Callable, List, NamedTuple
 
 from torch import Tensor
 
-__all__ = ['chopped_forward']
+__all__ = ['check_overlap', 'chopped_forward']
 
 
 class _Span(NamedTuple):
@@ -30,13 +30,17 @@ def chopped_forward(model: Callable[[Tensor], Tensor],
         model: [N, C, h, w] -> [N, C', scale h, scale w].
         x: [N, C, H, W], any size.
         scale: enlargement by ``model``.
-        overlap: LR pixels that a piece reaches beyond the middle, at least.
+        overlap: LR pixels that a piece reaches beyond the middle at least, from 0 on.
         max_pixels: pieces of this many LR pixels or more are cut again, as long as that makes
             them smaller.
 
     Returns:
         [N, C', scale H, scale W].
+
+    Raises:
+        ValueError: if ``overlap`` is out of range.
     """
+    check_overlap(overlap)
     height, width = x.shape[-2:]
     rows, columns = _halves(height, scale, overlap), _halves(width, scale, overlap)
     if len(rows) == len(columns) == 1:
@@ -57,6 +61,12 @@ def chopped_forward(model: Callable[[Tensor], Tensor],
                                           scale * (column.keep_start - column.start):scale *
                                           (column.keep_stop - column.start)]
     return out
+
+
+def check_overlap(overlap: int) -> None:
+    """Raise ValueError unless pieces can reach so far beyond the middle."""
+    if not isinstance(overlap, int) or overlap < 0:
+        raise ValueError(f'overlap must be an integer of at least 0, got {overlap!r}')
 
 
 def _halves(length: int, scale: int, overlap: int) -> List[_Span]:

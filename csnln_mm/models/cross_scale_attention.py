@@ -45,9 +45,9 @@ class CrossScaleNonLocalAttention(BaseModule):
                  divisor: float = 6.,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        if scale < 2 or int(scale) != scale:
+        if not isinstance(scale, int) or scale < 2:
             raise ValueError(f'scale must be an integer of at least 2, got {scale}')
-        if patch_size < 1 or patch_size % 2 == 0:
+        if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:
             raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
         embed_channels = embed_channels or max(1, in_channels // 2)
         self.scale = scale

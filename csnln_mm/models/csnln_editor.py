@@ -6,7 +6,7 @@ from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
 from torch import Tensor
 
-from .chopping import chopped_forward
+from .chopping import check_overlap, chopped_forward
 from .tiling import check_tiles, tiled_forward
 
 __all__ = ['CSNLNEditor']
@@ -35,7 +35,7 @@ class CSNLNEditor(BaseEditModel):
         data_preprocessor: config of the preprocessor.
 
     Raises:
-        ValueError: if ``test_cfg`` has another key or mode.
+        ValueError: if ``test_cfg`` has another key or mode, or a value out of range.
     """
 
     def __init__(self,
@@ -74,6 +74,8 @@ class CSNLNEditor(BaseEditModel):
                              f'{sorted(known | {"mode", "ensemble"})}')
         # The mode may be changed alone, so the options of the others may stay.
         options = {key: value for key, value in options.items() if key in _OPTIONS[mode]}
+        if mode == 'chop':
+            check_overlap(options.get('overlap', 10))
         if mode == 'tile':
             check_tiles(options.get('tile', 64), options.get('overlap', 16))
         self.test_mode = mode

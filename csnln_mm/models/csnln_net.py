@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .conv_prelu import ConvPReLU
+from .sem_cell import SEMCell
 
 __all__ = ['CSNLNNet']
 
@@ -18,13 +19,14 @@ class CSNLNNet(BaseModule):
     """Super-resolution by the same SEM cell, time and again.
 
     Args:
-        in_channels: channels of the LR image.
-        out_channels: channels of the SR image.
+        in_channels: channels of the LR image, c.
+        out_channels: channels of the SR image, c as well.
         mid_channels: C, channels of all features.
-        num_recurrences: how often the cell is applied.
+        num_recurrences: how often the cell is applied. With 1, what makes the cell's next input
+            is not trained, since there is none.
         upscale_factor: S, 2, 3 or 4.
-        cell: config of the cell; keys given here go to :class:`SEMCell`, the other arguments of
-            which follow from the network's.
+        cell: arguments of :class:`SEMCell` beyond those that follow from the network's; with
+            ``type``, of another cell.
         rgb_mean: subtracted from the input and added to the output, in 0..1, one value per
             channel.
         image_skip: add the bicubic enlargement of the input to the output, instead of the mean
@@ -53,7 +55,8 @@ class CSNLNNet(BaseModule):
                 in_channels=in_channels,
                 out_channels=out_channels,
                 mid_channels=mid_channels,
-                num_recurrences=num_recurrences).items():
+                num_recurrences=num_recurrences,
+                upscale_factor=upscale_factor).items():
             if not isinstance(number, int) or number < 1:
                 raise ValueError(f'{name} must be an integer of at least 1, got {number!r}')
         if len(rgb_mean) != in_channels or in_channels != out_channels:
@@ -70,16 +73,19 @@ class CSNLNNet(BaseModule):
         cell = dict(dict(type='SEMCell'), **(cell or {}))
         self.cell = MODELS.build(
             dict(mid_channels=mid_channels, upscale_factor=upscale_factor, **cell))
+        if num_recurrences == 1 and isinstance(self.cell, SEMCell):
+            # DistributedDataParallel stops at a parameter that bears on nothing.
+            self.cell.next_input.requires_grad_(False)
         self.reconstruct = nn.Conv2d(mid_channels * num_recurrences, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge images.
 
         Args:
-            x: [N, 3, H, W], RGB in 0..1, any H, W >= 1.
+            x: [N, c, H, W], RGB in 0..1, any H, W >= 1.
 
         Returns:
-            [N, 3, S H, S W], not clipped.
+            [N, c, S H, S W], not clipped.
         """
         features = self.head(x - self.mean)
         if self.image_skip:

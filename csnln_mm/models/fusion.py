@@ -24,11 +24,13 @@ __all__ = [
 BRANCHES = ('local', 'in_scale', 'cross_scale')
 
 
-def check_branches(branches: Sequence[str]) -> None:
-    """Raise ValueError unless ``branches`` are distinct members of :data:`BRANCHES`."""
+def check_branches(branches: Sequence[str], *, at_least: int = 0) -> None:
+    """Raise ValueError unless ``branches`` are so many distinct members of :data:`BRANCHES`."""
     unknown = [branch for branch in branches if branch not in BRANCHES]
     if isinstance(branches, str) or unknown or len(set(branches)) < len(branches):
         raise ValueError(f'branches must be distinct ones of {BRANCHES}, got {branches!r}')
+    if len(branches) < at_least:
+        raise ValueError('there is nothing to fuse without branches')
 
 
 @MODELS.register_module()
@@ -60,9 +62,7 @@ class MutualProjectedFusion(BaseModule):
                  recipe: str = 'released',
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        check_branches(branches)
-        if not branches:
-            raise ValueError('there is nothing to fuse without branches')
+        check_branches(branches, at_least=1)
         if recipe not in ('released', 'paper'):
             raise ValueError(f"recipe must be 'released' or 'paper', got {recipe!r}")
         self.recipe = recipe
@@ -108,6 +108,9 @@ class AdditionFusion(BaseModule):
         scale: S, 2, 3 or 4.
         branches: those that will deliver features.
         init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if a value is not one of the above, or ``branches`` is empty.
     """
 
     def __init__(self,
@@ -117,7 +120,7 @@ class AdditionFusion(BaseModule):
                  branches: Sequence[str] = BRANCHES,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        check_branches(branches)
+        check_branches(branches, at_least=1)
         if 'local' in branches:
             self.upsample = Upsample(channels, scale)
 
@@ -140,6 +143,9 @@ class ConcatenationFusion(BaseModule):
         scale: S, 2, 3 or 4.
         branches: those that will deliver features.
         init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if a value is not one of the above, or ``branches`` is empty.
     """
 
     def __init__(self,
@@ -149,7 +155,7 @@ class ConcatenationFusion(BaseModule):
                  branches: Sequence[str] = BRANCHES,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        check_branches(branches)
+        check_branches(branches, at_least=1)
         if 'local' in branches:
             self.upsample = Upsample(channels, scale)
         self.conv = nn.Conv2d(channels * len(branches), channels, 3, padding=1)

@@ -88,7 +88,6 @@ class InScaleNonLocalAttention(BaseModule):
 
 def _region(position: int, side: int, parts: int) -> slice:
     """The region, of so many along a side, that a position lies in."""
-    for region in torch.arange(side).tensor_split(min(parts, side)):
-        if position <= region[-1]:
-            return slice(int(region[0]), int(region[-1]) + 1)
-    raise ValueError(f'position {position} lies outside a side of {side}')
+    regions = torch.arange(side).tensor_split(min(parts, side))
+    region = next(region for region in regions if position <= region[-1])
+    return slice(int(region[0]), int(region[-1]) + 1)

@@ -123,7 +123,7 @@ class SEMCell(BaseModule):
         Returns:
             The next input L_i, [N, C, H, W], and the hidden state H_i, [N, C, S H, S W].
         """
-        hidden = self.plain(x) if self.plain else x
+        hidden = x if self.plain is None else self.plain(x)
         for stage in self.stages:
             hidden = stage(hidden, x)
         return self.next_input(hidden), hidden

@@ -4,7 +4,7 @@ from typing import Callable, List
 import torch
 from torch import Tensor
 
-__all__ = ['tiled_forward', 'tile_starts']
+__all__ = ['check_tiles', 'tiled_forward', 'tile_starts']
 
 
 def tiled_forward(model: Callable[[Tensor], Tensor],
@@ -15,9 +15,9 @@ def tiled_forward(model: Callable[[Tensor], Tensor],
                   overlap: int = 16) -> Tensor:
     """Enlarge an image piece by piece.
 
-    The pieces are ``tile`` x ``tile`` (less where the image is smaller), lie on multiples of
-    ``scale`` so that the cross-scale attention cuts them as it cuts the image, and overlap by
-    ``overlap`` pixels or more. There the weight of a piece rises linearly from its border, and
+    The pieces are ``tile`` x ``tile`` (less where the image is smaller) and overlap by ``overlap``
+    pixels or more. All but the last of a row or column begin at multiples of ``scale``, where
+    ``overlap`` allows it, so that the cross-scale attention cuts them as it cuts the image. There the weight of a piece rises linearly from its border, and
     the weights of all pieces add up to 1 everywhere. Time is linear in the image's area.
 
     Args:
@@ -59,9 +59,9 @@ def tiled_forward(model: Callable[[Tensor], Tensor],
 
 def check_tiles(tile: int, overlap: int) -> None:
     """Raise ValueError unless pieces of this size can overlap so far."""
-    if tile < 0:
+    if not isinstance(tile, int) or tile < 0:
         raise ValueError(f'tile must be a number of pixels, or 0 for the whole image, got {tile}')
-    if overlap < 0 or (tile and 2 * overlap > tile):
+    if not isinstance(overlap, int) or overlap < 0 or (tile and 2 * overlap > tile):
         raise ValueError(f'overlap must be from 0 to half of the tile ({tile}), got {overlap}')
 
 

@@ -17,6 +17,7 @@ def test_equals_matlab_like_resize_to_the_border(scale, size):
     assert abs(out - expected).max() <= 1 and (out != expected).mean() < 0.1
 
 
-def test_a_factor_that_is_none_is_refused():
+@pytest.mark.parametrize('factor', [0, 2.5, 2.])
+def test_a_factor_that_is_none_is_refused(factor):
     with pytest.raises(ValueError, match='upscale_factor'):
-        BicubicUpsampler(0)
+        BicubicUpsampler(factor)

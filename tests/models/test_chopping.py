@@ -39,6 +39,12 @@ def test_pieces_below_the_limit_are_not_cut_again():
     assert max(seen) < 3600
 
 
+@pytest.mark.parametrize('overlap', [-1, 2.5])
+def test_refuses_pieces_that_leave_a_gap(overlap):
+    with pytest.raises(ValueError, match='overlap must be an integer of at least 0'):
+        chopped_forward(enlarge, torch.rand(1, 3, 40, 40), 2, overlap=overlap)
+
+
 def test_a_piece_that_is_the_whole_image_is_run_once():
     seen = []
     chopped_forward(lambda x: seen.append(x) or enlarge(x), torch.rand(1, 3, 20, 20), 2)

@@ -31,7 +31,13 @@ def test_is_the_direct_formula_on_a_replicated_map(scale, patch_size, size):
         result, expected[..., :scale * size[0], :scale * size[1]], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize('arguments', [dict(scale=1), dict(patch_size=2), dict(patch_size=-1)])
+@pytest.mark.parametrize('arguments', [
+    dict(scale=1),
+    dict(scale=2.),
+    dict(patch_size=2),
+    dict(patch_size=-1),
+    dict(patch_size=3.),
+])
 def test_refuses_arguments_out_of_range(arguments):
     with pytest.raises(ValueError):
         CrossScaleNonLocalAttention(4, **arguments)

@@ -5,6 +5,7 @@ from mmagic.structures import DataSample
 from mmengine.registry import DefaultScope
 
 from csnln_mm.models.chopping import chopped_forward
+from csnln_mm.models.tiling import tiled_forward
 
 
 @pytest.fixture(autouse=True)
@@ -52,10 +53,34 @@ def test_predicts_in_released_pieces():
     torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
 
 
+def test_predicts_in_blended_tiles():
+    model = build(test_cfg=dict(mode='tile', tile=16, overlap=4))
+    image = torch.randint(0, 256, (3, 40, 31)).float()
+    with torch.no_grad():
+        expected = tiled_forward(model.generator, image[None] / 255, 2, tile=16, overlap=4)[0] * 255
+    torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
+
+
+def test_the_ensemble_is_the_mean_over_flips_and_rotations():
+    model = build(test_cfg=dict(ensemble=True))
+    image = torch.randint(0, 256, (3, 12, 9)).float()
+    x, sides = image[None] / 255, (-2, -1)
+    variants = []
+    with torch.no_grad():
+        for turns in range(4):
+            for flip in (), (-1, ):
+                y = model.generator(x.rot90(turns, sides).flip(flip))
+                variants.append(y.flip(flip).rot90(-turns, sides))
+    expected = torch.stack(variants).mean(0)[0] * 255
+    torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
+
+
 @pytest.mark.parametrize('test_cfg, message', [
     (dict(mode='tiles'), 'chop'),
     (dict(mode='chop', overlp=3), 'overlp.*overlap'),
     (dict(overlp=3), 'overlp.*overlap'),
+    (dict(mode='chop', overlap=-1), 'overlap must be'),
+    (dict(mode='tile', tile=16, overlap=9), 'overlap must be'),
 ])
 def test_errors_name_what_is_accepted(test_cfg, message):
     with pytest.raises(ValueError, match=message):

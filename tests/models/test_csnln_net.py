@@ -60,6 +60,17 @@ def test_checkpointing_changes_nothing():
     torch.testing.assert_close(*results, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize('num_recurrences', [1, 2])
+def test_every_parameter_that_is_trained_bears_on_the_image(num_recurrences):
+    """DistributedDataParallel stops at one that does not."""
+    net = small_net(num_recurrences=num_recurrences)
+    net(torch.rand(1, 3, 6, 5)).square().sum().backward()
+    unused = {name for name, p in net.named_parameters() if p.grad is None}
+    assert unused == {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert bool(unused) == (num_recurrences == 1)
+    assert {name.split('.')[1] for name in unused} <= {'next_input'}
+
+
 def test_without_weights_the_output_is_the_mean_or_the_bicubic_enlargement():
     x = torch.rand(1, 3, 5, 4)
     bicubic = torch.nn.functional.interpolate(x, scale_factor=2, mode='bicubic')
@@ -84,6 +95,7 @@ def test_all_hidden_states_make_the_image():
 
 @pytest.mark.parametrize('arguments', [
     dict(upscale_factor=5),
+    dict(upscale_factor=2.),
     dict(num_recurrences=0),
     dict(mid_channels=-1),
     dict(in_channels=1),

@@ -65,13 +65,18 @@ def test_one_attention_branch_alone_is_the_result():
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (dict(recipe='mine'), 'released'),
     (dict(branches=['locale']), 'cross_scale'),
     (dict(branches='local'), 'cross_scale'),
     (dict(branches=['local', 'local']), 'distinct'),
     (dict(branches=[]), 'nothing to fuse'),
     (dict(scale=5), r'\[2, 3, 4\]'),
 ])
-def test_errors_name_what_is_accepted(arguments, message):
+@pytest.mark.parametrize('name', FUSIONS)
+def test_errors_name_what_is_accepted(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        build('MutualProjectedFusion', **dict(dict(scale=2), **arguments))
+        build(name, **dict(dict(scale=2), **arguments))
+
+
+def test_another_recipe_is_refused():
+    with pytest.raises(ValueError, match='released'):
+        build('MutualProjectedFusion', scale=2, recipe='mine')

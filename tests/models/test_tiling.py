@@ -58,7 +58,7 @@ def test_half_precision_pieces_are_added_up_in_float32():
     assert out.dtype == torch.float32
 
 
-@pytest.mark.parametrize('tile, overlap', [(-1, 0), (16, 9), (16, -1)])
+@pytest.mark.parametrize('tile, overlap', [(-1, 0), (16, 9), (16, -1), (16., 4), (16, 1.5)])
 def test_refuses_impossible_pieces(tile, overlap):
     with pytest.raises(ValueError, match='must be'):
         tiled_forward(nearest(2), torch.rand(1, 3, 40, 40), 2, tile=tile, overlap=overlap)
