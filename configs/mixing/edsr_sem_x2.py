@@ -1,17 +1,7 @@
-# EDSR as MMagic trains it, with a SEM cell after its body.
-_base_ = 'mmagic::edsr/edsr_x2c64b16_1xb16-300k_div2k.py'
+# EDSR with a SEM cell after its body.
+_base_ = '_base_/edsr_extended_x2.py'
 
-custom_imports = dict(imports=['csnln_mm'], allow_failed_imports=False)
-
-model = dict(
-    generator=dict(
-        _delete_=True,
-        type='ExtendedNetwork',
-        network=_base_.model.generator,
-        after='body',
-        module=dict(type='SEMEnhancer', channels=64)))
+model = dict(generator=dict(module=dict(type='SEMEnhancer', channels=64)))
 
 experiment_name = 'edsr_sem_x2'
 work_dir = f'./work_dirs/{experiment_name}'
-# Beside the log, in the work directory.
-default_hooks = dict(checkpoint=dict(out_dir=None))

@@ -1,0 +1,6 @@
+# Bicubic enlargement (x2), tested as a network is: calibrates data and metrics.
+model = dict(
+    type='BaseEditModel',
+    generator=dict(type='BicubicUpsampler', upscale_factor=2),
+    pixel_loss=dict(type='L1Loss'),
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
