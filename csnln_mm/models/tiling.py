@@ -17,8 +17,9 @@ def tiled_forward(model: Callable[[Tensor], Tensor],
 
     The pieces are ``tile`` x ``tile`` (less where the image is smaller) and overlap by ``overlap``
     pixels or more. All but the last of a row or column begin at multiples of ``scale``, where
-    ``overlap`` allows it, so that the cross-scale attention cuts them as it cuts the image. There the weight of a piece rises linearly from its border, and
-    the weights of all pieces add up to 1 everywhere. Time is linear in the image's area.
+    ``overlap`` allows it, so that the cross-scale attention cuts them as it cuts the image. Where
+    pieces overlap, the weight of each rises linearly from its border, and the weights of all add
+    up to 1 everywhere. Time is linear in the image's area.
 
     Args:
         model: [N, C, h, w] -> [N, C', scale h, scale w].
