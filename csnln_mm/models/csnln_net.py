@@ -55,8 +55,7 @@ class CSNLNNet(BaseModule):
                 in_channels=in_channels,
                 out_channels=out_channels,
                 mid_channels=mid_channels,
-                num_recurrences=num_recurrences,
-                upscale_factor=upscale_factor).items():
+                num_recurrences=num_recurrences).items():
             if not isinstance(number, int) or number < 1:
                 raise ValueError(f'{name} must be an integer of at least 1, got {number!r}')
         if len(rgb_mean) != in_channels or in_channels != out_channels:

@@ -90,7 +90,7 @@ class SEMCell(BaseModule):
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         check_branches(branches)
-        if upscale_factor not in _RELEASED_STAGES:
+        if not isinstance(upscale_factor, int) or upscale_factor not in _RELEASED_STAGES:
             raise ValueError(
                 f'upscale_factor must be one of {sorted(_RELEASED_STAGES)}, got {upscale_factor}')
         stages = tuple(stages or _RELEASED_STAGES[upscale_factor])

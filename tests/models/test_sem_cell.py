@@ -65,6 +65,7 @@ def test_the_plain_baseline_has_ten_convolutions():
 
 @pytest.mark.parametrize('arguments, message', [
     (dict(upscale_factor=5), r'\[2, 3, 4\]'),
+    (dict(upscale_factor=2.), r'\[2, 3, 4\]'),
     (dict(upscale_factor=4, stages=(2, )), 'multiply'),
     (dict(stages=(1, 2)), 'multiply'),
     (dict(branches=['locl']), 'in_scale'),
