@@ -1,8 +1,7 @@
 """Nothing of the size of an attention matrix exists, in training or inference."""
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from largest_tensor import LargestTensor
 
 from csnln_mm import ops
 from csnln_mm.models import CSNLNNet
@@ -11,22 +10,6 @@ SIDE = 96
 PIXELS = SIDE * SIDE
 # The smallest of the attention matrices of x2: pixels against candidates.
 MATRIX = PIXELS * PIXELS // 4
-
-
-class LargestTensor(TorchDispatchMode):
-    """Elements of the largest tensor that any operation makes."""
-
-    def __init__(self):
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for tensor in tree_flatten(out)[0]:
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements,
-                                    tensor.untyped_storage().nbytes() // tensor.element_size())
-        return out
 
 
 def largest_tensor(training, **kwargs):

@@ -2,28 +2,11 @@
 import pytest
 import torch
 from attention_inputs import cross_scale_inputs, in_scale_inputs
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from largest_tensor import LargestTensor
 
 from csnln_mm import ops
 from csnln_mm.ops.cross_scale import choose_tile
 from csnln_mm.ops.in_scale import choose_in_scale_tile
-
-
-class LargestTensor(TorchDispatchMode):
-    """Records the most elements of any tensor that an operation returns or writes to."""
-
-    def __init__(self):
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for x in tree_flatten(out)[0]:
-            if isinstance(x, torch.Tensor):
-                memory = x.untyped_storage().nbytes() // x.element_size()
-                self.elements = max(self.elements, memory)
-        return out
 
 
 def largest_in_each_pass(operator, inputs, **options):
