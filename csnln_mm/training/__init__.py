@@ -1,4 +1,4 @@
-"""What keeps a training whole: its data in a known order, its checkpoints and its numbers."""
+"""What keeps a training whole: its data in a known order, its checkpoints, numbers and end."""
 from .bfloat16_optim_wrapper import BFloat16OptimWrapper
 from .exact_resume_hook import ExactResumeHook
 from .finite_numbers_hook import FiniteNumbersHook

@@ -8,13 +8,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .resumable_sampler import ResumableSampler
-from .seeding import derive_seed, seed_all
+from .seeding import FOR_STEPS, derive_seed, seed_all
 
 __all__ = ['ExactResumeHook']
 
 # In MMEngine's checkpoints, beside the number of steps.
 _KEY = 'data_order'
-_STEP = 1
 
 
 @HOOKS.register_module()
@@ -75,7 +74,7 @@ class ExactResumeHook(Hook):
         """Hook of MMEngine: what is random in a step depends on the step."""
         sampler = runner.train_loop.dataloader.sampler
         if isinstance(sampler, ResumableSampler):
-            seed_all(derive_seed(sampler.seed, _STEP, get_rank(), runner.iter))
+            seed_all(derive_seed(sampler.seed, FOR_STEPS, get_rank(), runner.iter))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Hook of MMEngine: add where the data stands."""

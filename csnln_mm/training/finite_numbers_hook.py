@@ -1,4 +1,4 @@
-"""A training whose numbers are none stops, and keeps what was good."""
+"""A training whose numbers are no longer finite stops, and keeps what was good."""
 import math
 from typing import Any, Dict, Iterator, Optional, Tuple
 

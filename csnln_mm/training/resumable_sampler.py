@@ -5,15 +5,14 @@ from typing import Iterator, Optional, Sized
 from mmagic.registry import DATA_SAMPLERS
 from mmengine.dataset import InfiniteSampler
 
-from .seeding import derive_seed
+from .seeding import FOR_SAMPLES, derive_seed
 
 __all__ = ['ResumableSampler', 'SampleIndex']
-
-_SAMPLE = 0
 
 
 class SampleIndex(int):
     """The index of a sample, with ``seed``: a number of 32 bits for its random crop and flips."""
+    seed: int
 
     def __new__(cls, index: int, seed: int) -> 'SampleIndex':
         made = super().__new__(cls, index)
@@ -50,4 +49,4 @@ class ResumableSampler(InfiniteSampler):
     def __iter__(self) -> Iterator[SampleIndex]:
         places = enumerate(self._infinite_indices())
         for place, index in islice(places, self.start + self.rank, None, self.world_size):
-            yield SampleIndex(index, derive_seed(self.seed, _SAMPLE, place))
+            yield SampleIndex(index, derive_seed(self.seed, FOR_SAMPLES, place))

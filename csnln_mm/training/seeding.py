@@ -4,7 +4,10 @@ import random
 import numpy as np
 import torch
 
-__all__ = ['derive_seed', 'seed_all']
+__all__ = ['FOR_SAMPLES', 'FOR_STEPS', 'derive_seed', 'seed_all']
+
+# What the numbers are for: the first of a place, so that no two uses share a seed.
+FOR_SAMPLES, FOR_STEPS = range(2)
 
 
 def derive_seed(seed: int, *place: int) -> int:

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -115,7 +115,7 @@ class WholeCheckpointHook(CheckpointHook):
     def _path(self, step: int) -> str:
         return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
 
-    def _best_paths(self) -> list:
+    def _best_paths(self) -> List[Optional[str]]:
         best: Optional[str] = getattr(self, 'best_ckpt_path', None)
         return [best, *getattr(self, 'best_ckpt_path_dict', {}).values()]
 
@@ -125,7 +125,7 @@ class _RemoveLater:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
-        self.outdated = []
+        self.outdated: List[str] = []
 
     def remove(self, path: str) -> None:
         self.outdated.append(path)
