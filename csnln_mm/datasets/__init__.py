@@ -1,3 +1,4 @@
+"""Preparing, checking and loading images."""
 from importlib.util import find_spec
 from typing import Any
 

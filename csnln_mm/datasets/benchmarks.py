@@ -1,7 +1,9 @@
 """Test sets as MMagic's benchmarks are laid out, from HR images."""
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
 
 from csnln_mm.errors import UserError
 
@@ -9,7 +11,10 @@ from .degradation import crop_to_multiple, downsample
 from .image_io import images_in, read_image, write_image
 from .parallel import for_each
 
-__all__ = ['GT_FOLDER', 'find_test_sets', 'lr_folder', 'prepare_benchmarks', 'Preparation']
+__all__ = [
+    'GT_FOLDER', 'Preparation', 'find_test_sets', 'lr_folder', 'prepare_benchmarks',
+    'write_test_images'
+]
 
 GT_FOLDER = 'GTmod12'
 
@@ -38,7 +43,7 @@ def find_test_sets(source: Path) -> Dict[str, List[Path]]:
             named ''; or a folder of such folders, each named as its folder is.
 
     Raises:
-        UserError: if there is nothing of the kind.
+        UserError: if there is nothing of the kind, or two images of the same name.
     """
     if not source.is_dir():
         raise UserError(f'{source} is not a folder')
@@ -81,7 +86,7 @@ def prepare_benchmarks(source: Path,
     """
     sets = find_test_sets(source)
     tasks = [_Task(path, target / name) for name, paths in sets.items() for path in paths]
-    open_tasks = [task for task in tasks if not _is_done(task, scales)]
+    open_tasks = [task for task in tasks if not _is_done(task.target, task.source.stem, scales)]
     if open_tasks:
         import mmagic.datasets.transforms  # noqa: F401  once, for all processes
     failures = for_each(partial(_prepare, scales=tuple(scales)), open_tasks, processes=processes)
@@ -91,30 +96,47 @@ def prepare_benchmarks(source: Path,
     }, [(task.source, reason) for task, reason in failures])
 
 
-def _hr_images(folder: Path) -> List[Path]:
-    hr = folder / 'HR'
-    return images_in(folder) or (images_in(hr) if hr.is_dir() else [])
+def write_test_images(load: Callable[[], np.ndarray], folder: Path, name: str,
+                      scales: Sequence[int]) -> None:
+    """Write an image and its reductions, those that are not there yet.
 
+    Args:
+        load: gives the HR image, uint8 [H, W, 3]; not called where all is there.
+        folder: of the test set.
+        name: of the image, without a suffix.
+        scales: divisors of 12.
 
-def _paths(task: _Task, scales: Sequence[int]) -> Tuple[Path, Dict[int, Path]]:
-    name = f'{task.source.stem}.png'
-    return (task.target / GT_FOLDER / name, {
-        scale: task.target / lr_folder(scale) / name
-        for scale in scales
-    })
-
-
-def _is_done(task: _Task, scales: Sequence[int]) -> bool:
-    gt, lr = _paths(task, scales)
-    return gt.exists() and all(path.exists() for path in lr.values())
-
-
-def _prepare(task: _Task, *, scales: Sequence[int]) -> None:
-    gt_path, lr_paths = _paths(task, scales)
-    gt = crop_to_multiple(read_image(task.source), 12)
+    Raises:
+        ValueError: if a side of the image is shorter than 12.
+        OSError: if a file cannot be written.
+    """
+    if _is_done(folder, name, scales):
+        return
+    gt_path, lr_paths = _paths(folder, name, scales)
+    gt = crop_to_multiple(load(), 12)
     # First: a test lists the LR images, and each of them must have its partner.
     if not gt_path.exists():
         write_image(gt_path, gt)
     for scale, path in lr_paths.items():
         if not path.exists():
             write_image(path, downsample(gt, scale))
+
+
+def _hr_images(folder: Path) -> List[Path]:
+    hr = folder / 'HR'
+    return images_in(folder) or (images_in(hr) if hr.is_dir() else [])
+
+
+def _paths(folder: Path, name: str, scales: Sequence[int]) -> Tuple[Path, Dict[int, Path]]:
+    """Of the image and, by scale, of its reductions."""
+    file = f'{name}.png'
+    return folder / GT_FOLDER / file, {scale: folder / lr_folder(scale) / file for scale in scales}
+
+
+def _is_done(folder: Path, name: str, scales: Sequence[int]) -> bool:
+    gt, lr = _paths(folder, name, scales)
+    return gt.exists() and all(path.exists() for path in lr.values())
+
+
+def _prepare(task: _Task, *, scales: Sequence[int]) -> None:
+    write_test_images(partial(read_image, task.source), task.target, task.source.stem, scales)

@@ -18,7 +18,7 @@ def crop_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:
     """
     height, width = (side - side % multiple for side in image.shape[:2])
     if not height or not width:
-        raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} has no side of '
+        raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} has a side of less than '
                          f'{multiple} pixels')
     return image[:height, :width]
 

@@ -5,8 +5,7 @@ from typing import Callable, Dict
 import numpy as np
 import skimage.data
 
-from .degradation import crop_to_multiple, downsample
-from .image_io import write_image
+from .benchmarks import write_test_images
 
 __all__ = ['TRAIN_PHOTOGRAPHS', 'TEST_PHOTOGRAPHS', 'prepare_demo']
 
@@ -34,16 +33,15 @@ def prepare_demo(root: Path, scale: int = 2) -> None:
 
     ``GTmod12/NAME.png`` is the photograph, both sides cut to multiples of 12, and
     ``LRbicxS/NAME.png`` its bicubic reduction. Files that are there stay.
+
+    Args:
+        root: folder of the two sets.
+        scale: S, a divisor of 12.
     """
     for part, photographs in (('train', TRAIN_PHOTOGRAPHS), ('test', TEST_PHOTOGRAPHS)):
         for name, load in photographs.items():
-            gt_path = root / part / 'GTmod12' / f'{name}.png'
-            lq_path = root / part / f'LRbicx{scale}' / f'{name}.png'
-            if gt_path.exists() and lq_path.exists():
-                continue
-            photograph = load()
-            if photograph.ndim == 2:
-                photograph = np.stack([photograph] * 3, -1)
-            gt = crop_to_multiple(photograph, 12)
-            write_image(gt_path, gt)
-            write_image(lq_path, downsample(gt, scale))
+            write_test_images(lambda: _rgb(load()), root / part, name, [scale])
+
+
+def _rgb(photograph: np.ndarray) -> np.ndarray:
+    return np.stack([photograph] * 3, -1) if photograph.ndim == 2 else photograph

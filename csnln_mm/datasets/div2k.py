@@ -11,6 +11,7 @@ import os
 import re
 from functools import lru_cache, partial
 from importlib import util
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -163,11 +164,7 @@ def _sub_image_folders(job: _Job) -> Iterator[Tuple[int, Path]]:
 
 def _sub_image_names(name: str, job: _Job) -> List[str]:
     """File names of an image's sub-images, in every folder of them."""
-    with Image.open(_hr_path(name, job)) as image:
-        size = image.size
-    count = 1
-    for side in size:
-        count *= len(_starts(side, job.sub_images))
+    count = prod(len(_starts(side, job.sub_images)) for side in _shape(_hr_path(name, job)))
     return [f'{name}_s{i:03d}.png' for i in range(1, count + 1)]
 
 
@@ -187,7 +184,7 @@ def _is_done(task: _Task, job: _Job) -> bool:
         return False
     try:
         names = _sub_image_names(task.name, job)
-    except (OSError, ValueError):
+    except (UserError, ValueError):
         return False
     return all((folder / name).exists() for _, folder in _sub_image_folders(job) for name in names)
 
@@ -290,6 +287,7 @@ def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
 
 
 def _shape(path: Path) -> Tuple[int, int]:
+    """[H, W] of an image, by its header."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.height, image.width

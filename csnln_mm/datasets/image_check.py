@@ -1,5 +1,6 @@
 """What the headers of a data set's images tell before a training or test begins."""
 import copy
+import os
 import time
 import warnings
 from pathlib import Path
@@ -40,7 +41,8 @@ def check_images(dataset: dict,
     if pairs is None:
         return
     if not pairs:
-        raise UserError(f'{title} images: there are none in {dataset["data_root"]}')
+        folder = os.path.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
+        raise UserError(f'{title} images: there are none in {folder}')
     problems = []
     for lq, gt in _with_progress(pairs, f'looking at the {title} images'):
         try:

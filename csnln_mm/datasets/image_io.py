@@ -42,8 +42,8 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
         uint8, [H, W, 3]; grey pictures with three equal channels.
 
     Raises:
-        UserError: if the file is missing, cut off or no picture, or has more than 179 million
-            pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``).
+        UserError: if the file is missing, unreadable, cut off or no picture, or has more than
+            179 million pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``).
     """
     if not Path(path).is_file():
         raise UserError(f'image {path} does not exist')
@@ -54,6 +54,10 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     except Image.DecompressionBombError as error:
         raise UserError(f'{path} is refused: {error}') from error
+    except OSError as error:
+        # Without a number it is about the content.
+        reason = f'cannot be read: {error.strerror}' if error.errno else 'is damaged or no image'
+        raise UserError(f'{path} {reason}') from error
     except Exception as error:  # decoders raise whatever broken bytes make them stumble over
         raise UserError(f'{path} is damaged or no image') from error
     if image is None:
@@ -69,12 +73,15 @@ def write_image(path: Path, image: np.ndarray) -> None:
         image: uint8 or uint16, grey, RGB or RGBA.
 
     Raises:
-        OSError: if it cannot be written; nothing is left behind.
+        OSError: if it cannot be written, or not in this format; nothing is left behind.
     """
     if image.ndim == 3:
         image = cv2.cvtColor(image,
                              cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    encoded, data = cv2.imencode(path.suffix, image)
+    try:
+        encoded, data = cv2.imencode(path.suffix, image)
+    except cv2.error:
+        encoded = False
     if not encoded:
         raise OSError(f'cannot encode {path}')
     write_file(path, data.tobytes())

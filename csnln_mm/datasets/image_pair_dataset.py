@@ -14,13 +14,13 @@ __all__ = ['ImagePairDataset']
 class ImagePairDataset(BasicImageDataset):
     """MMagic's :class:`BasicImageDataset` that names the image that it cannot read.
 
-    Args:
-        As MMagic's; ``data_prefix`` has the folder of each key, such as ``img`` and ``gt``.
+    Its arguments are MMagic's; ``data_prefix`` has the folder of each key, such as ``img`` and
+    ``gt``.
 
     Raises:
-        UserError: on the first use, if the annotation file is no list of names or a name in it
-            leads out of the folders; for a sample, if one of its images is missing, damaged, or
-            not what the pipeline needs.
+        UserError: when the images are listed (at once, or on the first use with ``lazy_init``), if
+            the annotation file is no list of names or a name in it leads out of the folders; for
+            a sample, if one of its images is missing, damaged, or not what the pipeline needs.
     """
 
     def load_data_list(self) -> List[dict]:

@@ -75,7 +75,9 @@ def test_another_scale_is_told(dataset):
 def test_an_empty_data_set_is_told(dataset, tmp_path):
     for path in [*tmp_path.glob('*/*.png')]:
         path.unlink()
-    assert 'there are none in' in message(dataset)
+    assert message(dataset).endswith(f'there are none in {tmp_path}/LRbicx2')
+    folders = {key: str(tmp_path / name) for key, name in dataset['data_prefix'].items()}
+    assert message(dict(dataset, data_root='', data_prefix=folders)) == message(dataset)
 
 
 def test_a_whole_png_may_have_something_behind_it(dataset, tmp_path):

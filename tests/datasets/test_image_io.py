@@ -58,6 +58,18 @@ def test_missing_and_other_files_are_refused(tmp_path):
         read_image(tmp_path / 'text.png')
 
 
+def test_a_file_that_the_system_does_not_hand_over_says_why(tmp_path):
+    (tmp_path / 'memory.png').symlink_to('/proc/self/mem')
+    with pytest.raises(UserError, match='memory.png cannot be read: Input/output error'):
+        read_image(tmp_path / 'memory.png')
+
+
+def test_a_format_that_cannot_be_written_is_refused(tmp_path, picture):
+    with pytest.raises(OSError, match='cannot encode .*a.xyz'):
+        write_image(tmp_path / 'a.xyz', picture)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / 'file'
     write_file(path, b'old')

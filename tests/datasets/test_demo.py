@@ -1,0 +1,26 @@
+from csnln_mm.datasets import demo
+from csnln_mm.datasets.degradation import downsample
+from csnln_mm.datasets.image_io import read_image
+
+
+def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
+    train, test = demo.TRAIN_PHOTOGRAPHS, demo.TEST_PHOTOGRAPHS
+    assert not set(train) & set(test)
+    monkeypatch.setattr(demo, 'TRAIN_PHOTOGRAPHS', {'camera': train['camera']})
+    monkeypatch.setattr(demo, 'TEST_PHOTOGRAPHS', {'chelsea': test['chelsea']})
+    demo.prepare_demo(tmp_path, 3)
+    files = {str(p.relative_to(tmp_path)): p.stat().st_mtime_ns for p in tmp_path.rglob('*.png')}
+    assert sorted(files) == [
+        'test/GTmod12/chelsea.png', 'test/LRbicx3/chelsea.png', 'train/GTmod12/camera.png',
+        'train/LRbicx3/camera.png'
+    ]
+    gt = read_image(tmp_path / 'test/GTmod12/chelsea.png')
+    assert (gt == test['chelsea']()[:300, :444]).all()
+    assert (read_image(tmp_path / 'test/LRbicx3/chelsea.png') == downsample(gt, 3)).all()
+    grey = read_image(tmp_path / 'train/GTmod12/camera.png')
+    assert (grey == train['camera']()[:504, :504, None]).all()
+    demo.prepare_demo(tmp_path, 3)
+    assert files == {
+        str(p.relative_to(tmp_path)): p.stat().st_mtime_ns
+        for p in tmp_path.rglob('*.png')
+    }
