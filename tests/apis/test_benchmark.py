@@ -111,3 +111,8 @@ def test_tool(tmp_path):
 def test_refuses_less_than_one(name):
     with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
         benchmark.benchmark([], **{name: 0})
+
+
+def test_refuses_a_device_that_is_not_there():
+    with pytest.raises(UserError, match='^device foo: '):
+        benchmark.benchmark([], device='foo')
