@@ -44,8 +44,9 @@ def benchmark(cases: Iterable[Case],
 
     Returns:
         A dict per case, ready for JSON: ``what``, ``side``; ``fast``, ``direct`` and
-        ``products``, median seconds; ``runs``, of the fast side; ``ratio`` of direct to fast and
-        ``to_products`` of fast to products; ``memory`` and ``direct_memory``, peak in bytes.
+        ``products``, median seconds; ``runs`` and ``direct_runs``, how many the first two are of;
+        ``ratio`` of direct to fast and ``to_products`` of fast to products; ``memory`` and
+        ``direct_memory``, peak in bytes.
         None where a case leaves something out.
 
     Raises:

@@ -16,8 +16,8 @@ def choose_device(name: Optional[str] = None) -> torch.device:
     """
     try:
         device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # 'meta' has no numbers
     except Exception as error:  # each backend has its own kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'device {name}: {reason}') from error
+        raise UserError(f'device {name}: {reason:.200}') from error
     return device

@@ -116,7 +116,15 @@ def format_table_1(result: Table1Row, style: str = 'text') -> str:
 
 
 def model_size(cfg: Config, lr_size: Tuple[int, int]) -> ModelSize:
-    """Parameters and multiply-adds of a config's network for an image of (height, width)."""
+    """Parameters and multiply-adds of a config's network.
+
+    Args:
+        cfg: from :func:`~csnln_mm.apis.runner.load_config`; not changed.
+        lr_size: (height, width) of the image, in LR pixels.
+
+    Raises:
+        UserError: if the image has no pixels, or the config has a mistake or no network.
+    """
     if min(lr_size) < 1:
         raise UserError(f'an LR image of {lr_size[0]}x{lr_size[1]} pixels has no pixels')
     model = check_config(cfg)

@@ -113,6 +113,7 @@ def test_refuses_less_than_one(name):
         benchmark.benchmark([], **{name: 0})
 
 
-def test_refuses_a_device_that_is_not_there():
-    with pytest.raises(UserError, match='^device foo: '):
-        benchmark.benchmark([], device='foo')
+@pytest.mark.parametrize('device', ['foo', 'meta', 'cuda:99'])
+def test_refuses_a_device_that_does_not_compute(device):
+    with pytest.raises(UserError, match=f'^device {device}: '):
+        benchmark.benchmark([], device=device)
