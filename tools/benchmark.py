@@ -8,7 +8,6 @@ direct formula's result nor its gradients can be had.
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from csnln_mm.apis import cli
 
@@ -25,10 +24,12 @@ def main() -> None:
     parser.add_argument('--device', default='cpu', help='e.g. cuda; default: cpu')
     parser.add_argument('--threads', type=int, help='on the CPU; default: as torch chooses')
     parser.add_argument('--runs', type=int, default=9, help='the median of so many; default: 9')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there too')
+    parser.add_argument(
+        '--json', type=cli.output_file, metavar='FILE', help='write the figures there too')
     args = parser.parse_args()
 
     from csnln_mm.apis import benchmark
+    from csnln_mm.datasets.image_io import write_file
     cases = benchmark.QUICK if args.quick else benchmark.FULL
     rows = benchmark.benchmark([case for case in cases if not args.only or case.what in args.only],
                                device=args.device,
@@ -39,7 +40,8 @@ def main() -> None:
     print(', '.join(f'{key} {value}' for key, value in machine.items()))
     print(benchmark.format_table(rows))
     if args.json:
-        args.json.write_text(json.dumps(dict(machine=machine, rows=rows), indent=2) + '\n')
+        write_file(args.json,
+                   (json.dumps(dict(machine=machine, rows=rows), indent=2) + '\n').encode())
 
 
 if __name__ == '__main__':

@@ -10,6 +10,13 @@ fi
 config=$1
 processes=$2
 shift 2
+case $processes in
+    gpu | cpu | auto) ;;  # as torchrun counts them
+    '' | 0 | *[!0-9]*)
+        echo "error: PROCESSES must be a number of at least 1, got '$processes'" >&2
+        exit 2
+        ;;
+esac
 tools=$(cd "$(dirname "$0")" && pwd)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 # shellcheck disable=SC2086  # TORCHRUN_ARGS is several words

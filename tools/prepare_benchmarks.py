@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         'target',
         metavar='DST',
-        type=Path,
+        type=cli.output_folder,
         help='where GTmod12 and LRbicx2 .. go, for a folder of test sets within folders of their '
         'names; the configs test data/Set5, data/Set14, data/B100, data/Urban100, data/Manga109')
     parser.add_argument(

@@ -22,7 +22,10 @@ def main() -> int:
         '  tools/train.py configs/csnln_x2_div2k.py --cfg-options '
         'train_dataloader.dataset.data_root=data/mine')
     parser.add_argument(
-        'root', metavar='ROOT', type=Path, help='data set; the configs train on data/DIV2K')
+        'root',
+        metavar='ROOT',
+        type=cli.output_folder,
+        help='data set; the configs train on data/DIV2K')
     parser.add_argument(
         '--scales', nargs='+', type=int, choices=(2, 3, 4), default=(2, 3, 4), help='default: all')
     group = parser.add_mutually_exclusive_group()
@@ -48,13 +51,15 @@ def main() -> int:
     args = parser.parse_args()
     if args.processes is not None and args.processes < 1:
         parser.error('--processes must be at least 1')
+    if args.step is None:
+        args.step = args.crop_size // 2
 
     from csnln_mm.datasets.div2k import (ANNOTATION_FILE, SubImages, prepare_div2k,
                                          prepare_photographs)
     from csnln_mm.datasets.parallel import report_failures
     options = dict(
         scales=args.scales,
-        sub_images=SubImages(args.crop_size, args.step or args.crop_size // 2),
+        sub_images=SubImages(args.crop_size, args.step),
         processes=args.processes)
     if args.photographs:
         failures = prepare_photographs(args.photographs, args.root, **options)

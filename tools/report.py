@@ -34,11 +34,20 @@ def main() -> None:
     parser.add_argument('--name', help='name of the row; by default that of the file')
     parser.add_argument('--format', choices=FORMATS, default='text')
     parser.add_argument(
-        '--out', metavar='FILE', type=Path, help='write the table there, not after the log')
+        '--out',
+        type=cli.output_file,
+        metavar='FILE',
+        help='write the table there, not after the log')
     parser.add_argument(
-        '--per-image', metavar='FILE', help='write the metrics of every image to this .json file')
+        '--per-image',
+        type=cli.output_file,
+        metavar='FILE',
+        help='write the metrics of every image to this file, as JSON')
     parser.add_argument(
-        '--pictures', metavar='DIR', help='write the enlarged images as DIR/SET/NAME.png')
+        '--pictures',
+        type=cli.output_folder,
+        metavar='DIR',
+        help='write the enlarged images as DIR/SET/NAME.png')
     cli.add_config_options(parser)
     args = parser.parse_args()
     if args.results and (args.checkpoint or args.per_image or args.pictures):

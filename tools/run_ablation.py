@@ -8,8 +8,6 @@ variants are kept, the interrupted one goes on.
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from csnln_mm.apis import cli
 from csnln_mm.apis.report_format import FORMATS
 
@@ -42,13 +40,10 @@ def main() -> None:
         help='made by tools/prepare_benchmarks.py; default: %(default)s')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--format', choices=FORMATS, default='text')
-    parser.add_argument('--out', metavar='FILE', type=Path, help='write the table there as well')
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3')
+        '--out', type=cli.output_file, metavar='FILE', help='write the table there as well')
+    cli.add_cfg_options(parser,
+                        'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3')
     args = parser.parse_args()
 
     from csnln_mm.apis.ablation import Budget, format_ablation, run_ablation

@@ -10,9 +10,16 @@ def main() -> None:
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file (.pth); not for configs without weights')
-    parser.add_argument('--out', metavar='FILE', help='also write the metrics to this .json file')
     parser.add_argument(
-        '--save-images', metavar='DIR', help='also write the pictures, as DIR/SET/NAME.png')
+        '--out',
+        type=cli.output_file,
+        metavar='FILE',
+        help='also write the metrics to this file, as JSON')
+    parser.add_argument(
+        '--save-images',
+        type=cli.output_folder,
+        metavar='DIR',
+        help='also write the pictures, as DIR/SET/NAME.png')
     cli.add_config_options(parser)
     cli.add_launcher_options(parser)
     args = parser.parse_args()

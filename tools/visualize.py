@@ -67,15 +67,25 @@ def main() -> None:
     compare.add_argument(
         '--scale', type=int, help='default: that of the networks, or 2 for bicubic alone')
     for command in attention, matches, compare:
-        command.add_argument('-o', '--out', required=True, help='picture to write, e.g. out.png')
+        command.add_argument(
+            '-o',
+            '--out',
+            required=True,
+            type=cli.output_file,
+            help='picture to write, e.g. out.png')
         command.add_argument(
             '--config', metavar='FILE', help='config file, for a checkpoint that carries none')
         command.add_argument(
             '--device', help='such as cpu or cuda:1 (default: cuda if there is some)')
     args = parser.parse_args()
 
-    from csnln_mm.apis.pictures import Picture, write_picture
-    write_picture(Path(args.out), Picture(_draw(args)))
+    import numpy as np
+
+    from csnln_mm.apis.pictures import Picture, check_format, write_picture
+
+    # What could not be written is not worth the work.
+    check_format(args.out, Picture(np.zeros((1, 1, 3), np.uint8)))
+    write_picture(args.out, Picture(_draw(args)))
     print(args.out)
 
 

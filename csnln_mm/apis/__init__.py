@@ -1,4 +1,4 @@
-"""What a person asks for: train, test, upscale, look."""
+"""What a person asks for: train, test, upscale, look, report, measure."""
 from importlib import import_module
 from typing import Any
 

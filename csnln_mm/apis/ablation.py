@@ -11,9 +11,10 @@ from csnln_mm.datasets.image_io import write_file
 from csnln_mm.errors import UserError
 from csnln_mm.json_file import read_json
 
+from .config_check import check_config
 from .report_format import format_table
 from .report_paper import ABLATIONS, Variant
-from .runner import build_test_runner, build_train_runner, load_config
+from .runner import build_test_runner, build_train_runner, change_settings, load_config
 from .testing import run_test
 from .training import run_training
 
@@ -79,8 +80,8 @@ def run_ablation(table: int,
         Result by name of config, for all of the table; None for those that were never run.
 
     Raises:
-        UserError: if a variant is unknown, data is missing, or ``work_dir`` holds runs with
-            other settings.
+        UserError: if a variant is unknown, a setting is wrong, data is missing, or ``work_dir``
+            holds runs with other settings.
     """
     names = [variant.config for variant in ABLATIONS[table].variants]
     for name in variants or ():
@@ -89,7 +90,9 @@ def run_ablation(table: int,
     chosen = [name for name in names if not variants or name in variants]
     # All before the first: a mistake should not show hours later.
     for name in chosen:
-        _check_settings(variant_config(configs / f'{name}.py', work_dir / name, budget))
+        cfg = variant_config(configs / f'{name}.py', work_dir / name, budget)
+        _check_settings(cfg)
+        check_config(cfg)
     for i, name in enumerate(chosen, start=1):
         if _read_result(work_dir / name) is None:
             print(f'table {table}, variant {i} of {len(chosen)}: {name}', flush=True)
@@ -106,7 +109,7 @@ def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
         budget: settings.
 
     Raises:
-        UserError: if the budget makes no sense.
+        UserError: if the budget makes no sense, or the config has no such settings.
     """
     for name in 'max_iters', 'channels', 'recurrences', 'batch_size', 'patch_size':
         value = getattr(budget, name)
@@ -132,8 +135,7 @@ def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
                 step.gt_patch_size = _SCALE * budget.patch_size
     _test_only(cfg, budget.test_data)
     cfg.randomness = dict(seed=budget.seed)
-    if budget.options:
-        cfg.merge_from_dict(budget.options)
+    change_settings(cfg, budget.options or {})
     return cfg
 
 
@@ -213,9 +215,10 @@ def _test_only(cfg: Config, test_data: str) -> None:
 
 def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
     cfg = variant_config(path, work_dir, budget)
-    write_file(work_dir / 'settings.json', _settings(cfg).encode())
-    max_iters = cfg.train_cfg.max_iters
+    settings, max_iters = _settings(cfg), cfg.train_cfg.max_iters
     runner = build_train_runner(cfg, resume=True)
+    # Not of a run that was refused: the folder is free for another.
+    write_file(work_dir / 'settings.json', settings.encode())
     run_training(runner)
     parameters = sum(p.numel() for p in runner.model.parameters())
     # Its loading processes end with it.

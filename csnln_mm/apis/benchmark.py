@@ -12,6 +12,7 @@ from csnln_mm.errors import UserError
 from .benchmark_memory import peak_memory
 from .benchmark_workloads import (FULL, QUICK, Case, direct_formulas, make_workload,
                                   treat_memory_like_the_tools)
+from .device import choose_device
 
 __all__ = ['FULL', 'QUICK', 'Case', 'benchmark', 'describe_machine', 'format_table']
 
@@ -43,16 +44,18 @@ def benchmark(cases: Iterable[Case],
 
     Returns:
         A dict per case, ready for JSON: ``what``, ``side``; ``fast``, ``direct`` and
-        ``products``, median seconds; ``runs``, of the fast side; ``ratio`` of direct to fast and
-        ``to_products`` of fast to products; ``memory`` and ``direct_memory``, peak in bytes.
+        ``products``, median seconds; ``runs`` and ``direct_runs``, how many the first two are of;
+        ``ratio`` of direct to fast and ``to_products`` of fast to products; ``memory`` and
+        ``direct_memory``, peak in bytes.
         None where a case leaves something out.
 
     Raises:
-        UserError: if ``runs`` or ``threads`` is less than 1.
+        UserError: if ``runs`` or ``threads`` is less than 1, or there is no such device.
     """
     for name, number in dict(runs=runs, threads=threads).items():
         if number is not None and number < 1:
             raise UserError(f'{name} must be at least 1, got {number}')
+    choose_device(device)
     if threads:
         torch.set_num_threads(threads)
     rows = []

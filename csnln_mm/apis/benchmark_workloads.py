@@ -20,7 +20,7 @@ __all__ = [
 class Case(NamedTuple):
     """One line of the table.
 
-    Args:
+    Attributes:
         what: 'cross-scale', 'in-scale' or 'network'.
         side: of the square input.
         scale: upscaling factor; 1 for 'in-scale'.
@@ -82,7 +82,7 @@ QUICK = [
 class Workload(NamedTuple):
     """A case that is ready to run.
 
-    Args:
+    Attributes:
         run: does it once.
         matrix_products: does its matrix products alone, in the order and sizes of the fast form;
             None for the network.

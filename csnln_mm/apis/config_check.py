@@ -2,17 +2,19 @@
 import copy
 import inspect
 from difflib import get_close_matches
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import torch
 from mmagic import registry
 from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
+from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from csnln_mm.errors import UserError
 
-__all__ = ['build_model', 'check_config']
+__all__ = ['build_model', 'check_config', 'suggest']
 
 # The registry of a component by the key that leads to it in a config, and what it consists of.
 _REGISTRIES: Dict[str, Registry] = dict(
@@ -60,12 +62,29 @@ _TAKEN_OUT = {
     **dict.fromkeys(_LOADERS, {'num_batch_per_epoch'}),
 }
 
+# Whole numbers, and the least that each may be.
+_LEAST = {
+    'default_hooks.logger.interval': 1,
+    'randomness.seed': 0,
+    'train_cfg.max_epochs': 1,
+    'train_cfg.max_iters': 1,
+    'train_cfg.val_interval': 1,
+    **{
+        f'{loader}.batch_size': 1
+        for loader in _LOADERS
+    },
+    **{
+        f'{loader}.num_workers': 0
+        for loader in _LOADERS
+    },
+}
+
 
 def check_config(cfg: Config) -> nn.Module:
     """Raise UserError, naming the key and what is accepted, if a config cannot be run.
 
-    Types that no registry has, settings that a type does not have, and values that the model
-    refuses. Reads no data.
+    Types that no registry has, settings that a type does not have, and values that the model, the
+    optimizer, its schedules, the loops or the loaders refuse. Reads no data.
 
     Args:
         cfg: of a training or a test; not changed.
@@ -80,6 +99,13 @@ def check_config(cfg: Config) -> nn.Module:
     for key in _CHECKED:
         if cfg.get(key):
             _check(key, key, cfg[key], source)
+    _check_settings('randomness', 'randomness', Runner.set_randomness,
+                    cfg.get('randomness') or {}, source)
+    for name, least in _LEAST.items():
+        for where, value in _values(cfg, name.split('.')):
+            if not _is_whole(value, least):
+                raise UserError(f'{source}: {where} must be an integer of at least {least}, got '
+                                f'{value!r}')
     model = build_model(cfg.model, source)
     _check_scale(cfg, model, source)
     return model
@@ -117,6 +143,8 @@ def _check(where: str, key: str, value: Any, source: str) -> None:
             kind = _find(where, _REGISTRIES[key], value.get('type', _DEFAULT_TYPES.get(key)),
                          source)
             _check_settings(where, key, kind, value, source)
+            if key in ('optimizer', 'param_scheduler'):
+                _try_to_build(where, key, value, source)
         for part in _PARTS.get(key, ()):
             if value.get(part):
                 _check(f'{where}.{part}', part, value[part], source)
@@ -136,7 +164,7 @@ def _find(where: str, found_in: Registry, name: Any, source: str) -> Callable:
         known.update(ancestor.module_dict)
         ancestor = ancestor.parent
     raise UserError(f'{source}: {where}.type: there is no {found_in.name} {name!r}' +
-                    _suggest(name, sorted(known)))
+                    suggest(name, sorted(known)))
 
 
 def _check_settings(where: str, key: str, kind: Callable, value: dict, source: str) -> None:
@@ -148,7 +176,7 @@ def _check_settings(where: str, key: str, kind: Callable, value: dict, source: s
     for name in value:
         if name not in known:
             raise UserError(f'{source}: {where}.{name}: {kind.__name__} has no such setting' +
-                            _suggest(name, accepted, everything=True))
+                            suggest(name, accepted, everything=True))
 
 
 def _accepted(kind: Callable) -> Optional[List[str]]:
@@ -164,6 +192,40 @@ def _accepted(kind: Callable) -> Optional[List[str]]:
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return [name for name in dict.fromkeys(names) if name != 'self']
     return None
+
+
+def _try_to_build(where: str, key: str, value: dict, source: str) -> None:
+    """Raise UserError if an optimizer, or a schedule of one, refuses its settings."""
+    parameters = [nn.Parameter(torch.zeros(1))]
+    settings = {name: x for name, x in value.items() if name not in _TAKEN_OUT.get(key, ())}
+    milestones = settings.get('milestones', ())
+    try:
+        if key == 'optimizer':
+            registry.OPTIMIZERS.build(dict(settings, params=parameters))
+            return
+        if not all(_is_whole(step, 0) for step in milestones):
+            raise ValueError(f'milestones must be integers, got {milestones!r}')
+        optimizer = torch.optim.SGD(parameters, lr=1., momentum=.9)
+        registry.PARAM_SCHEDULERS.build(dict(settings, optimizer=optimizer))
+    except (TypeError, ValueError) as error:
+        raise UserError(f'{source}: {where}: {_one_line(error)}') from error
+
+
+def _values(value: Any, path: Sequence[str], where: str = '') -> Iterator[Tuple[str, Any]]:
+    """(place, value) of each setting at a path, which may lead through lists."""
+    if isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _values(item, path, f'{where}[{i}]')
+    elif not path:
+        yield where, value
+    elif isinstance(value, dict) or not where:
+        if value.get(path[0]) is not None:
+            name = f'{where}.{path[0]}' if where else path[0]
+            yield from _values(value[path[0]], path[1:], name)
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, (int, float)) and value == value // 1 and value >= least
 
 
 def _check_scale(cfg: Config, model: nn.Module, source: str) -> None:
@@ -182,10 +244,19 @@ def _check_scale(cfg: Config, model: nn.Module, source: str) -> None:
                             f'model.generator.upscale_factor ({scale}), got {step.gt_patch_size}')
 
 
-def _suggest(name: str, known: Sequence[str], everything: bool = False) -> str:
+def suggest(name: str, known: Sequence[str], everything: bool = False) -> str:
+    """The end of a message about a name that is not known: the one that may be meant.
+
+    Args:
+        name: what was given.
+        known: what there is.
+        everything: say all of that, too.
+    """
     close = get_close_matches(name, known, n=1)
     hint = f'; did you mean {close[0]!r}?' if close else ''
-    return hint + (f' It has {", ".join(known)}' if everything else '')
+    if not everything:
+        return hint
+    return f'{hint or "."} It has {", ".join(known)}'
 
 
 def _one_line(error: Exception, length: Optional[int] = 300) -> str:

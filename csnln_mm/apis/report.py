@@ -1,7 +1,7 @@
 """Results beside the paper's: Table 1, and the model sizes of Table 2."""
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -41,14 +41,14 @@ def scale_of(cfg: Config) -> int:
 def evaluate(cfg: Config,
              checkpoint: Optional[str] = None,
              *,
-             per_image: Optional[str] = None,
-             pictures: Optional[str] = None) -> Dict[str, float]:
+             per_image: Union[str, Path, None] = None,
+             pictures: Union[str, Path, None] = None) -> Dict[str, float]:
     """Test a checkpoint on the benchmarks that are there.
 
     Args:
         cfg: from :func:`~csnln_mm.apis.runner.load_config`; changed in place.
         checkpoint: file; none for a model without weights.
-        per_image: .json file for the metrics of every image.
+        per_image: file for the metrics of every image, written as JSON.
         pictures: folder for the enlarged images, as FOLDER/SET/NAME.png.
 
     Returns:
@@ -56,6 +56,7 @@ def evaluate(cfg: Config,
 
     Raises:
         UserError: if no benchmark is there, or the checkpoint does not fit.
+        OSError: if a file cannot be written.
     """
     # The toolbox's pictures of every test, each beside its input and ground truth.
     cfg.custom_hooks = [
@@ -115,7 +116,15 @@ def format_table_1(result: Table1Row, style: str = 'text') -> str:
 
 
 def model_size(cfg: Config, lr_size: Tuple[int, int]) -> ModelSize:
-    """Parameters and multiply-adds of a config's network for an image of (height, width)."""
+    """Parameters and multiply-adds of a config's network.
+
+    Args:
+        cfg: from :func:`~csnln_mm.apis.runner.load_config`; not changed.
+        lr_size: (height, width) of the image, in LR pixels.
+
+    Raises:
+        UserError: if the image has no pixels, or the config has a mistake or no network.
+    """
     if min(lr_size) < 1:
         raise UserError(f'an LR image of {lr_size[0]}x{lr_size[1]} pixels has no pixels')
     model = check_config(cfg)

@@ -1,4 +1,5 @@
 """From a config file to MMEngine's runner, on whatever this machine has."""
+import inspect
 import os
 import os.path as osp
 import tempfile
@@ -20,14 +21,18 @@ from csnln_mm.datasets.image_check import check_images
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 
-from .config_check import check_config
+from .config_check import check_config, suggest
 from .memory import return_freed_memory
 from .training import checkpoint_folder, checkpoint_template
 
-__all__ = ['load_config', 'build_train_runner', 'build_test_runner', 'check_fit']
+__all__ = ['load_config', 'change_settings', 'build_train_runner', 'build_test_runner', 'check_fit']
 
 # What a file system gives out at a time: less may fit into a full disk's last one.
 _BLOCK = 4096
+# What MMEngine reads of a config beside the arguments of its runner.
+_OTHER_SETTINGS = ('activation_checkpointing', 'compile', 'custom_imports',
+                   'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
+                   'sync_bn')
 
 
 def load_config(path: str,
@@ -44,7 +49,7 @@ def load_config(path: str,
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
-        UserError: if the file is missing or is not a config.
+        UserError: if the file is missing or is not a config, or has no such settings.
     """
     if not osp.isfile(path):
         try:
@@ -54,16 +59,40 @@ def load_config(path: str,
                 f'config {path} does not exist, nor has csnln_mm one of that name') from error
     try:
         cfg = Config.fromfile(path)
-        cfg.merge_from_dict(options or {})
     except Exception as error:
         # A config is a program: whatever it raises is about the config.
         raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
+    change_settings(cfg, options or {})
     cfg.launcher = launcher
     if work_dir:
         cfg.work_dir = work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
+
+
+def change_settings(cfg: Config, options: dict) -> None:
+    """Change settings of a config in place.
+
+    Args:
+        cfg: what to change.
+        options: values by dotted name.
+
+    Raises:
+        UserError: if neither the config nor MMEngine knows where a name begins, or it leads on from
+            something that is no dict.
+    """
+    known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_OTHER_SETTINGS}
+    for name in options:
+        first = name.partition('.')[0]
+        if first not in known:
+            raise UserError(f'config {cfg.filename} has no {first!r}, to set {name}' +
+                            suggest(first, sorted(known)))
+        try:
+            cfg.merge_from_dict({name: options[name]})
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f'config {cfg.filename}: {name} cannot be set: {error}; items of a '
+                            'list are named by their numbers, as in test_dataloader.0') from error
 
 
 def build_train_runner(cfg: Config,
@@ -81,18 +110,22 @@ def build_train_runner(cfg: Config,
             ``auto_scale_lr.base_batch_size``.
 
     Raises:
-        UserError: if the config has a mistake, training data is missing or bad, the work directory
-            cannot be written or has the checkpoints of another training, the checkpoint to begin
-            with or go on from does not fit the config, or an option does not.
+        UserError: if the config has a mistake or no training, data is missing or bad, the work
+            directory cannot be written or has the checkpoints of another training, the checkpoint
+            to begin with or go on from does not fit the config, or an option does not.
     """
     model = check_config(cfg)
+    for key in 'train_dataloader', 'train_cfg', 'optim_wrapper':
+        if not cfg.get(key):
+            raise UserError(f'config {cfg.filename} has no {key}: it is not for training')
     if cfg.get('load_from'):
         _check_checkpoint(cfg, model, cfg.load_from)
     for name, loader in (('training', cfg.get('train_dataloader')), ('validation',
                                                                      cfg.get('val_dataloader'))):
         for folder in _missing_folders(loader):
-            raise UserError(f'{name} images: {folder} does not exist; prepare it (README), or '
-                            'name another data_root with --cfg-options')
+            raise UserError(
+                f'{name} images: {folder} does not exist; prepare it (docs/data.md), or '
+                'name another data_root with --cfg-options')
         _check_images(loader, name, model)
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
@@ -134,10 +167,12 @@ def build_test_runner(cfg: Config, checkpoint: Optional[str] = None) -> Runner:
         checkpoint: file; None for a network without weights, such as bicubic enlargement.
 
     Raises:
-        UserError: if the config has a mistake, no test set is there or one has bad images, or the
-            checkpoint does not fit the config.
+        UserError: if the config has a mistake or no tests, no test set is there or one has bad
+            images, the work directory cannot be written, or the checkpoint does not fit the config.
     """
     model = check_config(cfg)
+    if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
+        raise UserError(f'config {cfg.filename} has no test_dataloader with a test_evaluator')
     if checkpoint:
         _check_checkpoint(cfg, model, checkpoint)
     elif any(p.requires_grad for p in model.parameters()):
@@ -147,6 +182,7 @@ def build_test_runner(cfg: Config, checkpoint: Optional[str] = None) -> Runner:
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
     _check_images(cfg.test_dataloader, 'test', model)
+    _check_writable(Path(cfg.work_dir))
     cfg.load_from = checkpoint
     return _build_runner(cfg)
 

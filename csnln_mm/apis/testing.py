@@ -1,49 +1,41 @@
 """Running a test and keeping its figures and pictures."""
+import json
 from pathlib import Path
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Union
 
-import mmengine
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from csnln_mm.datasets.image_io import write_image
-from csnln_mm.errors import UserError
+from csnln_mm.datasets.image_io import write_file, write_image
 
 __all__ = ['run_test', 'SavePredictionsHook']
 
 
 def run_test(runner: Runner,
              *,
-             out: Optional[str] = None,
-             images: Optional[str] = None) -> Dict[str, float]:
+             out: Union[str, Path, None] = None,
+             images: Union[str, Path, None] = None) -> Dict[str, float]:
     """Test, and keep the results where asked.
 
     Args:
         runner: from :func:`~csnln_mm.apis.runner.build_test_runner`.
-        out: .json file for the metrics.
+        out: file for the metrics, written as JSON.
         images: folder for the predicted pictures, as :class:`SavePredictionsHook` names them.
 
     Returns:
         Metric by name, such as 'Set5/PSNR'.
 
     Raises:
-        UserError: if ``out`` is no .json file or cannot be written.
+        OSError: if ``out`` or a picture cannot be written.
     """
-    if out:
-        if Path(out).suffix != '.json':
-            raise UserError(f'--out {out}: metrics are written as .json')
-        try:
-            Path(out).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f'--out {out}: {error.strerror}') from error
     if images:
         runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
     kept = _KeepMetricsHook()
     runner.register_hook(kept, 'LOWEST')
     runner.test()
     if out and is_main_process():
-        mmengine.dump(kept.metrics, out, indent=2)
+        write_file(Path(out), (json.dumps(kept.metrics, indent=2) + '\n').encode())
     return kept.metrics
 
 

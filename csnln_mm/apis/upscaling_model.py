@@ -10,9 +10,10 @@ from csnln_mm.checkpoints.embedded_config import read_embedded_model_config
 from csnln_mm.errors import UserError
 
 from .config_check import build_model
+from .device import choose_device
 from .runner import check_fit, load_config
 
-__all__ = ['choose_device', 'load_model']
+__all__ = ['load_model']
 
 _LOSS = dict(type='L1Loss', loss_weight=1.0, reduction='mean')
 _PREPROCESSOR = dict(
@@ -67,21 +68,6 @@ def load_model(checkpoint: str,
     model = build_model(model_config, source)
     model.load_state_dict(content.get('state_dict', content))
     return model.to(torch_device).eval()
-
-
-def choose_device(name: Optional[str] = None) -> torch.device:
-    """The device of that name, by default CUDA if there is some.
-
-    Raises:
-        UserError: if there is no such device here.
-    """
-    try:
-        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        torch.empty(1, device=device)
-    except Exception as error:  # each backend has its own kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'device {name}: {reason}') from error
-    return device
 
 
 def _restrict(model: dict, path: str) -> dict:

@@ -17,7 +17,7 @@ from .visualization_maps import Look, look
 
 __all__ = [
     'Match', 'attention_figure', 'comparison_figure', 'most_engaged', 'matches_figure',
-    'most_detailed_box'
+    'most_different_box'
 ]
 
 POINT = '#00e5ff'  # told from photographs and from the colours of the maps
@@ -190,7 +190,7 @@ def comparison_figure(truth: np.ndarray,
         results: by the method's name, of the same size.
         scale: PSNR and SSIM are of the whole picture, on Y, without a border of so many pixels.
         box: (x, y, width, height) in pixels of the truth; by default
-            :func:`most_detailed_box`.
+            :func:`most_different_box`.
 
     Returns:
         uint8 RGB, [H', W', 3].
@@ -199,7 +199,7 @@ def comparison_figure(truth: np.ndarray,
         UserError: if the box reaches beyond the picture.
     """
     height, width = truth.shape[:2]
-    x, y, box_width, box_height = box = box or most_detailed_box(truth, results)
+    x, y, box_width, box_height = box = box or most_different_box(truth, results)
     if min(x, y) < 0 or min(box_width, box_height) < 1 or x + box_width > width or (y + box_height
                                                                                     > height):
         raise UserError(f'box {x},{y},{box_width},{box_height} reaches beyond the picture of '
@@ -235,9 +235,9 @@ def comparison_figure(truth: np.ndarray,
     return _render(figure)
 
 
-def most_detailed_box(truth: np.ndarray,
-                      results: Dict[str, np.ndarray],
-                      side: int = 80) -> Tuple[int, int, int, int]:
+def most_different_box(truth: np.ndarray,
+                       results: Dict[str, np.ndarray],
+                       side: int = 80) -> Tuple[int, int, int, int]:
     """The square (x, y, width, height) in which the methods differ most from one another.
 
     With a single method, the one in which it errs most.

@@ -45,7 +45,7 @@ def compare_methods(truth: Picture,
         for name, path in checkpoints.items() if path is not None
     }
     for name, upscaler in upscalers.items():
-        scale = scale or upscaler.scale
+        scale = upscaler.scale if scale is None else scale
         if upscaler.scale != scale:
             raise UserError(f'{name} enlarges by {upscaler.scale}, not by {scale}')
     scale = 2 if scale is None else scale

@@ -59,8 +59,12 @@ def look(upscaler: Upscaler,
             more pixels than that; 0 for the whole picture always.
 
     Raises:
-        UserError: if a point lies outside, or there is no such recurrence, stage or attention.
+        UserError: if a point lies outside, the window is negative, or there is no such recurrence,
+            stage or attention.
     """
+    if window < 0:
+        raise UserError(f'the window must have at least 1 pixel, or 0 for the whole picture, got '
+                        f'{window}')
     network = upscaler.model.generator
     recurrence = network.num_recurrences if recurrence is None else recurrence
     if not 1 <= recurrence <= network.num_recurrences:
@@ -151,6 +155,7 @@ def _map(probe: Optional[_Probe], index: int) -> Optional[np.ndarray]:
 
 
 def as_8_bit_rgb(colour: np.ndarray) -> np.ndarray:
+    """Colours of a :class:`~.pictures.Picture` as uint8 RGB, [H, W, 3]."""
     if colour.dtype == np.uint16:
         colour = (colour / 257).round().astype(np.uint8)
     return np.stack([colour] * 3, -1) if colour.ndim == 2 else colour

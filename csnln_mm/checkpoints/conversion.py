@@ -135,9 +135,12 @@ def _save(content: dict, target: Path) -> None:
     partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, partial)
-        os.replace(partial, target)
-    except (OSError, RuntimeError) as error:
-        raise UserError(f'cannot write {target}: {error}') from error
-    finally:
-        partial.unlink(missing_ok=True)
+        try:
+            torch.save(content, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    except RuntimeError as error:  # torch's own writer
+        raise UserError(f'cannot write {target}: {" ".join(str(error).split())}') from error

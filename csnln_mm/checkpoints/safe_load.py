@@ -40,9 +40,8 @@ def load_checkpoint_file(path: Union[str, Path]) -> Any:
             raise UserError(f'{path} is cut off or not a checkpoint ({error})') from error
         raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
     except Exception as error:  # whatever comes of bytes that are no checkpoint
-        reason = ' '.join(str(error).split())
-        raise UserError(f'{path} is cut off or not a checkpoint ({type(error).__name__}: '
-                        f'{reason:.200})') from error
+        reason = ' '.join(f'{type(error).__name__} {error}'.split())
+        raise UserError(f'{path} is cut off or not a checkpoint ({reason:.200})') from error
 
 
 def use_safe_loading() -> None:

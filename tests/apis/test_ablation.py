@@ -91,6 +91,17 @@ def test_mistakes_show_before_the_first_step(data):
         run_ablation(4, CONFIGS, data / 'work', tiny_budget(data), variants=['patch_7'])
     with pytest.raises(UserError, match='does not exist; prepare it'):
         run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, test_data=str(data / 'none')))
+    for option, match in (({
+            'modell.x': 1
+    }, "has no 'modell'"), ({
+            'model.generator.x': 1
+    }, 'CSNLNNet has no such setting')):
+        with pytest.raises(UserError, match=match):
+            run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, options=option))
+    with pytest.raises(UserError, match='seed must be an integer of at least 0, got -1'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, seed=-1))
+    with pytest.raises(UserError, match='less than the patches of 200'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, patch_size=100))
     assert not (data / 'work').exists()
 
 

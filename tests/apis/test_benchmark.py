@@ -111,3 +111,9 @@ def test_tool(tmp_path):
 def test_refuses_less_than_one(name):
     with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
         benchmark.benchmark([], **{name: 0})
+
+
+@pytest.mark.parametrize('device', ['foo', 'meta', 'cuda:99'])
+def test_refuses_a_device_that_does_not_compute(device):
+    with pytest.raises(UserError, match=f'^device {device}: '):
+        benchmark.benchmark([], device=device)

@@ -64,6 +64,14 @@ MISTAKES = [
      "metric 'PSRN'; did you mean 'PSNR'?"),
     ('custom_hooks', [dict(type='Hok')], "custom_hooks[0].type: there is no hook 'Hok'"),
     ('default_hooks.logger.intervall', 1, "default_hooks.logger.intervall: LoggerHook has no"),
+    ('default_hooks.logger.interval', 0, 'default_hooks.logger.interval must be an integer of at '
+     'least 1, got 0'),
+    ('val_dataloader.batch_size', 0, 'val_dataloader.batch_size must be an integer of at least 1'),
+    ('test_dataloader.0.num_workers', -1, 'test_dataloader[0].num_workers must be an integer of '
+     'at least 0, got -1'),
+    ('randomness.seed', 'abc', "randomness.seed must be an integer of at least 0, got 'abc'"),
+    ('randomness.sed', 1, 'randomness.sed: set_randomness has no such setting; did you mean '
+     "'seed'?"),
 ]
 
 
@@ -78,10 +86,19 @@ def test_a_mistake_is_told_by_its_key(key, value, expected, build):
     ('optim_wrapper.optimizer.type', 'Adm', "optim_wrapper.optimizer.type: there is no optimizer "
      "'Adm'; did you mean"),
     ('optim_wrapper.optimizer.rl', 1, 'optim_wrapper.optimizer.rl: Adam has no such setting'),
+    ('optim_wrapper.optimizer.lr', -1, 'optim_wrapper.optimizer: '),
+    ('optim_wrapper.optimizer.lr', 'abc', 'optim_wrapper.optimizer: '),
+    ('param_scheduler.milestones', 'abc', "param_scheduler: milestones must be integers, got "
+     "'abc'"),
+    ('param_scheduler.milestones', 3, 'param_scheduler: '),
     ('param_scheduler.milestone', [1], "MultiStepLR has no such setting; did you mean "
      "'milestones'?"),
     ('train_cfg.max_iter', 4, "train_cfg.max_iter: IterBasedTrainLoop has no such setting; did you "
      "mean 'max_iters'?"),
+    ('train_cfg.max_iters', 0, 'train_cfg.max_iters must be an integer of at least 1, got 0'),
+    ('train_cfg.max_iters', 'abc', 'train_cfg.max_iters must be an integer of at least 1'),
+    ('train_cfg.val_interval', 0, 'train_cfg.val_interval must be an integer of at least 1'),
+    ('train_dataloader.batch_size', 0, 'train_dataloader.batch_size must be an integer of at'),
     ('train_dataloader.dataset.pipeline', [dict(type='Flipp')],
      "train_dataloader.dataset.pipeline[0].type: there is no transform 'Flipp'; did you mean"),
     ('train_dataloader.dataset.pipeline', [dict(type='Flip', keys=['img'], ratio=1)],
@@ -95,6 +112,32 @@ def test_a_mistake_is_told_by_its_key(key, value, expected, build):
 ])
 def test_mistakes_of_a_training(key, value, expected):
     assert expected in message(build_train_runner, **{key: value})
+
+
+@pytest.mark.parametrize('key, expected', [
+    ('trian_cfg.max_iters', "has no 'trian_cfg', to set trian_cfg.max_iters; did you mean "
+     "'train_cfg'?"),
+    ('load_frm', "has no 'load_frm', to set load_frm; did you mean 'load_from'?"),
+    ('test_dataloader.batch_size', 'test_dataloader.batch_size cannot be set: '),
+    ('test_dataloader.7.batch_size', 'test_dataloader.7.batch_size cannot be set: '),
+])
+def test_a_setting_that_leads_nowhere(key, expected):
+    with pytest.raises(UserError) as caught:
+        load_config(str(DEMO), options={key: 1})
+    assert expected in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_settings_that_a_config_may_leave_to_mmengine():
+    cfg = load_config(str(DEMO), options={'sync_bn': 'torch', 'auto_scale_lr.enable': True})
+    assert cfg.sync_bn == 'torch' and cfg.auto_scale_lr.enable
+
+
+def test_a_config_that_is_for_something_else():
+    bicubic = load_config(str(CONFIGS / 'bicubic_x2.py'))
+    assert 'has no train_dataloader: it is not for training' in message_of(
+        build_train_runner, bicubic)
+    bicubic.test_dataloader = None
+    assert 'has no test_dataloader' in message_of(build_test_runner, bicubic)
 
 
 def test_a_fusion_has_its_settings():

@@ -8,7 +8,7 @@ from tiny_data import smooth_noise
 from csnln_mm.apis import (Upscaler, attention_figure, compare_methods, comparison_figure,
                            matches_figure)
 from csnln_mm.apis.pictures import Picture
-from csnln_mm.apis.visualization import most_detailed_box, most_engaged
+from csnln_mm.apis.visualization import most_different_box, most_engaged
 from csnln_mm.apis.visualization_maps import Look, look
 from csnln_mm.errors import UserError
 from csnln_mm.models import CrossScaleNonLocalAttention, InScaleNonLocalAttention
@@ -141,6 +141,7 @@ def test_the_second_stage_at_x4(tmp_path):
     (dict(points=[(0, -1)]), 'outside the picture'),
     (dict(points=[(0, 0)], recurrence=3), 'recurrences 1 to 2, not 3'),
     (dict(points=[(0, 0)], stage=2), 'no stage 2'),
+    (dict(points=[(0, 0)], window=-1), 'the window must have at least 1 pixel'),
 ])
 def test_what_is_not_there(upscaler, settings, message):
     with pytest.raises(UserError, match=message):
@@ -194,13 +195,12 @@ def test_comparison(tmp_path):
     truth = picture(41, 53)
     figure = compare_methods(truth, ['bicubic', f'ours={checkpoint}'], box=(4, 5, 20, 10))
     assert figure.ndim == 3
-    for methods, message in ((['lanczos'], 'neither'), (['bicubic', 'bicubic'], 'two methods'),
-                             ([f'ours={checkpoint}', 'bicubic'], None)):
-        if message:
-            with pytest.raises(UserError, match=message):
-                compare_methods(truth, methods)
-    with pytest.raises(UserError, match='enlarges by 2, not by 3'):
-        compare_methods(truth, [f'ours={checkpoint}'], scale=3)
+    for methods, message in ((['lanczos'], 'neither'), (['bicubic', 'bicubic'], 'two methods')):
+        with pytest.raises(UserError, match=message):
+            compare_methods(truth, methods)
+    for scale in 0, 3:
+        with pytest.raises(UserError, match=f'enlarges by 2, not by {scale}'):
+            compare_methods(truth, [f'ours={checkpoint}'], scale=scale)
     with pytest.raises(UserError, match='reaches beyond the picture of 52x40'):
         compare_methods(truth, ['bicubic'], box=(40, 5, 20, 10))
     with pytest.raises(UserError, match='too small'):
@@ -211,7 +211,7 @@ def test_the_box_is_where_methods_differ():
     truth = np.zeros((50, 60, 3), np.uint8)
     other = truth.copy()
     other[30:34, 40:44] = 200
-    x, y, width, height = most_detailed_box(truth, dict(a=truth, b=other), side=10)
+    x, y, width, height = most_different_box(truth, dict(a=truth, b=other), side=10)
     assert width == height == 10
     assert x <= 40 and x + 10 >= 44 and y <= 30 and y + 10 >= 34
     assert comparison_figure(truth, dict(a=truth.copy() + 1, b=other), scale=2).ndim == 3

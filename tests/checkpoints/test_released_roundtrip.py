@@ -97,6 +97,15 @@ def test_a_bad_source_is_refused_by_name_and_nothing_is_written(released, tmp_pa
     assert set(tmp_path.iterdir()) == before
 
 
+def test_a_target_that_cannot_be_written_is_named(released, tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    for target in tmp_path, tmp_path / 'file/a.pth':
+        with pytest.raises(UserError, match=f'{target}') as caught:
+            convert_released_file(released / 'x2.pt', target)
+        assert 'Errno' not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
+
+
 def test_another_scale_and_the_source_itself_are_refused(released, tmp_path):
     with pytest.raises(UserError, match='is a model for x4, not x2'):
         convert_released_file(released / 'x4.pt', tmp_path / 'out.pth', scale=2)
