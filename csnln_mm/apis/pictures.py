@@ -32,6 +32,13 @@ OUTPUT_FORMATS = {
 _WITH_ALPHA = ('.png', '.tif', '.tiff', '.webp')
 _WITH_16_BITS = ('.png', '.tif', '.tiff')
 
+# Tags of TIFF, the first also of EXIF.
+_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258
+_PHOTOMETRIC = 262
+_PLANAR_CONFIGURATION = 284
+_EXTRA_SAMPLES = 338
+
 
 class Picture(NamedTuple):
     """A picture, upright.
@@ -147,24 +154,52 @@ def _has_16_bits(path: Path, image: Image.Image) -> bool:
         with open(path, 'rb') as file:
             return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
     if image.format == 'TIFF' and image.mode in ('RGB', 'RGBA', 'RGBX'):
-        return max(image.tag_v2.get(258, (8, ))) == 16  # BitsPerSample
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8, ))) == 16
     return False
 
 
 def _read_16_bits(path: Path, image: Image.Image) -> Picture:
-    data = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if data is None or data.dtype != np.uint16:
-        raise UserError(f'cannot read {path}: broken, or 16 bits in an unknown arrangement')
-    if image.format == 'PNG':  # OpenCV turns TIFF upright itself
-        data = _turn_upright(data, image.getexif().get(0x0112, 1))
-    alpha = None
+    image.load()  # tells a broken file in one line, where OpenCV writes several by itself
+    tags = image.tag_v2 if image.format == 'TIFF' else {}
+    if tags.get(_PLANAR_CONFIGURATION) == 2 and not image.mode.startswith('I;16'):
+        data = _read_planar_tiff(path)
+    else:
+        data = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if data is None or data.dtype != np.uint16:
+            raise UserError(f'cannot read {path}: broken, or 16 bits in an unknown arrangement')
+        if data.ndim == 3:
+            data = data[..., [2, 1, 0, 3][:data.shape[2]]]
+        if image.format == 'PNG':  # OpenCV turns TIFF upright itself
+            data = _turn_upright(data, image.getexif().get(_ORIENTATION, 1))
+    colour, alpha = data, None
     if data.ndim == 3:
-        if data.shape[2] == 4:
-            alpha = np.ascontiguousarray(data[..., 3])
-        data = np.ascontiguousarray(data[..., 2::-1])
-        if image.mode == 'LA':  # OpenCV makes grey with alpha RGBA
-            data = np.ascontiguousarray(data[..., 0])
-    return Picture(data, alpha, image.info.get('icc_profile'))
+        colour = data[..., 0] if image.mode == 'LA' else data[..., :3]  # OpenCV makes it RGBA
+        # A fourth channel of a TIFF that does not call it transparency is none.
+        if data.shape[2] == 4 and (image.format == 'PNG' or image.mode == 'RGBA'):
+            alpha = data[..., 3]
+    elif 'transparency' in image.info:  # the one transparent grey of a PNG
+        alpha = np.where(data == image.info['transparency'], 0, 65535).astype(np.uint16)
+    if tags.get(_PHOTOMETRIC) == 0:  # 0 is white
+        colour = 65535 - colour
+    if alpha is not None and 1 in tags.get(_EXTRA_SAMPLES, ()):
+        colour = _divide_by_alpha(colour, alpha)
+    alpha = None if alpha is None else np.ascontiguousarray(alpha)
+    return Picture(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
+
+
+def _read_planar_tiff(path: Path) -> np.ndarray:
+    """uint16, [H, W, C] RGB or RGBA, upright: one channel after the other, unknown to OpenCV."""
+    import tifffile
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        orientation = page.tags.valueof(_ORIENTATION, 1)
+        return _turn_upright(np.moveaxis(page.asarray(), 0, -1), orientation)
+
+
+def _divide_by_alpha(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """What a colour was before it was multiplied by its opacity; 0 where nothing shows."""
+    opacity = np.maximum(alpha, 1)[..., None] / 65535.
+    return (colour / opacity).round().clip(0, 65535).astype(np.uint16)
 
 
 def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:
@@ -183,8 +218,8 @@ def _read_8_bits(image: Image.Image) -> Picture:
     if image.mode in ('CMYK', 'LAB', 'YCbCr', 'HSV'):
         image, profile = _to_srgb(image, profile)
     if image.mode in ('F', 'I'):
-        raise UserError('pixels of 32 bits are not supported; convert the picture to 8 or 16 '
-                        'bits first')
+        raise UserError('pixels of 32 bits, or with a sign, are not supported; convert the '
+                        'picture to 8 or 16 bits first')
     alpha = None
     if image.has_transparency_data:
         grey = image.mode in ('L', 'LA', 'La', '1')

@@ -43,6 +43,8 @@ def plan_jobs(inputs: Iterable[Union[str, Path]], out: Union[str, Path], *, recu
             found.extend(_find(str(Path(item).expanduser()), recursive))
         except UserError as error:
             failed.append((str(item), str(error)))
+        except OSError as error:  # a name too long, a folder that may not be searched
+            failed.append((str(item), f'cannot look for {item}: {error.strerror or error}'))
     jobs, taken, seen = [], {}, set()
     one_file = len(found) == 1 and found[0][0] == found[0][1]
     for source, relative in found:
@@ -63,7 +65,7 @@ def plan_jobs(inputs: Iterable[Union[str, Path]], out: Union[str, Path], *, recu
         else:
             taken[target.resolve()] = source
             jobs.append(Job(source, target))
-    if jobs and not one_file and out.exists() and not out.is_dir():
+    if any(job.target != out for job in jobs) and out.exists() and not out.is_dir():
         raise UserError(f'output {out} is a file; name a folder')
     if len(jobs) > 1 and out.suffix.lower() in OUTPUT_FORMATS and not out.is_dir():
         raise UserError(f'output {out} is named like a picture, but there are {len(jobs)} '

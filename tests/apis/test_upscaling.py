@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 from tiny_data import smooth_noise
 
 from csnln_mm.apis import Upscaler, upscale
+from csnln_mm.apis.pictures import read_picture
 from csnln_mm.apis.upscaling_progress import ConsoleProgress
 from csnln_mm.errors import UserError
 
@@ -184,6 +185,58 @@ def test_16_bit_grey_with_transparency(plain, tmp_path):
     result = cv2.imread(str(run(tmp_path / 'a.png', tmp_path / 'out', plain)), cv2.IMREAD_UNCHANGED)
     assert result.dtype == np.uint16 and result.shape == (40, 52, 4)
     np.testing.assert_array_equal(result[..., 0], result[..., 2])
+
+
+def test_16_bit_tiff_in_other_arrangements(tmp_path):
+    colour, alpha = deep_photograph(), deep_photograph(1)
+    opaque = np.full_like(alpha, 65535)
+    halved = np.dstack([colour // 2, opaque // 2])
+
+    def read(image, photometric='rgb', **kwargs):
+        tifffile.imwrite(tmp_path / 'a.tif', image, photometric=photometric, **kwargs)
+        return read_picture(tmp_path / 'a.tif')
+
+    planes = read(colour.transpose(2, 0, 1), planarconfig='separate')
+    np.testing.assert_array_equal(planes.colour, colour)
+    planes = read(
+        np.dstack([colour, alpha]).transpose(2, 0, 1),
+        planarconfig='separate',
+        extrasamples=['unassalpha'])
+    np.testing.assert_array_equal(planes.colour, colour)
+    np.testing.assert_array_equal(planes.alpha, alpha)
+    np.testing.assert_array_equal(read(65535 - alpha, 'miniswhite').colour, alpha)
+    np.testing.assert_array_equal(read(alpha, 'minisblack', planarconfig='separate').colour, alpha)
+    premultiplied = read(halved, extrasamples=['assocalpha'])
+    np.testing.assert_allclose(premultiplied.colour, colour, atol=3)
+    np.testing.assert_array_equal(premultiplied.alpha, opaque // 2)
+    unnamed = read(np.dstack([colour, alpha]), extrasamples=['unspecified'])
+    np.testing.assert_array_equal(unnamed.colour, colour)
+    assert unnamed.alpha is None
+
+
+def test_the_transparent_grey_of_a_16_bit_png(tmp_path):
+    grey = deep_photograph(1)
+    png = cv2.imencode('.png', grey)[1].tobytes()
+    chunk = b'tRNS' + struct.pack('>H', grey[0, 0])
+    chunk = struct.pack('>I', 2) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    (tmp_path / 'a.png').write_bytes(png[:33] + chunk + png[33:])
+    picture = read_picture(tmp_path / 'a.png')
+    np.testing.assert_array_equal(picture.colour, grey)
+    np.testing.assert_array_equal(picture.alpha == 0, grey == grey[0, 0])
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+def test_a_cut_16_bit_picture_is_told_in_one_line(tmp_path, capfd, suffix):
+    path = tmp_path / f'a{suffix}'
+    if suffix == '.png':
+        cv2.imwrite(str(path), deep_photograph())
+    else:
+        tifffile.imwrite(path, deep_photograph(), photometric='rgb')
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) * 2 // 3])
+    with pytest.raises(UserError, match='truncated'):
+        read_picture(path)
+    assert capfd.readouterr().err == ''
 
 
 @pytest.mark.parametrize('profile', [None, b'not a profile'])
@@ -360,6 +413,21 @@ def test_bad_files_do_not_stop_the_others(folder, plain):
     assert 'is empty' in reasons['empty.jpg'] and 'does not exist' in reasons['none.png']
     assert '32 bits' in reasons['float.tif'] and 'no pictures match' in reasons['x*']
     assert names(out) == ['a.png', 'b.png']
+
+
+def test_a_name_that_no_file_can_have_does_not_stop_the_others(folder, plain):
+    results = upscale(['a' * 300 + '.png', folder / 'in' / 'b.png'],
+                      folder / 'out',
+                      checkpoint=plain,
+                      device='cpu')
+    assert [r.status for r in results] == ['failed', 'done']
+    assert 'too long' in results[0].reason
+
+
+def test_an_output_folder_that_is_a_file(folder, plain):
+    (folder / 'out').touch()
+    with pytest.raises(UserError, match='is a file; name a folder'):
+        upscale([folder / 'in' / 'b.png'], folder / 'out', checkpoint=plain, device='cpu')
 
 
 def test_formats_that_cannot_hold_a_picture(plain, tmp_path):
