@@ -16,8 +16,10 @@ from .device import choose_device
 
 __all__ = ['FULL', 'QUICK', 'Case', 'benchmark', 'describe_machine', 'format_table']
 
-# Nobody waits for nine runs of something that takes a minute: runs end once they took this long.
+# Nobody waits for nine runs of something that takes a minute: runs end once they took this long,
+# but where two sides are compared not before there are some of each.
 SECONDS_PER_SIDE = 60
+RUNS_TO_COMPARE = 5
 # What takes longer than this needs no run before it to warm up.
 LONG_RUN = 10
 
@@ -39,7 +41,8 @@ def benchmark(cases: Iterable[Case],
         cases: what to measure.
         device: as torch names it.
         threads: of the computation on the CPU; by default as many as torch takes.
-        runs: of each side, fewer where they take more than a minute together.
+        runs: of each side; once these take a minute together, five are enough, and one where
+            there is no other side to compare with.
         progress: told what was measured, line by line.
 
     Returns:
@@ -91,9 +94,11 @@ def _time(case: Case, device: torch.device, runs: int) -> Row:
         first = measure(side)
         if first > LONG_RUN:
             times[side].append(first)
+    least = RUNS_TO_COMPARE if case.direct else 1
     for _ in range(runs):
         for side, measured in times.items():
-            if len(measured) < runs and sum(measured) < SECONDS_PER_SIDE:
+            in_time = len(measured) < least or sum(measured) < SECONDS_PER_SIDE
+            if len(measured) < runs and in_time:
                 measured.append(measure(side))
 
     medians = {side: statistics.median(measured) for side, measured in times.items()}
