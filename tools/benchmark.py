@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from csnln_mm.apis import benchmark
-    from csnln_mm.datasets.image_io import write_file
+    from csnln_mm.whole_file import write_file
     cases = benchmark.QUICK if args.quick else benchmark.FULL
     rows = benchmark.benchmark([case for case in cases if not args.only or case.what in args.only],
                                device=args.device,

@@ -57,7 +57,7 @@ def main() -> None:
 
     from csnln_mm.apis import report
     from csnln_mm.apis.runner import load_config
-    from csnln_mm.datasets.image_io import write_file
+    from csnln_mm.whole_file import write_file
     cfg = load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
     name = args.name or Path(args.checkpoint or args.results or args.config).stem
     if args.model_size:

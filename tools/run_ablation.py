@@ -47,7 +47,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from csnln_mm.apis.ablation import Budget, format_ablation, run_ablation
-    from csnln_mm.datasets.image_io import write_file
+    from csnln_mm.whole_file import write_file
     budget = Budget(
         max_iters=args.max_iters,
         channels=args.channels,

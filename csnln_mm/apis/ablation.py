@@ -7,9 +7,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 from mmengine.config import Config, ConfigDict
 
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
-from csnln_mm.datasets.image_io import write_file
 from csnln_mm.errors import UserError
 from csnln_mm.json_file import read_json
+from csnln_mm.whole_file import write_file
 
 from .config_check import check_config
 from .report_format import format_table

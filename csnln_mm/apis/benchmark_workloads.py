@@ -108,8 +108,8 @@ def direct_formulas() -> Iterator[None]:
 
 
 def treat_memory_like_the_tools(case: Case) -> None:
-    """From now on the C library treats freed memory as in training, or as in inference."""
-    return_freed_memory() if case.training else reuse_freed_memory()
+    """From now on the C library treats freed memory as in a training, or test, of this network."""
+    return_freed_memory() if case.with_cp else reuse_freed_memory()
 
 
 def make_workload(case: Case, device: torch.device) -> Workload:

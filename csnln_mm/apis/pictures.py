@@ -1,6 +1,5 @@
 """Picture files of every kind, read to and written from plain arrays."""
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
@@ -11,6 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from csnln_mm.datasets.image_io import FORMATS
 from csnln_mm.errors import UserError
+from csnln_mm.whole_file import write_file
 
 __all__ = [
     'OUTPUT_FORMATS', 'Picture', 'SUFFIXES', 'check_format', 'read_picture', 'read_size',
@@ -101,6 +101,9 @@ def write_picture(path: Path, picture: Picture) -> None:
     check_format(path, picture)
     suffix = path.suffix.lower()
     deep = picture.colour.dtype == np.uint16
+    if deep and picture.alpha is not None and picture.colour.ndim == 2:
+        # OpenCV writes no grey with alpha, Pillow reads none of 16 bits. A profile of grey goes.
+        picture = Picture(np.stack([picture.colour] * 3, -1), picture.alpha)
     try:
         if not deep:
             data = _encode_8_bits(picture, *OUTPUT_FORMATS[suffix])
@@ -108,7 +111,7 @@ def write_picture(path: Path, picture: Picture) -> None:
             data = _encode_16_bit_png(picture)
         else:
             data = _encode_16_bit_tiff(picture)
-        _write_whole(path, data)
+        write_file(path, data)
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror or error}') from error
     except (ValueError, cv2.error) as error:
@@ -262,12 +265,9 @@ def _encode_8_bits(picture: Picture, pillow_format: str, options: dict) -> bytes
 
 
 def _encode_16_bit_png(picture: Picture) -> bytes:
-    data = picture.colour
-    if picture.alpha is not None:  # OpenCV knows no grey with alpha
-        rgb = data if data.ndim == 3 else np.stack([data] * 3, -1)
-        data = np.dstack([rgb[..., ::-1], picture.alpha])
-    elif data.ndim == 3:
-        data = data[..., ::-1]
+    data = picture.colour[..., ::-1] if picture.colour.ndim == 3 else picture.colour
+    if picture.alpha is not None:
+        data = np.dstack([data, picture.alpha])
     encoded, png = cv2.imencode('.png', np.ascontiguousarray(data))
     if not encoded:
         raise ValueError('OpenCV cannot encode it')
@@ -287,9 +287,8 @@ def _encode_16_bit_png(picture: Picture) -> bytes:
 def _encode_16_bit_tiff(picture: Picture) -> bytes:
     import tifffile
     data = picture.colour
-    if picture.alpha is not None:  # Pillow, which may read it again, knows no grey with alpha
-        rgb = data if data.ndim == 3 else np.stack([data] * 3, -1)
-        data = np.dstack([rgb, picture.alpha])
+    if picture.alpha is not None:
+        data = np.dstack([data, picture.alpha])
     file = io.BytesIO()
     tifffile.imwrite(
         file,
@@ -299,13 +298,3 @@ def _encode_16_bit_tiff(picture: Picture) -> bytes:
         compression='zlib',
         iccprofile=picture.icc_profile)
     return file.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from csnln_mm.datasets.image_io import write_file
 from csnln_mm.errors import UserError
 from csnln_mm.json_file import read_json
+from csnln_mm.whole_file import write_file
 
 from .config_check import check_config
 from .model_size import ModelSize, measure_model_size

@@ -145,7 +145,8 @@ def build_train_runner(cfg: Config,
                     wrapper.pop(key, None)
     _check_writable(Path(cfg.work_dir))
     newest = _choose_beginning(cfg, resume)
-    return_freed_memory()
+    if any(getattr(module, 'with_cp', False) for module in model.modules()):
+        return_freed_memory()  # who trades time for memory wants this trade as well
     runner = _build_runner(cfg)
     for reason in newest.left_out:
         runner.logger.warning(f'left out: {reason}')

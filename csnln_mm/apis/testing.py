@@ -7,7 +7,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from csnln_mm.datasets.image_io import write_file, write_image
+from csnln_mm.datasets.image_io import write_image
+from csnln_mm.whole_file import write_file
 
 __all__ = ['run_test', 'SavePredictionsHook']
 

@@ -22,9 +22,10 @@ from PIL import Image
 
 from csnln_mm.errors import UserError
 from csnln_mm.json_file import read_json
+from csnln_mm.whole_file import write_file
 
 from .degradation import crop_to_multiple, downsample
-from .image_io import FORMATS, images_in, read_image, write_file, write_image
+from .image_io import FORMATS, images_in, read_image, write_image
 from .parallel import for_each
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']

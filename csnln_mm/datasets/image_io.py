@@ -1,5 +1,4 @@
 """Image files: read with one clear error, written whole or not at all."""
-import os
 from pathlib import Path
 from typing import Dict, List, Union
 
@@ -8,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from csnln_mm.errors import UserError
+from csnln_mm.whole_file import write_file
 
-__all__ = ['FORMATS', 'IMAGE_SUFFIXES', 'images_in', 'read_image', 'write_file', 'write_image']
+__all__ = ['FORMATS', 'IMAGE_SUFFIXES', 'images_in', 'read_image', 'write_image']
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 # By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
@@ -85,33 +85,3 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if not encoded:
         raise OSError(f'cannot encode {path}')
     write_file(path, data.tobytes())
-
-
-def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file under a temporary name and move it into place.
-
-    Args:
-        path: missing folders are made.
-        content: all of it.
-        durable: return when it is on the disk, and would be there after a loss of power.
-
-    Raises:
-        OSError: if it cannot be written; nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        with partial.open('wb') as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    if durable:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -12,7 +12,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from csnln_mm.datasets.image_io import write_file
+from csnln_mm.whole_file import write_file
 
 __all__ = ['WholeCheckpointHook']
 

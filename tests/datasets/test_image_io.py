@@ -4,7 +4,7 @@ import pytest
 from damage import write_bomb
 
 from csnln_mm.apis.pictures import read_picture
-from csnln_mm.datasets.image_io import images_in, read_image, write_file, write_image
+from csnln_mm.datasets.image_io import images_in, read_image, write_image
 from csnln_mm.errors import UserError
 
 
@@ -68,14 +68,6 @@ def test_a_format_that_cannot_be_written_is_refused(tmp_path, picture):
     with pytest.raises(OSError, match='cannot encode .*a.xyz'):
         write_image(tmp_path / 'a.xyz', picture)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / 'file'
-    write_file(path, b'old')
-    with pytest.raises(TypeError):
-        write_file(path, 'text is not bytes')
-    assert [p.name for p in tmp_path.iterdir()] == ['file'] and path.read_bytes() == b'old'
 
 
 def test_images_of_a_folder(tmp_path, picture):
