@@ -71,7 +71,8 @@ class _Told:
         elif self.signal is None:
             self.signal, self.time = number, time.monotonic()
             # Loading processes are told too, as a rule; torch raises at once when one has ended.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # A function, since Python complains of a signal that came and has a handler no longer.
+            signal.signal(signal.SIGCHLD, _do_nothing)
             with suppress(OSError):  # a pipe, the reader of which was told as well
                 # Not print(), in the midst of which the signal may have come.
                 os.write(2, b'\nending after this step; once more to end at once\n')
@@ -89,6 +90,10 @@ class _Told:
     def _act_at_once(self, number: int) -> None:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+def _do_nothing(number: int, frame: Optional[FrameType]) -> None:
+    pass
 
 
 class _EndHook(Hook):
