@@ -2,6 +2,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -47,6 +48,8 @@ def run(main: Callable[[], Optional[int]]) -> None:
         print(f'error: {where}{error.strerror}', file=sys.stderr)
     except KeyboardInterrupt:
         status = 130
+        # Again, while Python cleans up, it should not be answered by a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         print('interrupted', file=sys.stderr)
     sys.exit(status)
 

@@ -4,7 +4,7 @@ Plain attention between the positions of a map. Queries and keys go through in t
 the [H W, h w] matrix of weights at a time; maxima and sums of its rows are carried from block to
 block. The backward pass makes the weights again, from the sums.
 """
-from math import isqrt, prod
+from math import isqrt, log, prod
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -15,6 +15,9 @@ from .in_scale_reference import check_in_scale_inputs
 from .precision import block_elements, no_autocast, product, product_dtype, similarity_dtype
 
 __all__ = ['in_scale_attention', 'choose_in_scale_tile']
+
+# Softmax(x) by powers of 2 of x / log(2): exp2 takes a third of the time of exp on some CPUs.
+_LOG_2 = log(2.)
 
 
 def choose_in_scale_tile(positions: int, device: torch.device) -> int:
@@ -99,7 +102,8 @@ class _InScaleAttention(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, tile: int) -> Tensor:
         out = value.new_empty(*value.shape[:2], query.shape[2])
         queries, keys, values = _computed_in(query, key, value)
-        log_sums = queries.new_empty(len(queries), queries.shape[2], 1)
+        queries = queries / _LOG_2
+        log2_sums = queries.new_empty(len(queries), queries.shape[2], 1)
         for samples, positions, blocks in _tiles(queries, keys, tile, matrices=1):
             rows = _RunningSoftmax()
             for candidates, (logits, ) in blocks:
@@ -109,8 +113,8 @@ class _InScaleAttention(torch.autograd.Function):
                     out=logits)
                 rows.add(logits, values[samples, :, candidates].transpose(1, 2))
             out[samples, :, positions] = rows.mean().transpose(1, 2)
-            log_sums[samples, positions] = rows.log_sum()
-        ctx.save_for_backward(query, key, value, out, log_sums)
+            log2_sums[samples, positions] = rows.log2_sum()
+        ctx.save_for_backward(query, key, value, out, log2_sums)
         ctx.tile = tile
         return out
 
@@ -124,9 +128,10 @@ class _InScaleAttentionGrad(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
-                log_sums: Tensor, tile: int) -> Tuple[Tensor, ...]:
+                log2_sums: Tensor, tile: int) -> Tuple[Tensor, ...]:
         with no_autocast(grad.device):
             queries, keys, values = _computed_in(query, key, value)
+            queries = queries / _LOG_2
             # Positions before channels: matrix products are added up faster so.
             grad_queries, grad_keys, grad_values = (
                 torch.zeros_like(x.transpose(1, 2)) for x in (queries, keys, values))
@@ -135,11 +140,11 @@ class _InScaleAttentionGrad(torch.autograd.Function):
                 pixels = grad[samples, :, positions].to(values.dtype).transpose(1, 2)
                 # What the softmax takes off the gradients of all weights of a row.
                 shares = pixels * out[samples, :, positions].to(values.dtype).transpose(1, 2)
-                shares = shares.sum(-1, keepdim=True, dtype=log_sums.dtype)
+                shares = shares.sum(-1, keepdim=True, dtype=log2_sums.dtype)
                 for candidates, (weights, grad_logits) in blocks:
                     tile_keys = keys[samples, :, candidates]
                     product(tile_queries, tile_keys, out=weights)
-                    weights.sub_(log_sums[samples, positions]).exp_()
+                    weights.sub_(log2_sums[samples, positions]).exp2_()
                     grad_values[samples, candidates].baddbmm_(
                         weights.transpose(1, 2).to(values.dtype), pixels)
                     product(pixels, values[samples, :, candidates], out=grad_logits)
@@ -148,6 +153,7 @@ class _InScaleAttentionGrad(torch.autograd.Function):
                                                               tile_keys.transpose(1, 2))
                     grad_keys[samples,
                               candidates].baddbmm_(grad_logits.transpose(1, 2), tile_queries)
+            grad_keys *= _LOG_2  # made with the queries above
         grads = (g.transpose(1, 2) for g in (grad_queries, grad_keys, grad_values))
         return tuple(g.to(x.dtype) for g, x in zip(grads, (query, key, value)))
 
@@ -157,7 +163,7 @@ class _InScaleAttentionGrad(torch.autograd.Function):
 
 
 class _RunningSoftmax:
-    """The softmax of rows that arrive in blocks, and the mean of values that it weights."""
+    """Softmax to base 2 of rows that arrive in blocks, and the mean of values that it weights."""
 
     def __init__(self) -> None:
         self.maxima = self.sums = self.weighted = None
@@ -167,14 +173,14 @@ class _RunningSoftmax:
         maxima = logits.amax(-1, keepdim=True)
         if self.maxima is not None:
             maxima = torch.maximum(maxima, self.maxima)
-        weights = logits.sub_(maxima).exp_()
+        weights = logits.sub_(maxima).exp2_()
         sums = weights.sum(-1, keepdim=True)
         weights = weights.to(values.dtype)
         if self.maxima is None:
             self.weighted = torch.bmm(weights, values).to(sums.dtype)
         else:
             # All that came before was relative to the maximum of then.
-            fall = self.maxima.sub_(maxima).exp_()
+            fall = self.maxima.sub_(maxima).exp2_()
             sums += self.sums.mul_(fall)
             self.weighted.mul_(fall)
             if weights.dtype == self.weighted.dtype:
@@ -187,9 +193,9 @@ class _RunningSoftmax:
         """[n, rows, C]."""
         return self.weighted / self.sums
 
-    def log_sum(self) -> Tensor:
-        """Logarithm of the sum of exp(logits), [n, rows, 1]."""
-        return self.sums.log() + self.maxima
+    def log2_sum(self) -> Tensor:
+        """Logarithm to base 2 of the sum of the powers of 2, [n, rows, 1]."""
+        return self.sums.log2() + self.maxima
 
 
 def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

@@ -14,6 +14,9 @@ __all__ = ['ToldToEnd', 'end_between_steps']
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 
+# Seconds within which a signal repeats the one before: a terminal and torchrun both tell a job.
+_SAME_WISH = 1.
+
 
 class ToldToEnd(Exception):
     """A cluster, or torchrun for a job of which a process died, told this one to end."""
@@ -46,11 +49,12 @@ def end_between_steps(runner: Runner) -> Iterator[None]:
         signal.signal(number, told.by_signal)
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, ConnectionError, EOFError) as error:
         # What it still did when other processes of the job, or its loading processes, had ended.
         told.end(error)
         raise
     finally:
+        told.wait_for_repetitions()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -76,9 +80,13 @@ class _Told:
             with suppress(OSError):  # a pipe, the reader of which was told as well
                 # Not print(), in the midst of which the signal may have come.
                 os.write(2, b'\nending after this step; once more to end at once\n')
-        elif time.monotonic() - self.time > 1:
-            # Sooner it is the same wish, told by a terminal and by torchrun.
+        elif time.monotonic() - self.time > _SAME_WISH:
             self._act_at_once(number)
+
+    def wait_for_repetitions(self) -> None:
+        """Leave them time to come while they are still known as such."""
+        if self.signal is not None:
+            time.sleep(max(0., self.time + _SAME_WISH - time.monotonic()))
 
     def end(self, cause: Optional[Exception] = None) -> None:
         """Raise what ends the training, if a signal came."""

@@ -61,18 +61,20 @@ def test_a_validation_ends_too():
         runner.hook.before_val_iter(runner, batch_idx=0, data_batch=None)
 
 
-def test_what_fails_in_the_step_because_others_have_ended_is_not_what_is_told():
+@pytest.mark.parametrize('error', [RuntimeError, ConnectionResetError, EOFError])
+def test_what_fails_in_the_step_because_others_have_ended_is_not_what_is_told(error):
+    """gloo, a socket and a pipe each say it in their own way."""
     runner = Runner()
 
     def step():
         tell(signal.SIGTERM)
-        raise RuntimeError('connection closed by peer')
+        raise error('by peer')
 
     with pytest.raises(ToldToEnd) as told, end_between_steps(runner):
         runner.train(step)
     assert 'by peer' in str(told.value.__cause__)
-    with pytest.raises(RuntimeError, match='a bug'), end_between_steps(runner):
-        raise RuntimeError('a bug')
+    with pytest.raises(error, match='a bug'), end_between_steps(runner):
+        raise error('a bug')
 
 
 def test_the_same_wish_twice_is_one():
@@ -81,6 +83,19 @@ def test_the_same_wish_twice_is_one():
     with pytest.raises(KeyboardInterrupt), end_between_steps(runner):
         runner.train(lambda: [tell(number) for number in SIGNALS])
     assert runner.steps == 1
+
+
+def test_a_repetition_when_the_training_has_ended_is_still_the_same_wish():
+    """torchrun hands on what it was sent, when a process may be done with its step already."""
+    repetition = threading.Timer(.3, os.kill, (os.getpid(), signal.SIGINT))
+    runner = Runner()
+    with pytest.raises(KeyboardInterrupt), end_between_steps(runner):
+        repetition.start()
+        runner.train(lambda: tell(signal.SIGINT))
+    try:
+        repetition.join()
+    except KeyboardInterrupt:
+        pytest.fail('it came through')
 
 
 def test_the_death_of_loading_processes_raises_nothing_afterwards():
