@@ -311,8 +311,11 @@ def _remember_sub_images(job: _Job) -> None:
         if not isinstance(content, dict) or sorted(content) != sorted(SubImages._fields):
             raise UserError(f'{path} does not say how the sub-images were cut')
         cut = SubImages(**content)
-        if cut != job.sub_images:
+        if cut == job.sub_images:
+            return
+        # A call that failed before it cut anything is no reason to refuse.
+        folders = [folder for _, folder in _sub_image_folders(job._replace(scales=(2, 3, 4)))]
+        if any(folder.is_dir() and any(folder.iterdir()) for folder in folders):
             raise UserError(f'the sub-images in {job.root} are of {cut.size} pixels every '
                             f'{cut.step}; remove its *_sub folders and {path.name} to cut others')
-    else:
-        write_file(path, json.dumps(job.sub_images._asdict()).encode())
+    write_file(path, json.dumps(job.sub_images._asdict()).encode())

@@ -85,6 +85,15 @@ def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(photographs
         prepare_photographs(photographs, root, scales=[2], sub_images=SubImages(12, 12))
 
 
+def test_another_size_after_one_that_nothing_could_be_cut_to(photographs, tmp_path):
+    root = tmp_path / 'set'
+    large = prepare_photographs(
+        photographs, root, scales=[2], sub_images=SubImages(480, 240), processes=1)
+    assert len(large) == 2
+    assert not prepare_photographs(photographs, root, scales=[2], sub_images=SMALL, processes=1)
+    assert (root / ANNOTATION_FILE).exists()
+
+
 def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path):
     content = (photographs / 'zebra.png').read_bytes()
     (photographs / 'cut.png').write_bytes(content[:len(content) // 2])
