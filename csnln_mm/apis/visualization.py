@@ -87,7 +87,7 @@ def most_engaged(one: Look, top: int) -> Tuple[List[Match], int]:
         The matches, and how many patches were left out that count more than the last of them.
 
     Raises:
-        UserError: if the network has no cross-scale attention.
+        UserError: if the network has no cross-scale attention, or no patch fits into the picture.
     """
     if one.cross_scale is None:
         raise UserError('the network has no cross-scale attention')
@@ -107,7 +107,10 @@ def most_engaged(one: Look, top: int) -> Tuple[List[Match], int]:
             matches.append(Match(float(weights[index]), x, y, side))
         else:
             left_out += 1
-    return matches, left_out if matches else 0
+    if not matches:
+        raise UserError(f'no patch of {side:g}x{side:g} pixels fits into '
+                        f'{width}x{height} pixels; take a larger picture or window')
+    return matches, left_out
 
 
 def matches_figure(upscaler: Upscaler,
@@ -134,9 +137,10 @@ def matches_figure(upscaler: Upscaler,
     one, = look(upscaler, picture, [point], recurrence=recurrence, stage=stage, window=window)
     matches, left_out = most_engaged(one, top)
     height, width = one.seen.shape[:2]
-    figure = Figure(
-        figsize=(11, 0.9 + 8.6 * min(1.2, height / width) + 2.3), dpi=100, layout='constrained')
-    upper, lower = figure.subfigures(2, 1, height_ratios=[8.6 * min(1.2, height / width), 2.3])
+    columns = max(6, len(matches) + 2)
+    heights = [0.9 + 8.6 * min(1.2, height / width), 11 / columns + 0.9]
+    figure = Figure(figsize=(11, sum(heights)), dpi=100, layout='constrained')
+    upper, lower = figure.subfigures(2, 1, height_ratios=heights)
     axis = upper.subplots()
     _show(axis, one.seen)
     target = _target(one)
@@ -164,7 +168,7 @@ def matches_figure(upscaler: Upscaler,
         text += (f'; not shown: {left_out:,} across the border or '
                  'nearly the same as a stronger one')
     axis.set_xlabel(f'{text}\n{_seen_text(one, picture)}', fontsize=11)
-    strip = lower.subplots(1, len(matches) + 2)
+    strip = lower.subplots(1, columns)
     enlargement = upscaler.scale
     crops = [('target', 'input', one.seen, target, POINT),
              ('became', f'x{enlargement} result', one.enlarged,
@@ -175,6 +179,8 @@ def matches_figure(upscaler: Upscaler,
         _show(axis, _crop(image, *square), frame=colour)
         axis.set_title(title, fontsize=12)
         axis.set_xlabel(caption, fontsize=12)
+    for axis in strip[len(crops):]:
+        axis.set_axis_off()
     return _render(figure)
 
 

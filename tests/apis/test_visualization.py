@@ -161,6 +161,8 @@ def test_most_engaged_patches_are_whole_and_apart():
     matches, left_out = most_engaged(one, 2)
     assert matches == [(.2, 2, 2, 6), (.1, 6, 6, 6)]
     assert left_out == 2
+    with pytest.raises(UserError, match='no patch of 6x6 pixels fits into 5x12 pixels'):
+        most_engaged(one._replace(seen=one.seen[:, :5]), 2)
 
 
 @pytest.mark.parametrize(
@@ -178,10 +180,14 @@ def test_attention_figure_of_every_network(tmp_path, branches):
             matches_figure(upscaler, picture(), (3, 5))
 
 
-@pytest.mark.parametrize('size', [(1, 1), (3, 40), (40, 3)])
+@pytest.mark.parametrize('size', [(1, 1), (3, 40), (40, 3), (6, 40)])
 def test_figures_of_pictures_of_any_size(upscaler, size):
     assert attention_figure(upscaler, picture(*size), [(0, 0)]).ndim == 3
-    assert matches_figure(upscaler, picture(*size), (0, 0)).ndim == 3
+    if min(size) < 6:
+        with pytest.raises(UserError, match='no patch of 6x6 pixels fits into'):
+            matches_figure(upscaler, picture(*size), (0, 0))
+    else:
+        assert matches_figure(upscaler, picture(*size), (0, 0)).ndim == 3
 
 
 @pytest.mark.parametrize('top', [0, 9])
