@@ -1,11 +1,21 @@
 """What all command lines refuse before they begin: one line, status 2."""
 import argparse
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from csnln_mm.apis import cli
 from csnln_mm.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def handler():
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def exit_of(main):
@@ -31,6 +41,22 @@ def raising(error):
 def test_a_mistake_is_one_line(error, status, line, capsys):
     assert exit_of(raising(error)) == status
     assert capsys.readouterr().err == line
+
+
+def test_interrupted_again_while_python_cleans_up():
+    code = '''
+import atexit, signal
+from csnln_mm.apis import cli
+
+def main():
+    atexit.register(signal.raise_signal, signal.SIGINT)
+    raise KeyboardInterrupt
+
+cli.run(main)
+'''
+    ended = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == -signal.SIGINT
+    assert ended.stderr == 'interrupted\n'
 
 
 def test_an_error_of_the_program_keeps_its_traceback():
