@@ -16,7 +16,9 @@ train_dataloader = dict(
         data_root='data/demo/train',
         ann_file='',
         data_prefix=dict(img='LRbicx2', gt='GTmod12'),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 
 val_dataloader = _base_.val_dataloader
 val_dataloader.dataset.data_root = 'data/demo/test'

@@ -1,7 +1,8 @@
 """The configs that come with the package, wherever it is installed."""
+
 from pathlib import Path
 
-from .errors import UserError
+from csnln_mm.errors import UserError
 
 __all__ = ['config_path']
 

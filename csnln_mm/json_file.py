@@ -1,16 +1,17 @@
 """JSON files that somebody else may have written."""
+
 import json
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
-from .errors import UserError
+from csnln_mm.errors import UserError
 
 __all__ = ['MAX_BYTES', 'read_json']
 
 MAX_BYTES = 16 * 2**20
 
 
-def read_json(path: Union[str, Path]) -> Any:
+def read_json(path: str | Path) -> Any:
     """What a JSON file holds.
 
     Raises:

@@ -1,4 +1,5 @@
 """Sphinx settings: pages in Markdown, API reference from docstrings."""
+
 from csnln_mm import __version__
 
 project = 'csnln-mm'

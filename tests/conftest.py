@@ -1,4 +1,5 @@
 """How much the property tests try; ``pytest --hypothesis-profile=long`` is a hundred times that."""
+
 from hypothesis import settings
 
 settings.register_profile('suite', max_examples=60, deadline=None, derandomize=True)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Write scikit-image's photographs as the demo's training and test set."""
+
 import argparse
 
-from csnln_mm.apis import cli
+from csnln_mm.cli import arguments as cli
 from csnln_mm.errors import UserError
 
 
@@ -13,7 +14,8 @@ def main() -> None:
         nargs='?',
         type=cli.output_folder,
         default='data/demo',
-        help='folder to write (default: data/demo)')
+        help='folder to write (default: data/demo)',
+    )
     args = parser.parse_args()
 
     try:

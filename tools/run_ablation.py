@@ -5,11 +5,12 @@ Without options this is the paper's budget: 200 epochs on DIV2K for each
 variant. Run again after an interruption with the same options: finished
 variants are kept, the interrupted one goes on.
 """
+
 import argparse
 from pathlib import Path
 
-from csnln_mm.apis import cli
-from csnln_mm.apis.report_format import FORMATS
+from csnln_mm.cli import arguments as cli
+from csnln_mm.paper.report_format import FORMATS
 
 
 def main() -> None:
@@ -18,10 +19,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='example of a small budget:\n'
         '  tools/run_ablation.py 3 --train-data data/BSD400 --max-iters 400 --channels 16 '
-        '--recurrences 2 --batch-size 8 --cfg-options model.generator.image_skip=True')
+        '--recurrences 2 --batch-size 8 --cfg-options model.generator.image_skip=True',
+    )
     parser.add_argument('table', type=int, choices=(3, 4, 5))
     parser.add_argument(
-        '--work-dir', type=Path, help='default: work_dirs/ablation, with a folder for each variant')
+        '--work-dir', type=Path, help='default: work_dirs/ablation, with a folder for each variant'
+    )
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='default: all of the table')
     parser.add_argument('--max-iters', type=int, metavar='N', help='training steps')
     parser.add_argument('--channels', type=int, metavar='C')
@@ -32,22 +35,27 @@ def main() -> None:
         '--train-data',
         default='data/DIV2K',
         metavar='DIR',
-        help='made by tools/prepare_div2k.py or tools/prepare_benchmarks.py; default: %(default)s')
+        help='made by tools/prepare_div2k.py or tools/prepare_benchmarks.py; default: %(default)s',
+    )
     parser.add_argument(
         '--test-data',
         default='data/Set14',
         metavar='DIR',
-        help='made by tools/prepare_benchmarks.py; default: %(default)s')
+        help='made by tools/prepare_benchmarks.py; default: %(default)s',
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--format', choices=FORMATS, default='text')
     parser.add_argument(
-        '--out', type=cli.output_file, metavar='FILE', help='write the table there as well')
-    cli.add_cfg_options(parser,
-                        'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3')
+        '--out', type=cli.output_file, metavar='FILE', help='write the table there as well'
+    )
+    cli.add_cfg_options(
+        parser, 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'
+    )
     args = parser.parse_args()
 
-    from csnln_mm.apis.ablation import Budget, format_ablation, run_ablation
-    from csnln_mm.whole_file import write_file
+    from csnln_mm.files import write_file
+    from csnln_mm.paper.ablation import Budget, format_ablation, run_ablation
+
     budget = Budget(
         max_iters=args.max_iters,
         channels=args.channels,
@@ -57,13 +65,15 @@ def main() -> None:
         train_data=args.train_data,
         test_data=args.test_data,
         seed=args.seed,
-        options=args.cfg_options)
+        options=args.cfg_options,
+    )
     results = run_ablation(
         args.table,
         Path(__file__).resolve().parents[1] / 'configs' / 'ablation',
         args.work_dir or Path('work_dirs') / 'ablation',
         budget,
-        variants=args.variants)
+        variants=args.variants,
+    )
     text = format_ablation(args.table, results, budget, args.format)
     if args.out:
         write_file(args.out, f'{text}\n'.encode())

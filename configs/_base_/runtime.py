@@ -6,5 +6,6 @@ default_hooks = dict(
     # Beside the log, in the work directory.
     checkpoint=dict(type='WholeCheckpointHook', interval=1000, max_keep_ckpts=3, out_dir=None),
     finite_numbers=dict(type='FiniteNumbersHook'),
-    exact_resume=dict(type='ExactResumeHook'))
+    exact_resume=dict(type='ExactResumeHook'),
+)
 custom_hooks = [dict(type='BasicVisualizationHook', interval=1, on_val=False)]

@@ -1,9 +1,11 @@
-"""State dicts of the authors' released code, and their names in :class:`~csnln_mm.models.CSNLNNet`.
+"""State dicts of the authors' released code, and their names in :class:`~csnln_mm.networks.CSNLNNet`.
 
 The released layout follows from three numbers, the scale, the channels C and the recurrences:
 it is written out here once, as a table of layers, and read in either direction.
 """
-from typing import Dict, Iterator, NamedTuple, Tuple
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +13,10 @@ from torch import Tensor
 from csnln_mm.errors import UserError
 
 __all__ = [
-    'RGB_MEAN', 'ReleasedCheckpoint', 'convert_released_state_dict',
-    'convert_to_released_state_dict'
+    'RGB_MEAN',
+    'ReleasedCheckpoint',
+    'convert_released_state_dict',
+    'convert_to_released_state_dict',
 ]
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -24,7 +28,8 @@ class ReleasedCheckpoint(NamedTuple):
 
     ``state_dict`` fits ``CSNLNNet(upscale_factor=..., num_recurrences=..., mid_channels=...)``.
     """
-    state_dict: Dict[str, Tensor]
+
+    state_dict: dict[str, Tensor]
     upscale_factor: int
     num_recurrences: int
     mid_channels: int
@@ -32,14 +37,15 @@ class ReleasedCheckpoint(NamedTuple):
 
 class _Layer(NamedTuple):
     """A convolution, by the prefix of its keys here and there."""
+
     released: str
     ours: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
     out_channels: int
     prelu: str = ''  # name of the PReLU's own prefix relative to the convolution's
 
 
-def convert_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckpoint:
+def convert_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedCheckpoint:
     """Translate the state dict of a released model.
 
     Scale and recurrences are told from the keys and shapes.
@@ -56,22 +62,25 @@ def convert_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckp
     """
     scale, channels, recurrences = _measure(state_dict, _RELEASED)
     tensors = list(_tensors(scale, channels, recurrences))
-    _check(state_dict, {
-        released: shape
-        for released, _, shape in tensors
-    }, f'a released x{scale} CSNLN with {channels} channels and {recurrences} recurrences')
+    _check(
+        state_dict,
+        {released: shape for released, _, shape in tensors},
+        f'a released x{scale} CSNLN with {channels} channels and {recurrences} recurrences',
+    )
     _check_constants(state_dict)
-    return ReleasedCheckpoint({
-        ours: state_dict[released]
-        for released, ours, _ in tensors if ours
-    }, scale, recurrences, channels)
+    return ReleasedCheckpoint(
+        {ours: state_dict[released] for released, ours, _ in tensors if ours},
+        scale,
+        recurrences,
+        channels,
+    )
 
 
-def convert_to_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedCheckpoint:
+def convert_to_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedCheckpoint:
     """The inverse of :func:`convert_released_state_dict`: ours, as the released code wants it.
 
     Args:
-        state_dict: of a :class:`~csnln_mm.models.CSNLNNet` with the released recipe.
+        state_dict: of a :class:`~csnln_mm.networks.CSNLNNet` with the released recipe.
 
     Returns:
         The translation, with the constants that the released code keeps among its weights.
@@ -84,20 +93,25 @@ def convert_to_released_state_dict(state_dict: Dict[str, Tensor]) -> ReleasedChe
     scale, channels, recurrences = _measure(state_dict, _OURS)
     tensors = list(_tensors(scale, channels, recurrences))
     _check(
-        state_dict, {
-            ours: shape
-            for _, ours, shape in tensors if ours
-        }, f'a x{scale} CSNLN of the released recipe with {channels} channels and {recurrences} '
-        'recurrences')
+        state_dict,
+        {ours: shape for _, ours, shape in tensors if ours},
+        f'a x{scale} CSNLN of the released recipe with {channels} channels and {recurrences} '
+        'recurrences',
+    )
     return ReleasedCheckpoint(
         {
             released: state_dict[ours] if ours else _constant(released)
             for released, ours, _ in tensors
-        }, scale, recurrences, channels)
+        },
+        scale,
+        recurrences,
+        channels,
+    )
 
 
 class _Naming(NamedTuple):
     """What tells scale, channels and recurrences in a state dict."""
+
     title: str
     head: str
     tail: str
@@ -105,13 +119,23 @@ class _Naming(NamedTuple):
     second_stage: str  # prefix of keys
 
 
-_RELEASED = _Naming('a released CSNLN', 'head.0.0.weight', 'tail.0.weight',
-                    'SEM.down_sample_1.0.weight', 'SEM.multi_source_projection_2.')
-_OURS = _Naming('a CSNLN of the released recipe', 'head.0.0.weight', 'reconstruct.weight',
-                'cell.stages.0.fusion.downsample.0.weight', 'cell.stages.1.')
+_RELEASED = _Naming(
+    'a released CSNLN',
+    'head.0.0.weight',
+    'tail.0.weight',
+    'SEM.down_sample_1.0.weight',
+    'SEM.multi_source_projection_2.',
+)
+_OURS = _Naming(
+    'a CSNLN of the released recipe',
+    'head.0.0.weight',
+    'reconstruct.weight',
+    'cell.stages.0.fusion.downsample.0.weight',
+    'cell.stages.1.',
+)
 
 
-def _measure(state_dict: Dict[str, Tensor], naming: _Naming) -> Tuple[int, int, int]:
+def _measure(state_dict: dict[str, Tensor], naming: _Naming) -> tuple[int, int, int]:
     """(scale, channels, recurrences) by the tensors that tell them."""
     if not isinstance(state_dict, dict):
         raise UserError(f'not {naming.title}: not a state dict but a {type(state_dict).__name__}')
@@ -119,25 +143,34 @@ def _measure(state_dict: Dict[str, Tensor], naming: _Naming) -> Tuple[int, int, 
     for key in probes:
         if key not in state_dict:
             first = next(iter(state_dict), None)
-            raise UserError(f'not {naming.title}: it lacks the key {key!r}' +
-                            (f', and begins with {first!r}' if first else ' and is empty'))
-        if not isinstance(state_dict[key], Tensor) or state_dict[key].dim() != 4 or not len(
-                state_dict[key]):
+            raise UserError(
+                f'not {naming.title}: it lacks the key {key!r}'
+                + (f', and begins with {first!r}' if first else ' and is empty')
+            )
+        if (
+            not isinstance(state_dict[key], Tensor)
+            or state_dict[key].dim() != 4
+            or not len(state_dict[key])
+        ):
             raise UserError(f'not {naming.title}: {key!r} is not the weight of a convolution')
     head, tail, down = (state_dict[key] for key in probes)
     channels = head.shape[0]
     if tail.shape[1] % channels:
-        raise UserError(f'{naming.tail!r} has {tail.shape[1]} input channels, not a multiple of '
-                        f'the {channels} of the hidden states')
+        raise UserError(
+            f'{naming.tail!r} has {tail.shape[1]} input channels, not a multiple of '
+            f'the {channels} of the hidden states'
+        )
     two_stages = any(str(key).startswith(naming.second_stage) for key in state_dict)
     scales = {6: 4 if two_stages else 2, 9: 3}
     if down.shape[-1] not in scales:
-        raise UserError(f'{naming.downsample!r} has a kernel of side {down.shape[-1]}, not 6 (x2 '
-                        'and x4) or 9 (x3)')
+        raise UserError(
+            f'{naming.downsample!r} has a kernel of side {down.shape[-1]}, not 6 (x2 '
+            'and x4) or 9 (x3)'
+        )
     return scales[down.shape[-1]], channels, tail.shape[1] // channels
 
 
-def _check(state_dict: Dict[str, Tensor], expected: Dict[str, Tuple[int, ...]], what: str) -> None:
+def _check(state_dict: dict[str, Tensor], expected: dict[str, tuple[int, ...]], what: str) -> None:
     """Raise UserError unless a state dict has just these tensors of these shapes."""
     for key, value in state_dict.items():
         if key not in expected:
@@ -151,32 +184,38 @@ def _check(state_dict: Dict[str, Tensor], expected: Dict[str, Tuple[int, ...]], 
             raise UserError(f'missing key {key!r} of {what}')
 
 
-def _tensors(scale: int, channels: int,
-             recurrences: int) -> Iterator[Tuple[str, str, Tuple[int, ...]]]:
+def _tensors(
+    scale: int, channels: int, recurrences: int
+) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """Every tensor as (released key, our key or '' where we have none, shape)."""
     for mean in 'sub_mean', 'add_mean':
         yield f'{mean}.weight', '', (3, 3, 1, 1)
-        yield f'{mean}.bias', '', (3, )
+        yield f'{mean}.bias', '', (3,)
     for stage in range(2 if scale == 4 else 1):
         suffix = '_2' if stage else ''
-        yield f'SEM.multi_source_projection{suffix}.up_attention.escape_NaN', '', (1, )
+        yield f'SEM.multi_source_projection{suffix}.up_attention.escape_NaN', '', (1,)
     for layer in _layers(scale, channels, recurrences):
         yield f'{layer.released}.weight', f'{layer.ours}.weight', layer.shape
-        yield f'{layer.released}.bias', f'{layer.ours}.bias', (layer.out_channels, )
+        yield f'{layer.released}.bias', f'{layer.ours}.bias', (layer.out_channels,)
         if layer.prelu:
             # Convolution 0 and PReLU 1 of a sequence.
-            yield (f'{layer.released[:-1]}{layer.prelu}.weight',
-                   f'{layer.ours[:-1]}{layer.prelu}.weight', (1, ))
+            yield (
+                f'{layer.released[:-1]}{layer.prelu}.weight',
+                f'{layer.ours[:-1]}{layer.prelu}.weight',
+                (1,),
+            )
 
 
 def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
 
-    def conv(released: str,
-             ours: str,
-             kernel: int,
-             inputs: int = channels,
-             outputs: int = channels,
-             prelu: bool = True) -> _Layer:
+    def conv(
+        released: str,
+        ours: str,
+        kernel: int,
+        inputs: int = channels,
+        outputs: int = channels,
+        prelu: bool = True,
+    ) -> _Layer:
         shape = outputs, inputs, kernel, kernel
         if prelu:
             return _Layer(f'{released}.0', f'{ours}.0', shape, outputs, '1')
@@ -189,16 +228,21 @@ def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
         suffix = '_2' if i else ''
         theirs = f'SEM.multi_source_projection{suffix}'
         ours = f'cell.stages.{i}'
-        for attention, name, match in (('up_attention', 'cross_scale_attention', 'conv_match_'),
-                                       ('down_attention', 'in_scale_attention', 'conv_match')):
-            for their_part, part, outputs in ((f'{match}1', 'query',
-                                               channels // 2), (f'{match}2', 'key', channels // 2),
-                                              ('conv_assembly', 'value', channels)):
+        for attention, name, match in (
+            ('up_attention', 'cross_scale_attention', 'conv_match_'),
+            ('down_attention', 'in_scale_attention', 'conv_match'),
+        ):
+            for their_part, part, outputs in (
+                (f'{match}1', 'query', channels // 2),
+                (f'{match}2', 'key', channels // 2),
+                ('conv_assembly', 'value', channels),
+            ):
                 yield conv(
                     f'{theirs}.{attention}.{their_part}',
                     f'{ours}.{name}.{part}',
                     1,
-                    outputs=outputs)
+                    outputs=outputs,
+                )
         yield conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
         first = conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
         yield first
@@ -214,14 +258,15 @@ def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
     yield conv('tail.0', 'reconstruct', 3, inputs=channels * recurrences, outputs=3, prelu=False)
 
 
-def _check_constants(state_dict: Dict[str, Tensor]) -> None:
+def _check_constants(state_dict: dict[str, Tensor]) -> None:
     """The mean shifts are parameters there and constants here: they must be what we assume."""
     mean = torch.tensor(RGB_MEAN)
     for name, sign in ('sub_mean', -1), ('add_mean', 1):
         weight = state_dict[f'{name}.weight'].float().reshape(3, 3)
         bias = state_dict[f'{name}.bias'].float()
         if not torch.allclose(weight, torch.eye(3)) or not torch.allclose(
-                bias, sign * mean, atol=1e-4):
+            bias, sign * mean, atol=1e-4
+        ):
             raise UserError(f'{name!r} does not shift RGB in 0..1 by {sign} x {RGB_MEAN}')
 
 

@@ -1,17 +1,17 @@
 """Reading checkpoint files that nobody vouches for."""
+
 import zipfile
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
+from csnln_mm.checkpoints.load import load_torch_file
+from csnln_mm.checkpoints.safe_pickle import Refused
 from csnln_mm.errors import UserError
-
-from .restricted_pickle import Refused
-from .torch_file import load_torch_file
 
 __all__ = ['load_checkpoint_file', 'use_safe_loading']
 
 
-def load_checkpoint_file(path: Union[str, Path]) -> Any:
+def load_checkpoint_file(path: str | Path) -> Any:
     """Like :func:`torch.load` to the CPU, but only of tensors, containers, numbers and logs.
 
     ``weights_only=True`` of torch refuses the logs that MMEngine saves beside the weights to
@@ -26,13 +26,17 @@ def load_checkpoint_file(path: Union[str, Path]) -> Any:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise UserError(f'checkpoint {path} does not exist'
-                        if not path.exists() else f'checkpoint {path} is not a file')
+        raise UserError(
+            f'checkpoint {path} does not exist'
+            if not path.exists()
+            else f'checkpoint {path} is not a file'
+        )
     try:
         return load_torch_file(path)
     except Refused as error:
         raise UserError(
-            f'{path} is refused: it would {error}, which no checkpoint needs') from error
+            f'{path} is refused: it would {error}, which no checkpoint needs'
+        ) from error
     except OSError as error:
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error
     except zipfile.BadZipFile as error:

@@ -1,10 +1,10 @@
 """Settings of a network that its weights do not show: they fit, and the images are wrong."""
-from typing import Any, Dict
 
+from typing import Any
+
+from csnln_mm.checkpoints.architecture import read_embedded_model_config
+from csnln_mm.checkpoints.released import RGB_MEAN
 from csnln_mm.errors import UserError
-
-from .embedded_config import read_embedded_model_config
-from .released import RGB_MEAN
 
 __all__ = ['check_untraced_settings', 'untraced_difference']
 
@@ -31,8 +31,9 @@ def check_untraced_settings(checkpoint: Any, generator: dict, path: str) -> None
         return
     if {trained.get('type'), generator.get('type')} != {'CSNLNNet'}:
         return
-    difference = (
-        _difference(_sizes(trained), _sizes(generator)) or untraced_difference(trained, generator))
+    difference = _difference(_sizes(trained), _sizes(generator)) or untraced_difference(
+        trained, generator
+    )
     if difference:
         raise UserError(f'checkpoint {path} does not fit the config: {difference}')
 
@@ -54,15 +55,16 @@ def _difference(trained: dict, wanted: dict) -> str:
     return ''
 
 
-def _sizes(generator: dict) -> Dict[str, Any]:
+def _sizes(generator: dict) -> dict[str, Any]:
     defaults = dict(upscale_factor=2, mid_channels=128, num_recurrences=12)
     return {name: generator.get(name, default) for name, default in defaults.items()}
 
 
-def _settings(generator: dict) -> Dict[str, Any]:
+def _settings(generator: dict) -> dict[str, Any]:
     cell = generator.get('cell') or {}
     return dict(
         image_skip=bool(generator.get('image_skip', False)),
         rgb_mean=tuple(generator.get('rgb_mean', RGB_MEAN)),
         patch_size=cell.get('patch_size', 3),
-        in_scale_grid=tuple(cell.get('in_scale_grid') or (1, 1)))
+        in_scale_grid=tuple(cell.get('in_scale_grid') or (1, 1)),
+    )

@@ -1,4 +1,5 @@
 """Preparing, checking and loading images."""
+
 from importlib.util import find_spec
 from typing import Any
 
@@ -8,5 +9,6 @@ if find_spec('mmagic'):
     @DATASETS.register_module(name='ImagePairDataset')
     def _build_image_pair_dataset(**kwargs: Any) -> Any:
         """Its base class costs an import of all data sets of MMagic, which only a config pays."""
-        from .image_pair_dataset import ImagePairDataset
+        from csnln_mm.mmagic.dataset import ImagePairDataset
+
         return ImagePairDataset(**kwargs)

@@ -1,19 +1,24 @@
 """Test sets as MMagic's benchmarks are laid out, from HR images."""
+
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
+from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
-
-from .degradation import crop_to_multiple, downsample
-from .image_io import images_in, read_image, write_image
-from .parallel import for_each
+from csnln_mm.images.degradation import crop_to_multiple, downsample
+from csnln_mm.images.image_io import images_in, read_image, write_image
 
 __all__ = [
-    'GT_FOLDER', 'Preparation', 'find_test_sets', 'lr_folder', 'prepare_benchmarks',
-    'write_test_images'
+    'GT_FOLDER',
+    'Preparation',
+    'find_test_sets',
+    'lr_folder',
+    'prepare_benchmarks',
+    'write_test_images',
 ]
 
 GT_FOLDER = 'GTmod12'
@@ -26,8 +31,9 @@ def lr_folder(scale: int) -> str:
 
 class Preparation(NamedTuple):
     """What was done: images of each test set, and those that failed with the reasons."""
-    counts: Dict[str, int]
-    failures: List[Tuple[Path, str]]
+
+    counts: dict[str, int]
+    failures: list[tuple[Path, str]]
 
 
 class _Task(NamedTuple):
@@ -35,7 +41,7 @@ class _Task(NamedTuple):
     target: Path  # folder of the test set
 
 
-def find_test_sets(source: Path) -> Dict[str, List[Path]]:
+def find_test_sets(source: Path) -> dict[str, list[Path]]:
     """HR images by test set.
 
     Args:
@@ -51,21 +57,19 @@ def find_test_sets(source: Path) -> Dict[str, List[Path]]:
     if images:
         return {'': images}
     sets = {
-        folder.name: _hr_images(folder)
-        for folder in sorted(source.iterdir()) if folder.is_dir()
+        folder.name: _hr_images(folder) for folder in sorted(source.iterdir()) if folder.is_dir()
     }
     sets = {name: images for name, images in sets.items() if images}
     if not sets:
-        raise UserError(f'{source} holds no images, in itself, in HR/, or in the folders of a '
-                        'test set each')
+        raise UserError(
+            f'{source} holds no images, in itself, in HR/, or in the folders of a test set each'
+        )
     return sets
 
 
-def prepare_benchmarks(source: Path,
-                       target: Path,
-                       *,
-                       scales: Sequence[int] = (2, 3, 4),
-                       processes: Optional[int] = None) -> Preparation:
+def prepare_benchmarks(
+    source: Path, target: Path, *, scales: Sequence[int] = (2, 3, 4), processes: int | None = None
+) -> Preparation:
     """Write ``GTmod12`` and ``LRbicx2`` .. ``LRbicx4`` by the protocol of the field.
 
     The HR image is cut to sides that are multiples of 12 and reduced by MATLAB's antialiased
@@ -90,14 +94,15 @@ def prepare_benchmarks(source: Path,
     if open_tasks:
         import mmagic.datasets.transforms  # noqa: F401  once, for all processes
     failures = for_each(partial(_prepare, scales=tuple(scales)), open_tasks, processes=processes)
-    return Preparation({
-        name: len(paths)
-        for name, paths in sets.items()
-    }, [(task.source, reason) for task, reason in failures])
+    return Preparation(
+        {name: len(paths) for name, paths in sets.items()},
+        [(task.source, reason) for task, reason in failures],
+    )
 
 
-def write_test_images(load: Callable[[], np.ndarray], folder: Path, name: str,
-                      scales: Sequence[int]) -> None:
+def write_test_images(
+    load: Callable[[], np.ndarray], folder: Path, name: str, scales: Sequence[int]
+) -> None:
     """Write an image and its reductions, those that are not there yet.
 
     Args:
@@ -122,12 +127,12 @@ def write_test_images(load: Callable[[], np.ndarray], folder: Path, name: str,
             write_image(path, downsample(gt, scale))
 
 
-def _hr_images(folder: Path) -> List[Path]:
+def _hr_images(folder: Path) -> list[Path]:
     hr = folder / 'HR'
     return images_in(folder) or (images_in(hr) if hr.is_dir() else [])
 
 
-def _paths(folder: Path, name: str, scales: Sequence[int]) -> Tuple[Path, Dict[int, Path]]:
+def _paths(folder: Path, name: str, scales: Sequence[int]) -> tuple[Path, dict[int, Path]]:
     """Of the image and, by scale, of its reductions."""
     file = f'{name}.png'
     return folder / GT_FOLDER / file, {scale: folder / lr_folder(scale) / file for scale in scales}

@@ -1,15 +1,16 @@
 """The photographs that scikit-image carries, as a small training and test set."""
+
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict
 
 import numpy as np
 import skimage.data
 
-from .benchmarks import write_test_images
+from csnln_mm.datasets.benchmarks import write_test_images
 
 __all__ = ['TRAIN_PHOTOGRAPHS', 'TEST_PHOTOGRAPHS', 'prepare_demo']
 
-TRAIN_PHOTOGRAPHS: Dict[str, Callable[[], np.ndarray]] = {
+TRAIN_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
     'astronaut': skimage.data.astronaut,
     'brick': skimage.data.brick,
     'camera': skimage.data.camera,
@@ -21,7 +22,7 @@ TRAIN_PHOTOGRAPHS: Dict[str, Callable[[], np.ndarray]] = {
     'motorcycle': lambda: skimage.data.stereo_motorcycle()[0],
     'retina': skimage.data.retina,
 }
-TEST_PHOTOGRAPHS: Dict[str, Callable[[], np.ndarray]] = {
+TEST_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
     'chelsea': skimage.data.chelsea,
     'coffee': skimage.data.coffee,
     'rocket': skimage.data.rocket,

@@ -1,32 +1,33 @@
 """DIV2K, or any photographs in its layout, cut into the sub-images that the configs train on.
 
-    ROOT/DIV2K_train_HR/0001.png                          as downloaded
-    ROOT/DIV2K_train_LR_bicubic/X2/0001x2.png             as downloaded, or made here
-    ROOT/DIV2K_train_HR_sub/0001_s001.png                 made here
-    ROOT/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png      made here
-    ROOT/meta_info_DIV2K800sub_GT.txt                     made here, last
+ROOT/DIV2K_train_HR/0001.png                          as downloaded
+ROOT/DIV2K_train_LR_bicubic/X2/0001x2.png             as downloaded, or made here
+ROOT/DIV2K_train_HR_sub/0001_s001.png                 made here
+ROOT/DIV2K_train_LR_bicubic/X2_sub/0001_s001.png      made here
+ROOT/meta_info_DIV2K800sub_GT.txt                     made here, last
 """
+
 import json
 import os
 import re
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from importlib import util
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
+from csnln_mm.files import write_file
+from csnln_mm.images.degradation import crop_to_multiple, downsample
+from csnln_mm.images.image_io import FORMATS, images_in, read_image, write_image
 from csnln_mm.json_file import read_json
-from csnln_mm.whole_file import write_file
-
-from .degradation import crop_to_multiple, downsample
-from .image_io import FORMATS, images_in, read_image, write_image
-from .parallel import for_each
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
 
@@ -38,32 +39,36 @@ _NAMES = [f'{i:04d}' for i in range(1, 801)]
 
 class SubImages(NamedTuple):
     """How HR images are cut: squares of ``size`` HR pixels, one every ``step``."""
+
     size: int = 480
     step: int = 240
 
 
 class _Job(NamedTuple):
     root: Path
-    scales: Tuple[int, ...]
+    scales: tuple[int, ...]
     sub_images: SubImages
     make_lr: bool
 
 
 class _Task(NamedTuple):
     """An image by its name in the data set, and where it is taken from if not there yet."""
+
     name: str
-    photograph: Optional[Path] = None
+    photograph: Path | None = None
 
 
-Failures = List[Tuple[str, str]]
+Failures = list[tuple[str, str]]
 
 
-def prepare_div2k(root: Path,
-                  *,
-                  scales: Sequence[int] = (2, 3, 4),
-                  make_lr: bool = False,
-                  sub_images: SubImages = SubImages(),
-                  processes: Optional[int] = None) -> Failures:
+def prepare_div2k(
+    root: Path,
+    *,
+    scales: Sequence[int] = (2, 3, 4),
+    make_lr: bool = False,
+    sub_images: SubImages = SubImages(),
+    processes: int | None = None,
+) -> Failures:
     """Cut the 800 training images of a DIV2K download into sub-images and list these.
 
     Files that are there are kept, so that an interrupted run is resumed by the same call. The
@@ -89,12 +94,14 @@ def prepare_div2k(root: Path,
     return _prepare_all(job, [_Task(name) for name in _NAMES], processes)
 
 
-def prepare_photographs(source: Path,
-                        root: Path,
-                        *,
-                        scales: Sequence[int] = (2, 3, 4),
-                        sub_images: SubImages = SubImages(),
-                        processes: Optional[int] = None) -> Failures:
+def prepare_photographs(
+    source: Path,
+    root: Path,
+    *,
+    scales: Sequence[int] = (2, 3, 4),
+    sub_images: SubImages = SubImages(),
+    processes: int | None = None,
+) -> Failures:
     """Make a training set in DIV2K's layout of any folder of photographs.
 
     Each is cut to sides that are multiples of 12. White space in names becomes '_', and 'x2' to
@@ -118,7 +125,7 @@ def prepare_photographs(source: Path,
         raise UserError(f'{source} is not a folder')
     job = _Job(root, tuple(scales), sub_images, True)
     _check_job(job)
-    tasks: Dict[str, _Task] = {}
+    tasks: dict[str, _Task] = {}
     for path in images_in(source):
         name = re.sub(r'x(?=[2348])', 'x_', re.sub(r'\s', '_', path.stem))
         if name in tasks:
@@ -132,7 +139,7 @@ def prepare_photographs(source: Path,
     return _prepare_all(job, list(tasks.values()), processes)
 
 
-def _prepare_all(job: _Job, tasks: List[_Task], processes: Optional[int]) -> Failures:
+def _prepare_all(job: _Job, tasks: list[_Task], processes: int | None) -> Failures:
     _remember_sub_images(job)
     open_tasks = [task for task in tasks if not _is_done(task, job)]
     if open_tasks:
@@ -141,7 +148,8 @@ def _prepare_all(job: _Job, tasks: List[_Task], processes: Optional[int]) -> Fai
     if not failures:
         side = job.sub_images.size
         lines = [
-            f'{name} ({side}, {side}, 3)\n' for task in sorted(tasks)
+            f'{name} ({side}, {side}, 3)\n'
+            for task in sorted(tasks)
             for name in _sub_image_names(task.name, job)
         ]
         write_file(job.root / ANNOTATION_FILE, ''.join(lines).encode())
@@ -156,24 +164,26 @@ def _lr_path(name: str, scale: int, job: _Job) -> Path:
     return job.root / _LR / f'X{scale}' / f'{name}x{scale}.png'
 
 
-def _sub_image_folders(job: _Job) -> Iterator[Tuple[int, Path]]:
+def _sub_image_folders(job: _Job) -> Iterator[tuple[int, Path]]:
     """Folders of sub-images by scale, 1 for HR."""
     yield 1, job.root / f'{_HR}_sub'
     for scale in job.scales:
         yield scale, job.root / _LR / f'X{scale}_sub'
 
 
-def _sub_image_names(name: str, job: _Job) -> List[str]:
+def _sub_image_names(name: str, job: _Job) -> list[str]:
     """File names of an image's sub-images, in every folder of them."""
     count = prod(len(_starts(side, job.sub_images)) for side in _shape(_hr_path(name, job)))
     return [f'{name}_s{i:03d}.png' for i in range(1, count + 1)]
 
 
-def _starts(side: int, sub_images: SubImages) -> List[int]:
+def _starts(side: int, sub_images: SubImages) -> list[int]:
     """Where the toolbox's tool starts sub-images along a side."""
     if side < sub_images.size:
-        raise ValueError(f'a side of {side} pixels is shorter than the sub-images '
-                         f'({sub_images.size}); choose a smaller --crop-size')
+        raise ValueError(
+            f'a side of {side} pixels is shorter than the sub-images '
+            f'({sub_images.size}); choose a smaller --crop-size'
+        )
     starts = list(np.arange(0, side - sub_images.size + 1, sub_images.step))
     if starts[-1] + sub_images.size < side:
         starts.append(side - sub_images.size)
@@ -210,7 +220,7 @@ def _prepare(task: _Task, job: _Job) -> None:
             _cut(source, folder, names, scale, job)
 
 
-def _cut(source: Path, folder: Path, names: List[str], scale: int, job: _Job) -> None:
+def _cut(source: Path, folder: Path, names: list[str], scale: int, job: _Job) -> None:
     """Cut by the toolbox's own tool, which writes file by file, and move the whole lot."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix='.cutting_', dir=job.root) as partial_folder:
@@ -221,19 +231,23 @@ def _cut(source: Path, folder: Path, names: List[str], scale: int, job: _Job) ->
                 step=job.sub_images.step // scale,
                 thresh_size=0,
                 save_folder=partial_folder,
-                compression_level=3))
+                compression_level=3,
+            ),
+        )
         if sorted(os.listdir(partial_folder)) != names:
             raise OSError('not all sub-images could be written; is the disk full?')
         for name in names:
             os.replace(os.path.join(partial_folder, name), folder / name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _toolbox() -> ModuleType:
     """MMagic's converter of DIV2K, a script that comes with the package."""
     import mmagic
-    script = Path(mmagic.__file__).parent.joinpath('.mim', 'tools', 'dataset_converters', 'div2k',
-                                                   'preprocess_div2k_dataset.py')
+
+    script = Path(mmagic.__file__).parent.joinpath(
+        '.mim', 'tools', 'dataset_converters', 'div2k', 'preprocess_div2k_dataset.py'
+    )
     spec = util.spec_from_file_location('preprocess_div2k_dataset', script)
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -241,11 +255,14 @@ def _toolbox() -> ModuleType:
 
 
 def _check_job(job: _Job) -> None:
-    if min(job.sub_images) < 1 or any(side % scale for side in job.sub_images
-                                      for scale in job.scales):
-        raise UserError(f'sub-images of {job.sub_images.size} pixels every '
-                        f'{job.sub_images.step} are not whole LR pixels at all of the scales '
-                        f'{list(job.scales)}; multiples of 12 are')
+    if min(job.sub_images) < 1 or any(
+        side % scale for side in job.sub_images for scale in job.scales
+    ):
+        raise UserError(
+            f'sub-images of {job.sub_images.size} pixels every '
+            f'{job.sub_images.step} are not whole LR pixels at all of the scales '
+            f'{list(job.scales)}; multiples of 12 are'
+        )
 
 
 def _check_download(job: _Job) -> None:
@@ -253,13 +270,12 @@ def _check_download(job: _Job) -> None:
     problems = []
     paths = {_HR: {name: _hr_path(name, job) for name in _NAMES}}
     if not job.make_lr:
-        paths.update({
-            f'{_LR}/X{scale}': {
-                name: _lr_path(name, scale, job)
-                for name in _NAMES
+        paths.update(
+            {
+                f'{_LR}/X{scale}': {name: _lr_path(name, scale, job) for name in _NAMES}
+                for scale in job.scales
             }
-            for scale in job.scales
-        })
+        )
     for folder, files in paths.items():
         missing = [path.name for path in files.values() if not path.is_file()]
         if missing:
@@ -277,8 +293,10 @@ def _check_download(job: _Job) -> None:
                 except ValueError as error:
                     misfits.append(f'{lr_path.name}, {error}')
         if misfits:
-            raise UserError(f'{len(misfits)} images of {job.root / _LR}/X{scale} do not fit their '
-                            f'HR images: {_some(misfits)}')
+            raise UserError(
+                f'{len(misfits)} images of {job.root / _LR}/X{scale} do not fit their '
+                f'HR images: {_some(misfits)}'
+            )
 
 
 def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
@@ -287,7 +305,7 @@ def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
         raise ValueError(f'{lr[1]}x{lr[0]} pixels of {hr[1]}x{hr[0]}')
 
 
-def _shape(path: Path) -> Tuple[int, int]:
+def _shape(path: Path) -> tuple[int, int]:
     """[H, W] of an image, by its header."""
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -316,6 +334,8 @@ def _remember_sub_images(job: _Job) -> None:
         # A call that failed before it cut anything is no reason to refuse.
         folders = [folder for _, folder in _sub_image_folders(job._replace(scales=(2, 3, 4)))]
         if any(folder.is_dir() and any(folder.iterdir()) for folder in folders):
-            raise UserError(f'the sub-images in {job.root} are of {cut.size} pixels every '
-                            f'{cut.step}; remove its *_sub folders and {path.name} to cut others')
+            raise UserError(
+                f'the sub-images in {job.root} are of {cut.size} pixels every '
+                f'{cut.step}; remove its *_sub folders and {path.name} to cut others'
+            )
     write_file(path, json.dumps(job.sub_images._asdict()).encode())

@@ -1,12 +1,14 @@
 """The same work on many files, by several processes."""
+
 import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
-from typing import Callable, List, Optional, Sequence, Tuple, TypeVar
+from typing import TypeVar
 
 import cv2
 from mmengine.utils import ProgressBar
@@ -18,10 +20,9 @@ __all__ = ['for_each', 'report_failures']
 Task = TypeVar('Task')
 
 
-def for_each(work: Callable[[Task], None],
-             tasks: Sequence[Task],
-             *,
-             processes: Optional[int] = None) -> List[Tuple[Task, str]]:
+def for_each(
+    work: Callable[[Task], None], tasks: Sequence[Task], *, processes: int | None = None
+) -> list[tuple[Task, str]]:
     """Do every task, with a progress bar; one that fails does not keep the others.
 
     Args:
@@ -51,8 +52,10 @@ def for_each(work: Callable[[Task], None],
                     failures[futures[future]] = failure
                 bar.update()
         except BrokenProcessPool as error:
-            raise UserError('a process was killed (out of memory?); run the same command again '
-                            'with fewer --processes, it goes on where it was') from error
+            raise UserError(
+                'a process was killed (out of memory?); run the same command again '
+                'with fewer --processes, it goes on where it was'
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -61,7 +64,7 @@ def for_each(work: Callable[[Task], None],
     return [(tasks[i], failures[i]) for i in sorted(failures)]
 
 
-def report_failures(failures: Sequence[Tuple[object, str]]) -> int:
+def report_failures(failures: Sequence[tuple[object, str]]) -> int:
     """Print what failed and why.
 
     Args:
@@ -94,7 +97,7 @@ def _prepare_process() -> None:
     cv2.setNumThreads(1)
 
 
-def _attempt(work: Callable[[Task], None], task: Task) -> Optional[str]:
+def _attempt(work: Callable[[Task], None], task: Task) -> str | None:
     try:
         work(task)
     except (UserError, OSError, ValueError) as error:

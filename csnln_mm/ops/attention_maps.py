@@ -3,26 +3,29 @@
 The operators never hold the matrix of weights. These functions compute the few rows of it that
 somebody wants to look at.
 """
-from typing import Sequence, Tuple
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cross_scale_geometry import pad_to_multiple
-from .cross_scale_reference import candidate_norm
-from .precision import no_autocast, similarity_dtype
+from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
+from csnln_mm.ops.cross_scale_reference import candidate_norm
+from csnln_mm.ops.precision import no_autocast, similarity_dtype
 
 __all__ = ['check_positions', 'cross_scale_weights', 'in_scale_weights']
 
 
-def cross_scale_weights(query: Tensor,
-                        key: Tensor,
-                        positions: Sequence[Tuple[int, int]],
-                        *,
-                        scale: int,
-                        patch_size: int = 3,
-                        softmax_scale: float = 10.) -> Tensor:
+def cross_scale_weights(
+    query: Tensor,
+    key: Tensor,
+    positions: Sequence[tuple[int, int]],
+    *,
+    scale: int,
+    patch_size: int = 3,
+    softmax_scale: float = 10.0,
+) -> Tensor:
     """Rows of A in docs/operator.md: how much each candidate counts for some queries.
 
     Args:
@@ -49,16 +52,18 @@ def cross_scale_weights(query: Tensor,
         norm = candidate_norm(key, patch_size)
         for n in range(len(query)):
             # The patches around the queries are the kernels, the candidates what they look for.
-            patches = torch.stack([
-                query[n, :, row:row + patch_size, column:column + patch_size]
-                for row, column in positions
-            ])
-            similarity = F.conv2d(key[n:n + 1], patches, padding=radius)[0] / norm[n]
+            patches = torch.stack(
+                [
+                    query[n, :, row : row + patch_size, column : column + patch_size]
+                    for row, column in positions
+                ]
+            )
+            similarity = F.conv2d(key[n : n + 1], patches, padding=radius)[0] / norm[n]
             weights.append((softmax_scale * similarity).flatten(1).softmax(1).view_as(similarity))
     return torch.stack(weights)
 
 
-def in_scale_weights(query: Tensor, key: Tensor, positions: Sequence[Tuple[int, int]]) -> Tensor:
+def in_scale_weights(query: Tensor, key: Tensor, positions: Sequence[tuple[int, int]]) -> Tensor:
     """How much each position counts for some queries of the in-scale attention.
 
     Args:
@@ -81,12 +86,14 @@ def in_scale_weights(query: Tensor, key: Tensor, positions: Sequence[Tuple[int, 
     return similarity.softmax(-1).unflatten(2, key.shape[2:])
 
 
-def check_positions(positions: Sequence[Tuple[int, int]], query: Tensor) -> None:
+def check_positions(positions: Sequence[tuple[int, int]], query: Tensor) -> None:
     """Raise ValueError unless there are positions, all of them on the map."""
     height, width = query.shape[2:]
     if not positions:
         raise ValueError('positions must not be empty')
     for row, column in positions:
         if not (0 <= row < height and 0 <= column < width):
-            raise ValueError(f'position ({row}, {column}) lies outside the map of {height} rows '
-                             f'and {width} columns')
+            raise ValueError(
+                f'position ({row}, {column}) lies outside the map of {height} rows '
+                f'and {width} columns'
+            )

@@ -9,28 +9,32 @@ s x s blocks B[g],
 so that each matrix product works on pixels rather than on p x p patches. The query rows stream
 through these steps in blocks, and nothing of size H W x h w exists.
 """
-from typing import Any, Iterator, NamedTuple, Optional, Tuple
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .cross_scale_geometry import check_inputs, pad_to_multiple
-from .cross_scale_reference import candidate_norm
-from .cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
-from .diagonal_box_sum import MatrixLayout
-from .precision import block_elements, no_autocast, similarity_dtype
+from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
+from csnln_mm.ops.cross_scale_reference import candidate_norm
+from csnln_mm.ops.cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
+from csnln_mm.ops.diagonal_box_sum import MatrixLayout
+from csnln_mm.ops.precision import block_elements, no_autocast, similarity_dtype
 
 __all__ = ['cross_scale_attention', 'Tile', 'choose_tile']
 
 
 class Tile(NamedTuple):
     """Query positions that are worked on at a time: ``rows`` x ``columns`` of the query map."""
+
     rows: int
     columns: int
 
 
-def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_size: int,
-                device: torch.device) -> Tile:
+def choose_tile(
+    query_size: tuple[int, int], key_size: tuple[int, int], patch_size: int, device: torch.device
+) -> Tile:
     """The tile by the rule: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
     Whole rows of queries, as many as fit with the 4 r rows that intermediate results need
@@ -49,15 +53,17 @@ def choose_tile(query_size: Tuple[int, int], key_size: Tuple[int, int], patch_si
 
 # Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
 @torch.compiler.disable
-def cross_scale_attention(query: Tensor,
-                          key: Tensor,
-                          value: Tensor,
-                          *,
-                          scale: int,
-                          patch_size: int = 3,
-                          softmax_scale: float = 10.,
-                          divisor: float = 6.,
-                          tile: Optional[Tuple[int, int]] = None) -> Tensor:
+def cross_scale_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    scale: int,
+    patch_size: int = 3,
+    softmax_scale: float = 10.0,
+    divisor: float = 6.0,
+    tile: tuple[int, int] | None = None,
+) -> Tensor:
     """Rebuild every query pixel as ``scale x scale`` pixels from patches of the same map (Eq. 4).
 
     Each p x p patch of queries is compared with all p x p patches of candidates, the candidates
@@ -98,7 +104,7 @@ def cross_scale_attention(query: Tensor,
     with no_autocast(query.device):
         norm = candidate_norm(key.to(similarity_dtype(query, key)), patch_size)
         out = _CrossScaleAttention.apply(query, key, value, norm, options)
-    return out[..., :scale * height, :scale * width]
+    return out[..., : scale * height, : scale * width]
 
 
 class _Options(NamedTuple):
@@ -113,8 +119,9 @@ class _CrossScaleAttention(torch.autograd.Function):
     """Sides of the query map are multiples of the scale here; ``norm`` is n, [N, 1, h, w]."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, norm: Tensor,
-                options: _Options) -> Tensor:
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, norm: Tensor, options: _Options
+    ) -> Tensor:
         ctx.save_for_backward(query, key, value, norm)
         ctx.options = options
         n, channels, height, width = value.shape
@@ -126,7 +133,7 @@ class _CrossScaleAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return (*_CrossScaleAttentionGrad.apply(grad, *ctx.saved_tensors, ctx.options), None)
 
 
@@ -134,8 +141,15 @@ class _CrossScaleAttentionGrad(torch.autograd.Function):
     """The gradients of query, key, value and norm from that of the output."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, norm: Tensor,
-                options: _Options) -> Tuple[Tensor, ...]:
+    def forward(
+        ctx: Any,
+        grad: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        norm: Tensor,
+        options: _Options,
+    ) -> tuple[Tensor, ...]:
         # Strips add up in the dtype of their computation.
         grad_query = torch.zeros_like(query, dtype=norm.dtype)
         grads = [torch.empty_like(x) for x in (key, value, norm)]
@@ -166,8 +180,9 @@ def _sample_groups(query: Tensor, key: Tensor, options: _Options) -> Iterator[sl
 
 
 def _candidates(key: Tensor, value: Tensor, norm: Tensor, options: _Options) -> Candidates:
-    return Candidates(key, value, options.softmax_scale / norm, options.scale, options.radius,
-                      options.divisor)
+    return Candidates(
+        key, value, options.softmax_scale / norm, options.scale, options.radius, options.divisor
+    )
 
 
 def _strip_passes(query: Tensor, candidates: Candidates, options: _Options) -> Iterator[StripPass]:

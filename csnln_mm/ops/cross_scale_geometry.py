@@ -1,4 +1,5 @@
 """Shapes that the cross-scale attention accepts, and the padding that makes any size fit."""
+
 import torch
 from torch import Tensor
 
@@ -52,12 +53,18 @@ def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_si
         raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
     n, channels, height, width = query.shape
     if min(query.shape) < 1 or value.shape[1] < 1:
-        raise ValueError(f'query and value must not be empty, got query {tuple(query.shape)} '
-                         f'and value {tuple(value.shape)}')
+        raise ValueError(
+            f'query and value must not be empty, got query {tuple(query.shape)} '
+            f'and value {tuple(value.shape)}'
+        )
     expected_key = (n, channels, -(-height // scale), -(-width // scale))
     if tuple(key.shape) != expected_key:
-        raise ValueError(f'key must be {expected_key} for a query {tuple(query.shape)} at scale '
-                         f'{scale}, got {tuple(key.shape)}')
+        raise ValueError(
+            f'key must be {expected_key} for a query {tuple(query.shape)} at scale '
+            f'{scale}, got {tuple(key.shape)}'
+        )
     if (value.shape[0], *value.shape[2:]) != (n, height, width):
-        raise ValueError(f'value must have the batch and size of the query {tuple(query.shape)}, '
-                         f'got {tuple(value.shape)}')
+        raise ValueError(
+            f'value must have the batch and size of the query {tuple(query.shape)}, '
+            f'got {tuple(value.shape)}'
+        )

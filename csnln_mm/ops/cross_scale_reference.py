@@ -1,9 +1,10 @@
 """Cross-scale non-local attention by its direct formula: the definition of the operator."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cross_scale_geometry import check_inputs, pad_to_multiple
+from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
 
 __all__ = ['cross_scale_attention_reference', 'candidate_norm']
 
@@ -24,14 +25,16 @@ def candidate_norm(key: Tensor, patch_size: int) -> Tensor:
     return F.conv2d(energy, ones, padding=patch_size // 2).clamp(min=1e-8).sqrt()
 
 
-def cross_scale_attention_reference(query: Tensor,
-                                    key: Tensor,
-                                    value: Tensor,
-                                    *,
-                                    scale: int,
-                                    patch_size: int = 3,
-                                    softmax_scale: float = 10.,
-                                    divisor: float = 6.) -> Tensor:
+def cross_scale_attention_reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    scale: int,
+    patch_size: int = 3,
+    softmax_scale: float = 10.0,
+    divisor: float = 6.0,
+) -> Tensor:
     """What :func:`~csnln_mm.ops.cross_scale_attention` computes, step by step (Eq. 4).
 
     The candidate patches are the kernels of a convolution over the queries; its softmax over
@@ -49,13 +52,14 @@ def cross_scale_attention_reference(query: Tensor,
 
     key_patches = F.unfold(key, patch_size, padding=radius)  # [N, K p p, h w]
     value_patches = F.unfold(
-        value, scale * patch_size, padding=scale * radius, stride=scale)  # [N, C sp sp, h w]
+        value, scale * patch_size, padding=scale * radius, stride=scale
+    )  # [N, C sp sp, h w]
     outputs = []
     for i in range(n):
         kernels = key_patches[i].t().reshape(h * w, -1, patch_size, patch_size)
-        similarity = F.conv2d(query[i:i + 1], kernels, padding=radius)
+        similarity = F.conv2d(query[i : i + 1], kernels, padding=radius)
         similarity = similarity / norm[i].reshape(1, h * w, 1, 1)
         weights = (softmax_scale * similarity).softmax(1)
         patches = value_patches[i].t().reshape(h * w, -1, scale * patch_size, scale * patch_size)
         outputs.append(F.conv_transpose2d(weights, patches, stride=scale, padding=scale * radius))
-    return torch.cat(outputs)[..., :scale * height, :scale * width] / divisor
+    return torch.cat(outputs)[..., : scale * height, : scale * width] / divisor

@@ -3,22 +3,25 @@
 Symbols as in docs/operator.md: correlations P = q^T k, logits T = softmax_scale D(P) / n, weights
 A = softmax(T), value blocks B, output blocks Z = D(A) B / divisor.
 """
+
+from collections.abc import Iterator
 from math import prod
-from typing import Iterator, NamedTuple, Tuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cross_scale_geometry import as_blocks
-from .diagonal_box_sum import DiagonalBoxSum, MatrixLayout, RowWindow
-from .precision import product, product_dtype, softmax, softmax_backward
+from csnln_mm.ops.cross_scale_geometry import as_blocks
+from csnln_mm.ops.diagonal_box_sum import DiagonalBoxSum, MatrixLayout, RowWindow
+from csnln_mm.ops.precision import product, product_dtype, softmax, softmax_backward
 
 __all__ = ['Strip', 'Candidates', 'CandidateGrads', 'StripPass', 'cut_into_strips']
 
 
 class Strip(NamedTuple):
     """Query columns that come out, and the wider range of columns that bears on them."""
+
     inner: slice
     outer: slice
 
@@ -31,7 +34,8 @@ def cut_into_strips(width: int, columns: int, radius: int) -> Iterator[Strip]:
     for start in range(0, width, columns):
         stop = min(start + columns, width)
         yield Strip(
-            slice(start, stop), slice(max(0, start - 2 * radius), min(width, stop + 2 * radius)))
+            slice(start, stop), slice(max(0, start - 2 * radius), min(width, stop + 2 * radius))
+        )
 
 
 class Candidates:
@@ -48,8 +52,15 @@ class Candidates:
         divisor: constant that the result is divided by.
     """
 
-    def __init__(self, key: Tensor, value: Tensor, logit_scale: Tensor, scale: int, radius: int,
-                 divisor: float) -> None:
+    def __init__(
+        self,
+        key: Tensor,
+        value: Tensor,
+        logit_scale: Tensor,
+        scale: int,
+        radius: int,
+        divisor: float,
+    ) -> None:
         self.size, self.scale, self.radius, self.divisor = key.shape[2:], scale, radius, divisor
         self.keys = self._pad(key.to(logit_scale.dtype))
         blocks = as_blocks(value, scale).flatten(1, 3)
@@ -58,7 +69,7 @@ class Candidates:
 
     def padding(self, matrix: Tensor) -> Tensor:
         """Columns of padding candidates of a matrix [..., h (w + r)]."""
-        return matrix.unflatten(-1, (self.size[0], -1))[..., self.size[1]:]
+        return matrix.unflatten(-1, (self.size[0], -1))[..., self.size[1] :]
 
     def _pad(self, x: Tensor) -> Tensor:
         """[n, C, h, w] -> [n, C, h (w + r)]."""
@@ -66,7 +77,7 @@ class Candidates:
 
     def drop_padding(self, x: Tensor) -> Tensor:
         """[n, C, h (w + r)] -> [n, C, h, w]."""
-        return x.unflatten(2, (self.size[0], -1))[..., :self.size[1]]
+        return x.unflatten(2, (self.size[0], -1))[..., : self.size[1]]
 
 
 class CandidateGrads:
@@ -90,6 +101,7 @@ class CandidateGrads:
 
 class _RowBlock(NamedTuple):
     """Query rows [first, last) whose weights are made, and [done, ready) that can be finished."""
+
     first: int
     last: int
     done: int
@@ -114,8 +126,9 @@ class StripPass:
         self.layout = MatrixLayout((height, width), candidates.size, radius)
         self.rows = min(rows, height)
         # Where the strip's output columns are within the columns that bear on them.
-        self.inner = slice(strip.inner.start - strip.outer.start,
-                           strip.inner.stop - strip.outer.start)
+        self.inner = slice(
+            strip.inner.start - strip.outer.start, strip.inner.stop - strip.outer.start
+        )
         self.queries = F.pad(query.to(candidates.keys.dtype), (0, radius))
 
         self.most_rows = min(self.rows + radius, height)
@@ -136,7 +149,7 @@ class StripPass:
             if block.done < block.ready:
                 spread = self._spread_weights(block).to(self.candidates.blocks.dtype)
                 pixels = torch.bmm(self.candidates.blocks, spread.transpose(1, 2))
-                rows = out[..., block.done:block.ready, :]
+                rows = out[..., block.done : block.ready, :]
                 rows.copy_(pixels.view(rows.shape))
 
     def backward(self, grad: Tensor, grad_query: Tensor, grad_candidates: CandidateGrads) -> None:
@@ -161,8 +174,10 @@ class StripPass:
             if start < stop:
                 pixels = self._grad_pixels(grad[..., start:stop, :], padded=True)
                 product(
-                    pixels.transpose(1, 2), candidates.blocks,
-                    grad_spread.append(stop - start).flatten(1, 2))
+                    pixels.transpose(1, 2),
+                    candidates.blocks,
+                    grad_spread.append(stop - start).flatten(1, 2),
+                )
             grad_weights = self.box_sum(grad_spread, block.first, block.last, matrix[:, :rows])
 
             grad_logits = self.box_sum.scratch(rows)
@@ -172,20 +187,20 @@ class StripPass:
 
             if block.done < block.ready:
                 # dB = D(A)^T dZ, dq = dP k, dk = dP^T q; they lag by r rows.
-                pixels = self._grad_pixels(grad[..., block.done:block.ready, :])
+                pixels = self._grad_pixels(grad[..., block.done : block.ready, :])
                 spread = self._spread_weights(block).to(pixels.dtype)
                 grad_candidates.blocks.baddbmm_(pixels, spread)
 
-                out = matrix[:, :block.ready - block.done]
+                out = matrix[:, : block.ready - block.done]
                 correlation = self.box_sum(grad_correlation, block.done, block.ready, out)
                 correlation = correlation.flatten(1, 2)
-                queries = self.queries[:, :, block.done:block.ready].flatten(2)
+                queries = self.queries[:, :, block.done : block.ready].flatten(2)
                 grad_candidates.keys.baddbmm_(queries, correlation)
                 part = torch.bmm(candidates.keys, correlation.transpose(1, 2))
                 part = part.unflatten(2, (-1, self.layout.padded_width))
-                grad_query[:, :, block.done:block.ready] += part[..., :self.layout.width]
+                grad_query[:, :, block.done : block.ready] += part[..., : self.layout.width]
 
-    def _compute_weights(self, block: _RowBlock) -> Tuple[Tensor, Tensor]:
+    def _compute_weights(self, block: _RowBlock) -> tuple[Tensor, Tensor]:
         """T and A of the block's rows; A also goes into its window."""
         candidates = self.candidates
         start, stop = self.correlation.stop, self._lead(block.last)
@@ -194,22 +209,23 @@ class StripPass:
             product(
                 queries.transpose(1, 2),
                 candidates.keys,
-                out=self.correlation.append(stop - start).flatten(1, 2))
-        logits = self.logits[:, :block.last - block.first]
+                out=self.correlation.append(stop - start).flatten(1, 2),
+            )
+        logits = self.logits[:, : block.last - block.first]
         self.box_sum(self.correlation, block.first, block.last, logits)
         logits *= candidates.logit_scale
         # Padding candidates get the weight 0.
         candidates.padding(logits).fill_(torch.finfo(logits.dtype).min)
         weights = self.weights.append(block.last - block.first)
         softmax(logits, out=weights)
-        weights[:, :, self.layout.width:] = 0
+        weights[:, :, self.layout.width :] = 0
         return logits, weights
 
     def _spread_weights(self, block: _RowBlock) -> Tensor:
         """D(A) of the rows that are ready, for the strip's output columns, over T."""
         columns = self.inner.stop - self.inner.start
         shape = self.n, block.ready - block.done, columns, self.layout.candidates
-        out = self.logits.flatten()[:prod(shape)].view(shape)
+        out = self.logits.flatten()[: prod(shape)].view(shape)
         self.box_sum(self.weights, block.done, block.ready, out, self.inner.start)
         return out.flatten(1, 2)
 
@@ -235,8 +251,9 @@ class StripPass:
 
     def _matrix(self) -> Tensor:
         layout = self.layout
-        return self.queries.new_empty(self.n, self.most_rows, layout.padded_width,
-                                      layout.candidates)
+        return self.queries.new_empty(
+            self.n, self.most_rows, layout.padded_width, layout.candidates
+        )
 
     def _window(self) -> RowWindow:
         return RowWindow(self.layout, self.n, self.most_rows, 2 * self.layout.radius, self.queries)

@@ -13,7 +13,6 @@ padding candidates behind each candidate row. So the shift by one column, of que
 at once, is one shift of flat memory: where it runs over the end of a row it meets padding.
 Padding must be zero on the way in and has no meaning on the way out.
 """
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ class MatrixLayout:
         radius: r, half the patch size rounded down.
     """
 
-    def __init__(self, query_size: Tuple[int, int], key_size: Tuple[int, int], radius: int) -> None:
+    def __init__(self, query_size: tuple[int, int], key_size: tuple[int, int], radius: int) -> None:
         self.radius = radius
         self.height, self.width = query_size
         self.padded_width = self.width + radius
@@ -74,17 +73,17 @@ class RowWindow:
             self._move_to(max(self.stop - self.kept, self.start))
         self.stop = last
         if below:
-            self.memory[:, last - self.start:last - self.start + below] = 0
+            self.memory[:, last - self.start : last - self.start + below] = 0
         return self.rows(last - rows, last)
 
     def rows(self, first: int, last: int) -> Tensor:
         """Query rows [first, last), those outside the map being zero."""
-        return self.memory[:, first - self.start:last - self.start]
+        return self.memory[:, first - self.start : last - self.start]
 
     def _move_to(self, start: int) -> None:
         kept = self.rows(start, self.stop)
         overlap = start - self.start < kept.shape[1]
-        self.memory[:, :kept.shape[1]] = kept.clone() if overlap else kept
+        self.memory[:, : kept.shape[1]] = kept.clone() if overlap else kept
         self.start = start
 
 
@@ -105,18 +104,15 @@ class DiagonalBoxSum:
         # A block of rows between zeros, which the shifts by columns run into.
         self.guard = layout.radius * self.column_shift
         self.memory = like.new_empty(2 * self.guard + n * rows * layout.row_elements)
-        self.memory[:self.guard].zero_()
+        self.memory[: self.guard].zero_()
 
     def scratch(self, rows: int) -> Tensor:
         """[n, rows, W + r, h (w + r)] of the memory, free for use until the next call."""
         return self._block(rows, 0)
 
-    def __call__(self,
-                 window: RowWindow,
-                 first: int,
-                 last: int,
-                 out: Tensor,
-                 column: int = 0) -> Tensor:
+    def __call__(
+        self, window: RowWindow, first: int, last: int, out: Tensor, column: int = 0
+    ) -> Tensor:
         """Compute rows [first, last) of D.
 
         Args:
@@ -141,7 +137,7 @@ class DiagonalBoxSum:
     def _sum_rows(self, window: RowWindow, first: int, last: int) -> None:
         layout = self.layout
         end = self.guard + self.n * (last - first) * layout.row_elements
-        self.memory[end:end + self.guard].zero_()
+        self.memory[end : end + self.guard].zero_()
         out = self._block(last - first, 0)
         # The first addition needs no copy to add to, except where it has nothing to add.
         step = min(layout.padded_key_width, layout.candidates)
@@ -162,5 +158,5 @@ class DiagonalBoxSum:
         """The block of rows, read ``shift`` columns further on in query and candidate."""
         layout = self.layout
         start = self.guard + shift * self.column_shift
-        block = self.memory[start:start + self.n * rows * layout.row_elements]
+        block = self.memory[start : start + self.n * rows * layout.row_elements]
         return block.view(self.n, rows, layout.padded_width, layout.candidates)

@@ -4,20 +4,28 @@ Plain attention between the positions of a map. Queries and keys go through in t
 the [H W, h w] matrix of weights at a time; maxima and sums of its rows are carried from block to
 block. The backward pass makes the weights again, from the sums.
 """
+
+from collections.abc import Iterator
 from math import isqrt, log, prod
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .in_scale_reference import check_in_scale_inputs
-from .precision import block_elements, no_autocast, product, product_dtype, similarity_dtype
+from csnln_mm.ops.in_scale_reference import check_in_scale_inputs
+from csnln_mm.ops.precision import (
+    block_elements,
+    no_autocast,
+    product,
+    product_dtype,
+    similarity_dtype,
+)
 
 __all__ = ['in_scale_attention', 'choose_in_scale_tile']
 
 # Softmax(x) by powers of 2 of x / log(2): exp2 takes a third of the time of exp on some CPUs.
-_LOG_2 = log(2.)
+_LOG_2 = log(2.0)
 
 
 def choose_in_scale_tile(positions: int, device: torch.device) -> int:
@@ -40,11 +48,9 @@ def _equal_part(length: int, limit: int) -> int:
 
 # Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
 @torch.compiler.disable
-def in_scale_attention(query: Tensor,
-                       key: Tensor,
-                       value: Tensor,
-                       *,
-                       tile: Optional[int] = None) -> Tensor:
+def in_scale_attention(
+    query: Tensor, key: Tensor, value: Tensor, *, tile: int | None = None
+) -> Tensor:
     """Rebuild every query position from all positions of ``value`` (paper, section 4.2).
 
     ``out_i = sum_j softmax_j(q_i . k_j) v_j``, without a factor on the similarities.
@@ -81,7 +87,7 @@ def in_scale_attention(query: Tensor,
         return _InScaleAttention.apply(query, key, value, tile).unflatten(2, size)
 
 
-def _fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Optional[Tensor]:
+def _fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None:
     """Torch's attention by a kernel in bounded memory, or None if it has none for these inputs."""
     if not query.dtype == key.dtype == value.dtype:
         return None
@@ -89,9 +95,9 @@ def _fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Optional[Tens
     inputs = [x.transpose(1, 2).unsqueeze(1).contiguous() for x in (query, key, value)]
     with torch.backends.cuda.sdp_kernel(enable_math=False):
         # The choice without the math kernel: 1 or 2 are the flash and the memory-efficient one.
-        if torch._fused_sdp_choice(*inputs, None, 0., False, scale=1.) not in (1, 2):
+        if torch._fused_sdp_choice(*inputs, None, 0.0, False, scale=1.0) not in (1, 2):
             return None
-        out = F.scaled_dot_product_attention(*inputs, scale=1.)
+        out = F.scaled_dot_product_attention(*inputs, scale=1.0)
     return out.squeeze(1).transpose(1, 2)
 
 
@@ -106,11 +112,12 @@ class _InScaleAttention(torch.autograd.Function):
         log2_sums = queries.new_empty(len(queries), queries.shape[2], 1)
         for samples, positions, blocks in _tiles(queries, keys, tile, matrices=1):
             rows = _RunningSoftmax()
-            for candidates, (logits, ) in blocks:
+            for candidates, (logits,) in blocks:
                 product(
                     queries[samples, :, positions].transpose(1, 2),
                     keys[samples, :, candidates],
-                    out=logits)
+                    out=logits,
+                )
                 rows.add(logits, values[samples, :, candidates].transpose(1, 2))
             out[samples, :, positions] = rows.mean().transpose(1, 2)
             log2_sums[samples, positions] = rows.log2_sum()
@@ -119,7 +126,7 @@ class _InScaleAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return (*_InScaleAttentionGrad.apply(grad, *ctx.saved_tensors, ctx.tile), None)
 
 
@@ -127,14 +134,23 @@ class _InScaleAttentionGrad(torch.autograd.Function):
     """The gradients of query, key and value from that of the output."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
-                log2_sums: Tensor, tile: int) -> Tuple[Tensor, ...]:
+    def forward(
+        ctx: Any,
+        grad: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        out: Tensor,
+        log2_sums: Tensor,
+        tile: int,
+    ) -> tuple[Tensor, ...]:
         with no_autocast(grad.device):
             queries, keys, values = _computed_in(query, key, value)
             queries = queries / _LOG_2
             # Positions before channels: matrix products are added up faster so.
             grad_queries, grad_keys, grad_values = (
-                torch.zeros_like(x.transpose(1, 2)) for x in (queries, keys, values))
+                torch.zeros_like(x.transpose(1, 2)) for x in (queries, keys, values)
+            )
             for samples, positions, blocks in _tiles(queries, keys, tile, matrices=2):
                 tile_queries = queries[samples, :, positions].transpose(1, 2)
                 pixels = grad[samples, :, positions].to(values.dtype).transpose(1, 2)
@@ -146,13 +162,16 @@ class _InScaleAttentionGrad(torch.autograd.Function):
                     product(tile_queries, tile_keys, out=weights)
                     weights.sub_(log2_sums[samples, positions]).exp2_()
                     grad_values[samples, candidates].baddbmm_(
-                        weights.transpose(1, 2).to(values.dtype), pixels)
+                        weights.transpose(1, 2).to(values.dtype), pixels
+                    )
                     product(pixels, values[samples, :, candidates], out=grad_logits)
                     grad_logits.sub_(shares).mul_(weights)
-                    grad_queries[samples, positions].baddbmm_(grad_logits,
-                                                              tile_keys.transpose(1, 2))
-                    grad_keys[samples,
-                              candidates].baddbmm_(grad_logits.transpose(1, 2), tile_queries)
+                    grad_queries[samples, positions].baddbmm_(
+                        grad_logits, tile_keys.transpose(1, 2)
+                    )
+                    grad_keys[samples, candidates].baddbmm_(
+                        grad_logits.transpose(1, 2), tile_queries
+                    )
             grad_keys *= _LOG_2  # made with the queries above
         grads = (g.transpose(1, 2) for g in (grad_queries, grad_keys, grad_values))
         return tuple(g.to(x.dtype) for g, x in zip(grads, (query, key, value)))
@@ -198,7 +217,7 @@ class _RunningSoftmax:
         return self.sums.log2() + self.maxima
 
 
-def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The inputs in the dtypes of the computation."""
     dtype = similarity_dtype(query, key)
     return query.to(dtype), key.to(dtype), value.to(product_dtype(value))
@@ -209,9 +228,10 @@ class _Tile(NamedTuple):
 
     A block is a slice of candidates with some matrices [n, positions, candidates].
     """
+
     samples: slice
     positions: slice
-    blocks: Iterator[Tuple[slice, List[Tensor]]]
+    blocks: Iterator[tuple[slice, list[Tensor]]]
 
 
 def _tiles(queries: Tensor, keys: Tensor, tile: int, matrices: int) -> Iterator[_Tile]:
@@ -224,15 +244,16 @@ def _tiles(queries: Tensor, keys: Tensor, tile: int, matrices: int) -> Iterator[
     group = min(n, max(1, limit // (tile * width))) if whole else 1
     memory = queries.new_empty(matrices, group * tile * width)
 
-    def blocks(samples: int, rows: int) -> Iterator[Tuple[slice, List[Tensor]]]:
+    def blocks(samples: int, rows: int) -> Iterator[tuple[slice, list[Tensor]]]:
         for start in range(0, keys.shape[2], width):
             stop = min(start + width, keys.shape[2])
             shape = samples, rows, stop - start
-            yield slice(start, stop), [m[:prod(shape)].view(shape) for m in memory]
+            yield slice(start, stop), [m[: prod(shape)].view(shape) for m in memory]
 
     for sample in range(0, n, group):
         last = min(sample + group, n)
         for start in range(0, positions, tile):
             stop = min(start + tile, positions)
             yield _Tile(
-                slice(sample, last), slice(start, stop), blocks(last - sample, stop - start))
+                slice(sample, last), slice(start, stop), blocks(last - sample, stop - start)
+            )

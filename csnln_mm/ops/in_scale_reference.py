@@ -1,4 +1,5 @@
 """In-scale non-local attention by its direct formula: the definition of the operator."""
+
 from torch import Tensor
 
 __all__ = ['in_scale_attention_reference', 'check_in_scale_inputs']
@@ -16,11 +17,15 @@ def check_in_scale_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
         if not tensor.is_floating_point():
             raise ValueError(f'{name} must be of a floating dtype, got {tensor.dtype}')
     if key.shape[:2] != query.shape[:2]:
-        raise ValueError(f'key must have the batch and channels of the query '
-                         f'{tuple(query.shape)}, got {tuple(key.shape)}')
+        raise ValueError(
+            f'key must have the batch and channels of the query '
+            f'{tuple(query.shape)}, got {tuple(key.shape)}'
+        )
     if value.shape[0] != key.shape[0] or value.shape[2:] != key.shape[2:]:
-        raise ValueError(f'value must have the batch and size of the key {tuple(key.shape)}, '
-                         f'got {tuple(value.shape)}')
+        raise ValueError(
+            f'value must have the batch and size of the key {tuple(key.shape)}, '
+            f'got {tuple(value.shape)}'
+        )
 
 
 def in_scale_attention_reference(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

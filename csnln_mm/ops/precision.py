@@ -1,4 +1,5 @@
 """Which dtype, and how much at a time, the attention operators compute in."""
+
 from contextlib import nullcontext
 from typing import ContextManager
 
@@ -6,8 +7,13 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    'block_elements', 'no_autocast', 'product', 'product_dtype', 'similarity_dtype', 'softmax',
-    'softmax_backward'
+    'block_elements',
+    'no_autocast',
+    'product',
+    'product_dtype',
+    'similarity_dtype',
+    'softmax',
+    'softmax_backward',
 ]
 
 # Elements of a block of a matrix: on a CPU it should stay in cache, a GPU wants to be filled.
@@ -59,4 +65,5 @@ def softmax_backward(grad: Tensor, weights: Tensor, out: Tensor) -> None:
     """Gradient of the logits from the gradient of the weights = softmax(logits), to ``out``."""
     # The kernel reads strided weights as if they were contiguous.
     torch.ops.aten._softmax_backward_data.out(
-        grad, weights.contiguous(), -1, weights.dtype, grad_input=out)
+        grad, weights.contiguous(), -1, weights.dtype, grad_input=out
+    )

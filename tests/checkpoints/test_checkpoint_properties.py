@@ -1,4 +1,5 @@
 """Whatever a checkpoint file holds: its content, or one clear line."""
+
 import io
 from collections import Counter, OrderedDict
 
@@ -18,12 +19,13 @@ def encode(new_format):
     log = HistoryBuffer()
     log.update(0.5)
     content = dict(
-        state_dict=OrderedDict(weight=torch.arange(6.).view(2, 3).t(), step=torch.tensor(3)),
+        state_dict=OrderedDict(weight=torch.arange(6.0).view(2, 3).t(), step=torch.tensor(3)),
         milestones=Counter([3, 4]),
         message_hub=dict(loss=log),
         random=('MT19937', np.arange(4, dtype=np.uint32)),
         parameter=torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16)),
-        meta=dict(cfg='a = 1', time=np.float64(1.5)))
+        meta=dict(cfg='a = 1', time=np.float64(1.5)),
+    )
     file = io.BytesIO()
     torch.save(content, file, _use_new_zipfile_serialization=new_format)
     return file.getvalue()
@@ -91,6 +93,7 @@ def test_a_mutated_stream_does_no_harm(path, data):
 def test_random_programs(path, program):
     """Bytes where the pickle is, which are instructions."""
     import zipfile
+
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('archive/data.pkl', program + b'.')
     attempt(path)

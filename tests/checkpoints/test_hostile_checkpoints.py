@@ -1,4 +1,5 @@
 """Checkpoint files made to do harm: what they ask for is refused, and nothing of it happens."""
+
 import io
 import os
 import pickle
@@ -30,7 +31,7 @@ def write_zip(path, program, storages=None, compression=zipfile.ZIP_STORED):
 
 def write_stream(path, *programs):
     """A checkpoint of the format before torch 1.6: three pickles as ever, and these."""
-    head = 0x1950a86a20f9469cfc6c, 1001, dict(little_endian=True)
+    head = 0x1950A86A20F9469CFC6C, 1001, dict(little_endian=True)
     path.write_bytes(b''.join(pickle.dumps(x, 2) for x in head) + b''.join(programs))
     return path
 
@@ -39,7 +40,7 @@ class Call:
     """Unpickling this calls a function, and sets a state."""
 
     def __init__(self, function, *arguments, state=None):
-        self.reduced = (function, arguments) + ((state, ) if state is not None else ())
+        self.reduced = (function, arguments) + ((state,) if state is not None else ())
 
     def __reduce__(self):
         return self.reduced
@@ -49,7 +50,7 @@ class StoragePickler(pickle.Pickler):
     """Writes a tuple that begins with 'storage' as torch refers to storages."""
 
     def persistent_id(self, obj):
-        return obj if isinstance(obj, tuple) and obj[:1] in (('storage', ), ('module', )) else None
+        return obj if isinstance(obj, tuple) and obj[:1] in (('storage',), ('module',)) else None
 
 
 def dumps(content):
@@ -66,8 +67,9 @@ def refuse(path, match):
     assert sorted(os.listdir(path.parent)) == before
 
 
-STATE_OF_A_CLASS = (b'\x80\x02cmmengine.logging.history_buffer\nHistoryBuffer\n'
-                    b'N}X\x04\x00\x00\x00meanK\x01s\x86b.')
+STATE_OF_A_CLASS = (
+    b'\x80\x02cmmengine.logging.history_buffer\nHistoryBuffer\nN}X\x04\x00\x00\x00meanK\x01s\x86b.'
+)
 
 
 def test_the_program_itself_is_not_changed(tmp_path):
@@ -84,10 +86,12 @@ def test_the_program_itself_is_not_changed(tmp_path):
 def test_the_methods_of_logs_are_not_replaced(tmp_path):
     """MMEngine's logs carry a table of methods, which unpickling would set for all logs."""
     state = dict(
-        max_length=1, _log_history=[], _count_history=[], statistics_methods={'mean': OrderedDict})
+        max_length=1, _log_history=[], _count_history=[], statistics_methods={'mean': OrderedDict}
+    )
     log = load_checkpoint_file(
-        write_zip(tmp_path / 'a.pth', dumps(Call(HistoryBuffer, state=state))))
-    log.update(3.)
+        write_zip(tmp_path / 'a.pth', dumps(Call(HistoryBuffer, state=state)))
+    )
+    log.update(3.0)
     assert log.max_length == 1 and log.statistics('mean') == 3
 
 
@@ -95,21 +99,25 @@ def test_no_source_patch_is_written(tmp_path, monkeypatch):
     """torch.load would compare a function's source with the file's, and save the difference."""
     monkeypatch.chdir(tmp_path)
     function = b'ctorch._utils\n_rebuild_tensor_v2\n'
-    rename = (b'N}(X\x0c\x00\x00\x00dump_patches\x88X\x08\x00\x00\x00__name__'
-              b'X\x03\x00\x00\x00ranu\x86b0')
+    rename = (
+        b'N}(X\x0c\x00\x00\x00dump_patches\x88X\x08\x00\x00\x00__name__X\x03\x00\x00\x00ranu\x86b0'
+    )
     compare = b'(X\x06\x00\x00\x00module' + function + b'X\x01\x00\x00\x00aX\x01\x00\x00\x00btQ.'
     path = write_stream(tmp_path / 'a.pth', b'\x80\x02' + function + rename + compare)
     refuse(path, 'refused: it would change <function')
     refuse(write_stream(path, b'\x80\x02' + compare), 'no storage')
 
 
-@pytest.mark.parametrize('content, match', [
-    (np.array([{}], dtype=object), "make an array of 'O8'"),
-    (np.zeros(1, dtype=[('a', 'O')]), 'make an array of'),
-    (np.zeros(1, dtype='U9'), 'make an array of'),
-    (Call(np.dtype, 'V8', state=(3, '|', None, None, None, 1, 1, 0)), 'make an array of'),
-    (Call(np.dtype, 'f8', state=(3, '>', None, None, None, -1, -1, 0)), 'change a numpy.dtype'),
-])
+@pytest.mark.parametrize(
+    'content, match',
+    [
+        (np.array([{}], dtype=object), "make an array of 'O8'"),
+        (np.zeros(1, dtype=[('a', 'O')]), 'make an array of'),
+        (np.zeros(1, dtype='U9'), 'make an array of'),
+        (Call(np.dtype, 'V8', state=(3, '|', None, None, None, 1, 1, 0)), 'make an array of'),
+        (Call(np.dtype, 'f8', state=(3, '>', None, None, None, -1, -1, 0)), 'change a numpy.dtype'),
+    ],
+)
 def test_arrays_are_of_numbers(tmp_path, content, match):
     refuse(write_zip(tmp_path / 'array.pth', pickle.dumps(content, 2)), match)
 
@@ -120,38 +128,48 @@ def test_an_array_has_the_bytes_of_its_shape(tmp_path):
         assert array.count(b'K\x03\x85') == 1
         refuse(
             write_zip(tmp_path / 'array.pth', array.replace(b'K\x03\x85', shape)),
-            'does not have the bytes')
+            'does not have the bytes',
+        )
 
 
 def test_codecs_are_not_run(tmp_path):
     import _codecs
+
     refuse(
         write_zip(tmp_path / 'codec.pth', dumps(Call(_codecs.encode, 'a', 'rot13'))),
-        "run the codec 'rot13'")
+        "run the codec 'rot13'",
+    )
 
 
-def tensor(size, stride=(1, ), count=1, offset=0, key='0'):
+def tensor(size, stride=(1,), count=1, offset=0, key='0'):
     storage = 'storage', torch.FloatStorage, key, 'cpu', count
     return Call(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, {})
 
 
 def test_a_storage_is_as_long_as_its_record(tmp_path):
     """torch 2.1 would read what lies behind it in memory."""
-    program = dumps(tensor((100000, ), count=100000))
+    program = dumps(tensor((100000,), count=100000))
     refuse(write_zip(tmp_path / 'long.pth', program, {'0': b'1234'}), 'storage .0. has 4 bytes')
-    assert load_checkpoint_file(
-        write_zip(tmp_path / 'right.pth', dumps(tensor((1, ))), {'0': bytes(4)})) == 0
+    assert (
+        load_checkpoint_file(
+            write_zip(tmp_path / 'right.pth', dumps(tensor((1,))), {'0': bytes(4)})
+        )
+        == 0
+    )
 
 
-@pytest.mark.parametrize('size, stride, offset', [
-    ((10**6, 10**6), (0, 0), 0),
-    ((2**40, ), (1, ), 0),
-    ((1, ), (1, ), 1),
-    ((1, ), (1, ), -1),
-    ((2, ), (-1, ), 0),
-    ((-1, ), (1, ), 0),
-    ((2, ), (2**62, ), 0),
-])
+@pytest.mark.parametrize(
+    'size, stride, offset',
+    [
+        ((10**6, 10**6), (0, 0), 0),
+        ((2**40,), (1,), 0),
+        ((1,), (1,), 1),
+        ((1,), (1,), -1),
+        ((2,), (-1,), 0),
+        ((-1,), (1,), 0),
+        ((2,), (2**62,), 0),
+    ],
+)
 def test_a_tensor_is_no_larger_than_its_storage(tmp_path, size, stride, offset):
     program = dumps(tensor(size, stride, offset=offset))
     refuse(write_zip(tmp_path / 'a.pth', program, {'0': bytes(4)}), 'has only 1 elements')
@@ -167,14 +185,16 @@ def test_an_expanded_tensor_is_no_bomb(tmp_path):
 def test_compressed_records_are_not_unpacked(tmp_path):
     path = write_zip(
         tmp_path / 'bomb.pth',
-        dumps(tensor((2**26, ), count=2**26)), {'0': bytes(2**28)},
-        compression=zipfile.ZIP_DEFLATED)
+        dumps(tensor((2**26,), count=2**26)),
+        {'0': bytes(2**28)},
+        compression=zipfile.ZIP_DEFLATED,
+    )
     assert path.stat().st_size < 2**20
     refuse(path, 'unpack the compressed record')
 
 
 def test_storages_claim_no_more_than_the_file_has(tmp_path):
-    program = dumps([tensor((1, ), count=2**36)])
+    program = dumps([tensor((1,), count=2**36)])
     refuse(write_stream(tmp_path / 'long.pth', program), 'storages of 274877906944 bytes in a file')
 
 
@@ -201,15 +221,19 @@ def test_a_pipe_is_no_checkpoint(tmp_path):
     refuse(tmp_path / 'pipe.pth', 'is not a file')
 
 
-@pytest.mark.parametrize('pid', [
-    'text', ('storage', ), ('storage', 1, '0', 'cpu', 1),
-    ('storage', torch.FloatStorage, '0', 'cpu', 'x'),
-    ('storage', torch.FloatStorage, '0', 'cpu', 1, ('1', 0, 1))
-])
+@pytest.mark.parametrize(
+    'pid',
+    [
+        'text',
+        ('storage',),
+        ('storage', 1, '0', 'cpu', 1),
+        ('storage', torch.FloatStorage, '0', 'cpu', 'x'),
+        ('storage', torch.FloatStorage, '0', 'cpu', 1, ('1', 0, 1)),
+    ],
+)
 def test_what_is_no_storage_is_refused(tmp_path, pid):
 
     class Pickler(pickle.Pickler):
-
         def persistent_id(self, obj):
             return pid if obj == 'here' else None
 

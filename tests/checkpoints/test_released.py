@@ -36,15 +36,21 @@ def changed(state_dict, **changes):
     return {k: v for k, v in dict(state_dict, **changes).items() if v is not None}
 
 
-@pytest.mark.parametrize('changes, key', [
-    (dict(head__0__0__weight=None), 'head.0.0.weight'),
-    (dict(SEM__post_conv__0__bias=None), 'SEM.post_conv.0.bias'),
-    (dict(extra=torch.zeros(1)), 'extra'),
-    (dict(head__1__0__bias=torch.zeros(3)), 'head.1.0.bias'),
-    (dict(tail__0__weight=torch.zeros(3, 200, 3, 3)), 'tail.0.weight'),
-    (dict(SEM__down_sample_1__0__weight=torch.zeros(128, 128, 7, 7)), 'SEM.down_sample_1.0.weight'),
-    (dict(sub_mean__bias=torch.zeros(3)), 'sub_mean'),
-])
+@pytest.mark.parametrize(
+    'changes, key',
+    [
+        (dict(head__0__0__weight=None), 'head.0.0.weight'),
+        (dict(SEM__post_conv__0__bias=None), 'SEM.post_conv.0.bias'),
+        (dict(extra=torch.zeros(1)), 'extra'),
+        (dict(head__1__0__bias=torch.zeros(3)), 'head.1.0.bias'),
+        (dict(tail__0__weight=torch.zeros(3, 200, 3, 3)), 'tail.0.weight'),
+        (
+            dict(SEM__down_sample_1__0__weight=torch.zeros(128, 128, 7, 7)),
+            'SEM.down_sample_1.0.weight',
+        ),
+        (dict(sub_mean__bias=torch.zeros(3)), 'sub_mean'),
+    ],
+)
 def test_names_the_first_key_that_is_wrong(released, changes, key):
     with pytest.raises(UserError, match=key.replace('.', r'\.')):
         convert_released_state_dict(changed(released[2], **changes))

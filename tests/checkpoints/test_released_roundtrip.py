@@ -9,9 +9,9 @@ from golden import load_golden
 from mmagic.registry import MODELS
 from mmengine.config import Config
 
-import csnln_mm.models  # noqa: F401
+import csnln_mm.networks  # noqa: F401
 from csnln_mm.checkpoints import load_checkpoint_file
-from csnln_mm.checkpoints.conversion import convert_released_file, convert_to_released_file
+from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
 from csnln_mm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -51,24 +51,24 @@ def test_the_config_inside_builds_the_model_that_the_config_file_builds(released
     cfg = Config.fromfile(ROOT / 'configs/csnln_x3_div2k.py').model
     cfg.generator.num_recurrences = 2
     assert inside == cfg
-    weights = {key[len('generator.'):]: value for key, value in checkpoint['state_dict'].items()}
+    weights = {key[len('generator.') :]: value for key, value in checkpoint['state_dict'].items()}
     MODELS.build(inside.generator).load_state_dict(weights, strict=True)
     assert checkpoint['meta']['csnln'] == dict(
-        upscale_factor=3, num_recurrences=2, mid_channels=128, converted_from='x3.pt')
+        upscale_factor=3, num_recurrences=2, mid_channels=128, converted_from='x3.pt'
+    )
 
 
 class Malicious:
-
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (self.path, )
+        return os.mkdir, (self.path,)
 
 
 def bad_sources(folder, released):
     whole = (released / 'x2.pt').read_bytes()
-    (folder / 'truncated').write_bytes(whole[:len(whole) // 2])
+    (folder / 'truncated').write_bytes(whole[: len(whole) // 2])
     (folder / 'text').write_text('hello')
     torch.save({'head.0.0.weight': Malicious(str(folder / 'executed'))}, folder / 'executing')
     torch.save({'conv.weight': torch.zeros(1)}, folder / 'other')
@@ -78,16 +78,19 @@ def bad_sources(folder, released):
     torch.save(dict(state_dict=state_dict), folder / 'mmengine')
 
 
-@pytest.mark.parametrize('name, reason', [
-    ('missing', 'does not exist'),
-    ('truncated', 'cut off or not a checkpoint'),
-    ('text', 'cut off or not a checkpoint'),
-    ('executing', 'would run posix.mkdir'),
-    ('other', "lacks the key 'head.0.0.weight'"),
-    ('list', 'not a state dict but a list'),
-    ('number', "'tail.0.bias' is not a tensor"),
-    ('mmengine', 'is a checkpoint of MMEngine'),
-])
+@pytest.mark.parametrize(
+    'name, reason',
+    [
+        ('missing', 'does not exist'),
+        ('truncated', 'cut off or not a checkpoint'),
+        ('text', 'cut off or not a checkpoint'),
+        ('executing', 'would run posix.mkdir'),
+        ('other', "lacks the key 'head.0.0.weight'"),
+        ('list', 'not a state dict but a list'),
+        ('number', "'tail.0.bias' is not a tensor"),
+        ('mmengine', 'is a checkpoint of MMEngine'),
+    ],
+)
 def test_a_bad_source_is_refused_by_name_and_nothing_is_written(released, tmp_path, name, reason):
     bad_sources(tmp_path, released)
     before = set(tmp_path.iterdir())
@@ -119,7 +122,8 @@ def save_trained(path, **generator):
     model = dict(
         type='BaseEditModel',
         generator=dict(type='CSNLNNet', mid_channels=4, num_recurrences=2, **generator),
-        pixel_loss=dict(type='L1Loss'))
+        pixel_loss=dict(type='L1Loss'),
+    )
     text = Config(dict(model=model, train_cfg=dict(max_iters=1))).pretty_text
     torch.save(
         dict(
@@ -128,7 +132,10 @@ def save_trained(path, **generator):
                 f'generator.{key}': value
                 for key, value in MODELS.build(model['generator']).state_dict().items()
             },
-            optimizer=dict()), path)
+            optimizer=dict(),
+        ),
+        path,
+    )
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -139,20 +146,26 @@ def test_weights_trained_here_go_to_the_released_code(tmp_path, scale):
     convert_released_file(tmp_path / 'a.pt', tmp_path / 'b.pth', scale=scale)
     assert_same(
         load_checkpoint_file(tmp_path / 'a.pth')['state_dict'],
-        load_checkpoint_file(tmp_path / 'b.pth')['state_dict'])
+        load_checkpoint_file(tmp_path / 'b.pth')['state_dict'],
+    )
 
 
-@pytest.mark.parametrize('generator, reason', [
-    (dict(image_skip=True), 'image_skip'),
-    (dict(cell=dict(patch_size=1)), 'patch_size=1'),
-    (dict(cell=dict(in_scale_grid=(2, 2))), 'in_scale_grid'),
-    (dict(rgb_mean=(0.5, 0.5, 0.5)), 'rgb_mean'),
-    (dict(cell=dict(branches=('local', ))), 'cell.stages.0.fusion.downsample.0.weight'),
-    (dict(cell=dict(branches=('local', 'in_scale'))), 'missing key .*cross_scale'),
-    (dict(cell=dict(fusion=dict(type='MutualProjectedFusion', recipe='paper'))),
-     'unknown key .cell.stages.0.fusion.projection.weight'),
-    (dict(cell=dict(stages=[4]), upscale_factor=4), 'side 8'),
-])
+@pytest.mark.parametrize(
+    'generator, reason',
+    [
+        (dict(image_skip=True), 'image_skip'),
+        (dict(cell=dict(patch_size=1)), 'patch_size=1'),
+        (dict(cell=dict(in_scale_grid=(2, 2))), 'in_scale_grid'),
+        (dict(rgb_mean=(0.5, 0.5, 0.5)), 'rgb_mean'),
+        (dict(cell=dict(branches=('local',))), 'cell.stages.0.fusion.downsample.0.weight'),
+        (dict(cell=dict(branches=('local', 'in_scale'))), 'missing key .*cross_scale'),
+        (
+            dict(cell=dict(fusion=dict(type='MutualProjectedFusion', recipe='paper'))),
+            'unknown key .cell.stages.0.fusion.projection.weight',
+        ),
+        (dict(cell=dict(stages=[4]), upscale_factor=4), 'side 8'),
+    ],
+)
 def test_what_the_released_code_lacks_is_refused(tmp_path, generator, reason):
     save_trained(tmp_path / 'a.pth', **generator)
     with pytest.raises(UserError, match=reason):
@@ -172,7 +185,8 @@ def test_the_tool_names_the_config_and_fails_in_one_line(released, tmp_path):
         return subprocess.run(
             [sys.executable, ROOT / 'tools/convert_released_checkpoint.py', *arguments],
             capture_output=True,
-            text=True)
+            text=True,
+        )
 
     done = run(released / 'x3.pt', tmp_path / 'ours.pth')
     assert done.returncode == 0, done.stderr

@@ -13,13 +13,14 @@ def test_reads_what_a_training_saves(tmp_path):
     log.update(3.0)
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))])
     saved = dict(
-        state_dict=dict(weight=torch.arange(3.)),
+        state_dict=dict(weight=torch.arange(3.0)),
         optimizer=optimizer.state_dict(),
         message_hub=dict(log_scalars=dict(loss=log)),
-        meta=dict(seed=1, cfg='a = 1'))
+        meta=dict(seed=1, cfg='a = 1'),
+    )
     torch.save(saved, tmp_path / 'a.pth')
     loaded = load_checkpoint_file(tmp_path / 'a.pth')
-    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.))
+    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.0))
     assert loaded['message_hub']['log_scalars']['loss'].mean() == 3
     assert loaded['optimizer'] == saved['optimizer'] and loaded['meta'] == saved['meta']
 
@@ -35,19 +36,23 @@ class Calls:
 
 
 @pytest.mark.parametrize('old_format', [False, True])
-@pytest.mark.parametrize('function, arguments', [
-    (eval, ('open("ran", "w")', )),
-    (getattr, (torch.Tensor, 'numpy')),
-    (getattr, (HistoryBuffer, '__init__')),
-    (torch.hub.load, ('a', 'b')),
-    (pickle.loads, (b'', )),
-])
+@pytest.mark.parametrize(
+    'function, arguments',
+    [
+        (eval, ('open("ran", "w")',)),
+        (getattr, (torch.Tensor, 'numpy')),
+        (getattr, (HistoryBuffer, '__init__')),
+        (torch.hub.load, ('a', 'b')),
+        (pickle.loads, (b'',)),
+    ],
+)
 def test_refuses_what_would_run_code(tmp_path, monkeypatch, function, arguments, old_format):
     monkeypatch.chdir(tmp_path)
     torch.save(
         dict(weight=torch.zeros(1), evil=Calls(function, *arguments)),
         'evil.pth',
-        _use_new_zipfile_serialization=not old_format)
+        _use_new_zipfile_serialization=not old_format,
+    )
     with pytest.raises(UserError, match='evil.pth is refused: it would run'):
         load_checkpoint_file('evil.pth')
     assert not (tmp_path / 'ran').exists()
@@ -75,9 +80,9 @@ def test_refuses_a_program(tmp_path):
 
 
 def test_a_changed_weight_is_noticed(tmp_path):
-    torch.save(dict(weight=torch.full((100, ), 1.5)), tmp_path / 'a.pth')
+    torch.save(dict(weight=torch.full((100,), 1.5)), tmp_path / 'a.pth')
     content = (tmp_path / 'a.pth').read_bytes()
-    middle = content.index(torch.full((100, ), 1.5).numpy().tobytes()) + 200
-    (tmp_path / 'a.pth').write_bytes(content[:middle] + b'x' + content[middle + 1:])
+    middle = content.index(torch.full((100,), 1.5).numpy().tobytes()) + 200
+    (tmp_path / 'a.pth').write_bytes(content[:middle] + b'x' + content[middle + 1 :])
     with pytest.raises(UserError, match='a.pth is damaged: its content does not fit its checksums'):
         load_checkpoint_file(tmp_path / 'a.pth')

@@ -1,4 +1,5 @@
 """Configs by name, from any folder."""
+
 from collections import Counter
 from pathlib import Path
 
@@ -6,8 +7,8 @@ import pytest
 from mmengine.config import Config
 
 from csnln_mm import config_path
-from csnln_mm.apis.runner import load_config
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.runner import load_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

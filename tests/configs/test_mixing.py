@@ -1,4 +1,5 @@
 """The mixing recipes train for real, on photographs, through tools/train.py."""
+
 import os
 import re
 import subprocess
@@ -11,8 +12,8 @@ import torch
 import torchvision
 
 from csnln_mm.checkpoints import load_checkpoint_file
-from csnln_mm.datasets.degradation import downsample
-from csnln_mm.datasets.image_io import write_image
+from csnln_mm.images.degradation import downsample
+from csnln_mm.images.image_io import write_image
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / 'configs/mixing'
@@ -32,8 +33,10 @@ def folder(tmp_path_factory):
         gt = gt[:288, :288]
         write_image(data / f'DIV2K/DIV2K_train_HR_sub/{name}.png', gt)
         for scale in 2, 4:
-            write_image(data / f'DIV2K/DIV2K_train_LR_bicubic/X{scale}_sub/{name}.png',
-                        downsample(gt, scale))
+            write_image(
+                data / f'DIV2K/DIV2K_train_LR_bicubic/X{scale}_sub/{name}.png',
+                downsample(gt, scale),
+            )
     for folder, meta in (('DIV2K', 'DIV2K800sub_GT'), ('df2k_ost', 'df2k_ost')):
         (data / folder / f'meta_info_{meta}.txt').write_text('1.png (1,1,3)\n2.png (1,1,3)\n')
     for benchmark in 'Set5', 'Set14':
@@ -59,7 +62,7 @@ def save_random_vgg(folder):
         if key.startswith('classifier'):
             weights[key] = torch.zeros(1).expand(value.shape)
         else:
-            weights[key] = torch.randn(value.shape) / value[0].numel()**0.5
+            weights[key] = torch.randn(value.shape) / value[0].numel() ** 0.5
     url = torchvision.models.VGG19_Weights.IMAGENET1K_V1.url
     torch.save(weights, folder / url.rpartition('/')[2])
 
@@ -69,21 +72,22 @@ TINY_EDSR = dict(network=dict(mid_channels=4, num_blocks=1), module=dict(channel
 TINY_GAN = dict(
     generator=TINY_CSNLN,
     discriminator=dict(mid_channels=4),
-    perceptual_loss=dict(layer_weights={
-        '_delete_': True,
-        '2': 1.
-    }))
+    perceptual_loss=dict(layer_weights={'_delete_': True, '2': 1.0}),
+)
 GAN_LOSSES = ['loss_pix', 'loss_perceptual', 'loss_gan', 'loss_d_real', 'loss_d_fake']
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('recipe, model, losses, part', [
-    ('csnln_x2_mmagic', dict(generator=TINY_CSNLN), ['loss'], 'cell.stages.0'),
-    ('edsr_cross_scale_x2', dict(generator=TINY_EDSR), ['loss'], 'body.1.attention'),
-    ('edsr_sem_x2', dict(generator=TINY_EDSR), ['loss'], 'body.1.cell'),
-    ('esrgan_csnln_x4', TINY_GAN, GAN_LOSSES, 'cell.stages.1'),
-    ('realesrgan_csnln_x4', TINY_GAN, GAN_LOSSES, 'cell.stages.1'),
-])
+@pytest.mark.parametrize(
+    'recipe, model, losses, part',
+    [
+        ('csnln_x2_mmagic', dict(generator=TINY_CSNLN), ['loss'], 'cell.stages.0'),
+        ('edsr_cross_scale_x2', dict(generator=TINY_EDSR), ['loss'], 'body.1.attention'),
+        ('edsr_sem_x2', dict(generator=TINY_EDSR), ['loss'], 'body.1.cell'),
+        ('esrgan_csnln_x4', TINY_GAN, GAN_LOSSES, 'cell.stages.1'),
+        ('realesrgan_csnln_x4', TINY_GAN, GAN_LOSSES, 'cell.stages.1'),
+    ],
+)
 def test_recipe(recipe, model, losses, part, folder):
     """Only sizes and numbers of steps are other than in the recipe."""
     config = folder / f'tiny_{recipe}.py'
@@ -127,6 +131,7 @@ def train(config, folder):
         env=dict(os.environ, TORCH_HOME=str(folder / 'torch'), OMP_NUM_THREADS='1'),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True)
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-20000:]
     return done.stdout

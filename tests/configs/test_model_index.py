@@ -1,4 +1,5 @@
 """The model index: every config that it names, every figure that it gives."""
+
 import re
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from mmengine.config import Config
 from modelindex.load_model_index import load
 
-from csnln_mm.apis.report_paper import BENCHMARKS, TABLE_1
+from csnln_mm.paper.published import BENCHMARKS, TABLE_1
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,13 +38,10 @@ def test_every_config_loads_and_is_called_like_its_model(index):
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_figures_of_the_network_are_the_papers_and_say_so(index, scale):
-    row, = (row for row in TABLE_1 if row.method == 'CSNLN' and row.scale == scale)
-    model, = (model for model in index.models if model.name == f'csnln_x{scale}_div2k')
+    (row,) = (row for row in TABLE_1 if row.method == 'CSNLN' and row.scale == scale)
+    (model,) = (model for model in index.models if model.name == f'csnln_x{scale}_div2k')
     assert scores(model) == {
-        name: {
-            'PSNR (paper)': row.scores[name].psnr,
-            'SSIM (paper)': row.scores[name].ssim
-        }
+        name: {'PSNR (paper)': row.scores[name].psnr, 'SSIM (paper)': row.scores[name].ssim}
         for name in BENCHMARKS
     }
 
@@ -51,8 +49,8 @@ def test_figures_of_the_network_are_the_papers_and_say_so(index, scale):
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_figures_of_bicubic_enlargement_are_those_of_the_page_on_tables(index, scale):
     page = (ROOT / 'docs/tables.md').read_text()
-    line, = re.findall(rf'^\| x{scale} \| (\d.*) \|$', page, flags=re.M)
+    (line,) = re.findall(rf'^\| x{scale} \| (\d.*) \|$', page, flags=re.M)
     measured = [tuple(map(float, pair.split(' / '))) for pair in line.split(' | ')]
-    model, = (model for model in index.models if model.name == f'bicubic_x{scale}')
+    (model,) = (model for model in index.models if model.name == f'bicubic_x{scale}')
     assert [(m['PSNR'], m['SSIM']) for m in scores(model).values()] == measured
     assert list(scores(model)) == ['Set5', 'Set14', 'B100']

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from csnln_mm.datasets.benchmarks import find_test_sets, prepare_benchmarks
-from csnln_mm.datasets.degradation import downsample
-from csnln_mm.datasets.image_io import read_image, write_image
 from csnln_mm.errors import UserError
+from csnln_mm.images.degradation import downsample
+from csnln_mm.images.image_io import read_image, write_image
 
 
 @pytest.fixture
@@ -17,8 +17,7 @@ def hr(tmp_path):
 
 def contents(folder):
     return {
-        str(p.relative_to(folder)): p.stat().st_mtime_ns
-        for p in folder.rglob('*') if p.is_file()
+        str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()
     }
 
 
@@ -49,13 +48,17 @@ def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(hr, tmp_pat
 
 def test_a_corrupt_or_tiny_image_is_named_and_the_rest_is_done(hr, tmp_path):
     content = (hr / 'a.png').read_bytes()
-    (hr / 'cut.png').write_bytes(content[:len(content) // 2])
+    (hr / 'cut.png').write_bytes(content[: len(content) // 2])
     write_image(hr / 'tiny.png', np.zeros((11, 30, 3), np.uint8))
     counts, failures = prepare_benchmarks(hr, tmp_path / 'out', scales=[2], processes=2)
     assert counts == {'': 4}
     assert [path.name for path, _ in failures] == ['cut.png', 'tiny.png']
-    assert sorted(contents(
-        tmp_path / 'out')) == ['GTmod12/a.png', 'GTmod12/b.png', 'LRbicx2/a.png', 'LRbicx2/b.png']
+    assert sorted(contents(tmp_path / 'out')) == [
+        'GTmod12/a.png',
+        'GTmod12/b.png',
+        'LRbicx2/a.png',
+        'LRbicx2/b.png',
+    ]
 
 
 def test_a_tree_becomes_a_tree(hr, tmp_path):
@@ -64,17 +67,17 @@ def test_a_tree_becomes_a_tree(hr, tmp_path):
         (tree / name).mkdir(parents=True)
     (hr / 'a.png').rename(tree / 'SetA/HR/a.png')
     (hr / 'b.png').rename(tree / 'SetB/b.png')
-    assert {
-        name: len(paths)
-        for name, paths in find_test_sets(tree).items()
-    } == {
+    assert {name: len(paths) for name, paths in find_test_sets(tree).items()} == {
         'SetA': 1,
-        'SetB': 1
+        'SetB': 1,
     }
     assert list(find_test_sets(tree / 'SetA')) == ['']
     prepare_benchmarks(tree, tmp_path / 'out', scales=[4], processes=1)
     assert sorted(contents(tmp_path / 'out')) == [
-        'SetA/GTmod12/a.png', 'SetA/LRbicx4/a.png', 'SetB/GTmod12/b.png', 'SetB/LRbicx4/b.png'
+        'SetA/GTmod12/a.png',
+        'SetA/LRbicx4/a.png',
+        'SetB/GTmod12/b.png',
+        'SetB/LRbicx4/b.png',
     ]
 
 

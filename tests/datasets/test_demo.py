@@ -1,6 +1,6 @@
 from csnln_mm.datasets import demo
-from csnln_mm.datasets.degradation import downsample
-from csnln_mm.datasets.image_io import read_image
+from csnln_mm.images.degradation import downsample
+from csnln_mm.images.image_io import read_image
 
 
 def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
@@ -11,8 +11,10 @@ def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
     demo.prepare_demo(tmp_path, 3)
     files = {str(p.relative_to(tmp_path)): p.stat().st_mtime_ns for p in tmp_path.rglob('*.png')}
     assert sorted(files) == [
-        'test/GTmod12/chelsea.png', 'test/LRbicx3/chelsea.png', 'train/GTmod12/camera.png',
-        'train/LRbicx3/camera.png'
+        'test/GTmod12/chelsea.png',
+        'test/LRbicx3/chelsea.png',
+        'train/GTmod12/camera.png',
+        'train/LRbicx3/camera.png',
     ]
     gt = read_image(tmp_path / 'test/GTmod12/chelsea.png')
     assert (gt == test['chelsea']()[:300, :444]).all()
@@ -21,6 +23,5 @@ def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
     assert (grey == train['camera']()[:504, :504, None]).all()
     demo.prepare_demo(tmp_path, 3)
     assert files == {
-        str(p.relative_to(tmp_path)): p.stat().st_mtime_ns
-        for p in tmp_path.rglob('*.png')
+        str(p.relative_to(tmp_path)): p.stat().st_mtime_ns for p in tmp_path.rglob('*.png')
     }

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from csnln_mm.datasets.degradation import downsample
 from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_photographs
-from csnln_mm.datasets.image_io import read_image, write_image
 from csnln_mm.errors import UserError
+from csnln_mm.images.degradation import downsample
+from csnln_mm.images.image_io import read_image, write_image
 
 ROOT = Path(__file__).parents[2]
 SMALL = SubImages(24, 12)
@@ -28,8 +28,7 @@ def photographs(tmp_path):
 
 def contents(folder):
     return {
-        str(p.relative_to(folder)): p.stat().st_mtime_ns
-        for p in folder.rglob('*') if p.is_file()
+        str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()
     }
 
 
@@ -43,14 +42,16 @@ def test_photographs_become_a_training_set(photographs, tmp_path):
     assert lines == [f'{name} (24, 24, 3)' for name in names]
     hr = read_image(root / 'DIV2K_train_HR/fox_2_at_night.png')
     assert (hr == picture(50, 40)[:48, :36]).all()
-    for folder, image, side in (('DIV2K_train_HR_sub', hr, 24), ('DIV2K_train_LR_bicubic/X2_sub',
-                                                                 downsample(hr, 2), 12),
-                                ('DIV2K_train_LR_bicubic/X3_sub', downsample(hr, 3),
-                                 8), ('DIV2K_train_LR_bicubic/X4_sub', downsample(hr, 4), 6)):
+    for folder, image, side in (
+        ('DIV2K_train_HR_sub', hr, 24),
+        ('DIV2K_train_LR_bicubic/X2_sub', downsample(hr, 2), 12),
+        ('DIV2K_train_LR_bicubic/X3_sub', downsample(hr, 3), 8),
+        ('DIV2K_train_LR_bicubic/X4_sub', downsample(hr, 4), 6),
+    ):
         assert sorted(p.name for p in (root / folder).iterdir()) == names
         step = side // 2
         last = read_image(root / folder / 'fox_2_at_night_s006.png')
-        assert (last == image[2 * step:2 * step + side, step:step + side]).all()
+        assert (last == image[2 * step : 2 * step + side, step : step + side]).all()
     assert not list(root.glob('.cutting_*'))
 
 
@@ -58,9 +59,11 @@ def test_photographs_become_a_training_set(photographs, tmp_path):
 def test_the_training_configs_read_it(photographs, tmp_path, scale):
     from mmagic.registry import DATASETS
     from mmagic.utils import register_all_modules
+
     register_all_modules()
     prepare_photographs(
-        photographs, tmp_path / 'set', scales=[scale], sub_images=SMALL, processes=1)
+        photographs, tmp_path / 'set', scales=[scale], sub_images=SMALL, processes=1
+    )
     cfg = Config.fromfile(ROOT / f'configs/csnln_x{scale}_div2k.py').train_dataloader.dataset
     cfg.data_root = str(tmp_path / 'set')
     cfg.pipeline = [step for step in cfg.pipeline if step.type == 'LoadImageFromFile']
@@ -88,7 +91,8 @@ def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(photographs
 def test_another_size_after_one_that_nothing_could_be_cut_to(photographs, tmp_path):
     root = tmp_path / 'set'
     large = prepare_photographs(
-        photographs, root, scales=[2], sub_images=SubImages(480, 240), processes=1)
+        photographs, root, scales=[2], sub_images=SubImages(480, 240), processes=1
+    )
     assert len(large) == 2
     assert not prepare_photographs(photographs, root, scales=[2], sub_images=SMALL, processes=1)
     assert (root / ANNOTATION_FILE).exists()
@@ -96,10 +100,11 @@ def test_another_size_after_one_that_nothing_could_be_cut_to(photographs, tmp_pa
 
 def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path):
     content = (photographs / 'zebra.png').read_bytes()
-    (photographs / 'cut.png').write_bytes(content[:len(content) // 2])
+    (photographs / 'cut.png').write_bytes(content[: len(content) // 2])
     write_image(photographs / 'small.png', picture(12, 50))
     failures = prepare_photographs(
-        photographs, tmp_path / 'set', scales=[2], sub_images=SMALL, processes=2)
+        photographs, tmp_path / 'set', scales=[2], sub_images=SMALL, processes=2
+    )
     assert [Path(name).name for name, _ in failures] == ['cut.png', 'small.png']
     assert 'choose a smaller --crop-size' in failures[1][1]
     assert not (tmp_path / 'set' / ANNOTATION_FILE).exists()
@@ -107,7 +112,8 @@ def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path)
     for name in 'cut.png', 'small.png':
         (photographs / name).unlink()
     assert not prepare_photographs(
-        photographs, tmp_path / 'set', scales=[2], sub_images=SMALL, processes=1)
+        photographs, tmp_path / 'set', scales=[2], sub_images=SMALL, processes=1
+    )
     assert (tmp_path / 'set' / ANNOTATION_FILE).exists()
 
 
@@ -138,9 +144,10 @@ def download(tmp_path_factory):
 
 def test_a_download_is_checked_and_named_where_it_lacks(download, tmp_path):
     with pytest.raises(
-            UserError,
-            match=r'X3 lacks 800 of 800: 0001x3.png, .* and 795 more.*'
-            r'X4 lacks 800.*--make-lr'):
+        UserError,
+        match=r'X3 lacks 800 of 800: 0001x3.png, .* and 795 more.*'
+        r'X4 lacks 800.*--make-lr',
+    ):
         prepare_div2k(download, sub_images=SMALL)
     with pytest.raises(UserError, match='DIV2K_train_HR lacks 800 of 800'):
         prepare_div2k(tmp_path, sub_images=SMALL)
@@ -158,8 +165,10 @@ def test_a_download_becomes_a_training_set(download):
     lines = (download / ANNOTATION_FILE).read_text().splitlines()
     assert lines == [f'{i:04d}_s001.png (24, 24, 3)' for i in range(1, 801)]
     assert len(list((download / 'DIV2K_train_LR_bicubic/X3').iterdir())) == 800
-    assert (read_image(download / 'DIV2K_train_LR_bicubic/X3_sub/0800_s001.png') == downsample(
-        picture(24, 24), 3)).all()
+    assert (
+        read_image(download / 'DIV2K_train_LR_bicubic/X3_sub/0800_s001.png')
+        == downsample(picture(24, 24), 3)
+    ).all()
 
 
 @pytest.mark.parametrize('content', ['[', '[1, 2]', '{"size": 1, "other": 2}', '3'])

@@ -5,6 +5,7 @@ under the names that the pages use. Those that match a line of NOT_RUN are only 
 files of the repository that they name exist, and that the tool understands the arguments. Python
 blocks are run as well, and loaded by MMEngine if they are configs.
 """
+
 import argparse
 import os
 import re
@@ -24,14 +25,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from tiny_data import make_benchmark, smooth_noise
 
-from csnln_mm.datasets.image_io import write_image
+from csnln_mm.images.image_io import write_image
 
 # What begins a command, as a regular expression, and why it is not run here.
 NOT_RUN = {
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
     r'pip install -e .': 'changes the environment; tools/make_env.sh does it',
-    r'(python -m build|pip install .*\.whl|mim )':
-    'tests/packaging/test_wheel.py runs docs/installed.md',
+    r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs docs/installed.md',
     r'python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
@@ -163,11 +163,13 @@ def what_a_script_starts(words, tmp_path):
     for name in 'python', 'srun':
         (tmp_path / name).write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
         (tmp_path / name).chmod(0o755)
-    output = subprocess.run(['bash', *words],
-                            cwd=ROOT,
-                            env=dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}'),
-                            stdout=subprocess.PIPE,
-                            text=True,
-                            check=True).stdout.splitlines()
-    i, = (i for i, word in enumerate(output) if re.search(r'tools/(train|test)\.py$', word))
-    return Path(output[i]).relative_to(ROOT), output[i + 1:]
+    output = subprocess.run(
+        ['bash', *words],
+        cwd=ROOT,
+        env=dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}'),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    (i,) = (i for i, word in enumerate(output) if re.search(r'tools/(train|test)\.py$', word))
+    return Path(output[i]).relative_to(ROOT), output[i + 1 :]

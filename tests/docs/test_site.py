@@ -1,4 +1,5 @@
 """The documentation as a site."""
+
 import subprocess
 import sys
 from pathlib import Path

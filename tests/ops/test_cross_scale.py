@@ -20,13 +20,14 @@ def test_values_and_gradients_equal_the_direct_formula(scale, patch_size, size):
         assert_close(with_gradients(cross_scale_attention, inputs, **options, tile=tile), expected)
 
 
-@pytest.mark.parametrize('softmax_scale', [-3., 0., 1., 200.])
+@pytest.mark.parametrize('softmax_scale', [-3.0, 0.0, 1.0, 200.0])
 def test_softmax_scale_and_divisor(softmax_scale):
     inputs = cross_scale_inputs((6, 7), 2)
     options = dict(scale=2, softmax_scale=softmax_scale, divisor=-2.5)
     assert_close(
         with_gradients(cross_scale_attention, inputs, **options),
-        with_gradients(cross_scale_attention_reference, inputs, **options))
+        with_gradients(cross_scale_attention_reference, inputs, **options),
+    )
 
 
 def test_empty_candidate_patches():
@@ -64,10 +65,10 @@ def test_a_sample_does_not_see_its_batch(tile):
     together = with_gradients(cross_scale_attention, inputs, scale=2, tile=tile)
     grad = random_maps([together[0].shape], seed=1)[0].detach()
     for i in range(3):
-        sample = [x[i:i + 1].detach().requires_grad_() for x in inputs]
+        sample = [x[i : i + 1].detach().requires_grad_() for x in inputs]
         out = cross_scale_attention(*sample, scale=2, tile=tile)
-        alone = [out, *torch.autograd.grad(out, sample, grad[i:i + 1])]
-        assert_close(alone, [x[i:i + 1] for x in together], 1e-13)
+        alone = [out, *torch.autograd.grad(out, sample, grad[i : i + 1])]
+        assert_close(alone, [x[i : i + 1] for x in together], 1e-13)
 
 
 def test_only_needed_gradients():
@@ -78,47 +79,54 @@ def test_only_needed_gradients():
     assert torch.equal(torch.autograd.grad(out, value, grad)[0], expected[3])
 
 
-@pytest.mark.parametrize('size, patch_size, expected', [
-    ((48, 48), 3, (31, 48)),
-    ((96, 96), 3, (4, 96)),
-    ((128, 128), 3, (4, 128)),
-    ((256, 256), 3, (4, 62)),
-    ((1024, 1024), 3, (4, 32)),
-    ((2, 3), 3, (2, 3)),
-    ((1, 1), 1, (1, 1)),
-])
+@pytest.mark.parametrize(
+    'size, patch_size, expected',
+    [
+        ((48, 48), 3, (31, 48)),
+        ((96, 96), 3, (4, 96)),
+        ((128, 128), 3, (4, 128)),
+        ((256, 256), 3, (4, 62)),
+        ((1024, 1024), 3, (4, 32)),
+        ((2, 3), 3, (2, 3)),
+        ((1, 1), 1, (1, 1)),
+    ],
+)
 def test_tile_rule(size, patch_size, expected):
     key_size = -(-size[0] // 2), -(-size[1] // 2)
     assert choose_tile(size, key_size, patch_size, torch.device('cpu')) == expected
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(query=torch.zeros(3, 4, 4)), 'query must be .N, C, H, W.'),
-    (dict(key=torch.zeros(1, 3, 2, 3)), r'key must be \(1, 3, 2, 2\)'),
-    (dict(key=torch.zeros(1, 4, 2, 2)), r'key must be \(1, 3, 2, 2\)'),
-    (dict(value=torch.zeros(1, 2, 4, 5)), 'value must have the batch and size'),
-    (dict(value=torch.zeros(2, 2, 4, 4)), 'value must have the batch and size'),
-    (dict(value=torch.zeros(1, 0, 4, 4)), 'must not be empty'),
-    (dict(query=torch.zeros(0, 3, 4, 4)), 'must not be empty'),
-    (dict(value=torch.zeros(1, 2, 4, 4).int()), 'floating dtype'),
-    (dict(key=torch.zeros(1, 3, 2, 2, device='meta')), 'query is on cpu, key on meta'),
-    (dict(scale=0), 'scale must be a positive integer, got 0'),
-    (dict(scale=1.5), 'scale must be a positive integer, got 1.5'),
-    (dict(patch_size=2), 'patch_size must be a positive odd integer, got 2'),
-    (dict(patch_size=-1), 'patch_size must be a positive odd integer, got -1'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(query=torch.zeros(3, 4, 4)), 'query must be .N, C, H, W.'),
+        (dict(key=torch.zeros(1, 3, 2, 3)), r'key must be \(1, 3, 2, 2\)'),
+        (dict(key=torch.zeros(1, 4, 2, 2)), r'key must be \(1, 3, 2, 2\)'),
+        (dict(value=torch.zeros(1, 2, 4, 5)), 'value must have the batch and size'),
+        (dict(value=torch.zeros(2, 2, 4, 4)), 'value must have the batch and size'),
+        (dict(value=torch.zeros(1, 0, 4, 4)), 'must not be empty'),
+        (dict(query=torch.zeros(0, 3, 4, 4)), 'must not be empty'),
+        (dict(value=torch.zeros(1, 2, 4, 4).int()), 'floating dtype'),
+        (dict(key=torch.zeros(1, 3, 2, 2, device='meta')), 'query is on cpu, key on meta'),
+        (dict(scale=0), 'scale must be a positive integer, got 0'),
+        (dict(scale=1.5), 'scale must be a positive integer, got 1.5'),
+        (dict(patch_size=2), 'patch_size must be a positive odd integer, got 2'),
+        (dict(patch_size=-1), 'patch_size must be a positive odd integer, got -1'),
+    ],
+)
 @pytest.mark.parametrize('operator', [cross_scale_attention, cross_scale_attention_reference])
 def test_refuses_inputs_that_do_not_fit(operator, change, message):
     arguments = dict(
         query=torch.zeros(1, 3, 4, 4),
         key=torch.zeros(1, 3, 2, 2),
         value=torch.zeros(1, 2, 4, 4),
-        scale=2)
+        scale=2,
+    )
     with pytest.raises(ValueError, match=message):
         operator(**{**arguments, **change})
 
 
-@pytest.mark.parametrize('tile', [(0, 3), (3, -1), (3, ), (1, 2, 3)])
+@pytest.mark.parametrize('tile', [(0, 3), (3, -1), (3,), (1, 2, 3)])
 def test_refuses_a_wrong_tile(tile):
     with pytest.raises(ValueError, match='tile must be two positive integers'):
         cross_scale_attention(*cross_scale_inputs((4, 4), 2), scale=2, tile=tile)

@@ -1,4 +1,5 @@
 """Other dtypes, memory formats, and the machinery of training around the operators."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,10 +27,16 @@ def in_scale(*inputs):
 def case(request):
     """Operator, its direct formula, and what makes inputs of a dtype. The size is odd."""
     if request.param == 'cross_scale':
-        return cross_scale, cross_scale_reference, lambda dtype: cross_scale_inputs(
-            (9, 10), 2, n=2, dtype=dtype)
-    return in_scale, ops.in_scale_attention_reference, lambda dtype: in_scale_inputs(
-        (9, 10), n=2, dtype=dtype)
+        return (
+            cross_scale,
+            cross_scale_reference,
+            lambda dtype: cross_scale_inputs((9, 10), 2, n=2, dtype=dtype),
+        )
+    return (
+        in_scale,
+        ops.in_scale_attention_reference,
+        lambda dtype: in_scale_inputs((9, 10), n=2, dtype=dtype),
+    )
 
 
 @pytest.mark.parametrize('dtype', list(TOLERANCE))
@@ -82,7 +89,8 @@ class Attention(torch.nn.Module):
         embedded, value = self.embed(x), self.value(x)
         out = ops.cross_scale_attention(embedded, self.embed(small), value, scale=2)
         return out + F.interpolate(
-            ops.in_scale_attention(embedded, embedded, value), scale_factor=2)
+            ops.in_scale_attention(embedded, embedded, value), scale_factor=2
+        )
 
 
 @pytest.fixture
@@ -137,8 +145,9 @@ def test_output_gradients_of_any_layout(case):
     out = operator(*inputs)
     expanded = torch.autograd.grad(out, inputs, torch.ones(()).double().expand(out.shape))
     out = operator(*inputs)
-    dense = torch.autograd.grad(out, inputs,
-                                torch.ones_like(out).contiguous(memory_format=torch.channels_last))
+    dense = torch.autograd.grad(
+        out, inputs, torch.ones_like(out).contiguous(memory_format=torch.channels_last)
+    )
     assert_close(expanded, dense, 1e-13)
 
 

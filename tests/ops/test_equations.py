@@ -1,4 +1,5 @@
 """The operators against plain loops over the equations, which share no code with them."""
+
 import math
 
 import numpy as np
@@ -30,10 +31,12 @@ def cross_scale_loops(query, key, value, scale, patch_size, softmax_scale, divis
             logits = []
             for gy, gx in candidates:
                 norm = max(
-                    math.sqrt(sum((at(key, gy + dy, gx + dx)**2).sum() for dy, dx in offsets)),
-                    1e-4)
+                    math.sqrt(sum((at(key, gy + dy, gx + dx) ** 2).sum() for dy, dx in offsets)),
+                    1e-4,
+                )
                 similarity = sum(
-                    at(query, y + dy, x + dx) @ at(key, gy + dy, gx + dx) for dy, dx in offsets)
+                    at(query, y + dy, x + dx) @ at(key, gy + dy, gx + dx) for dy, dx in offsets
+                )
                 logits.append(softmax_scale * similarity / norm)
             for (gy, gx), weight in zip(candidates, softmax(logits)):
                 # The value patch of candidate g, placed so that its block g is at block (y, x).
@@ -41,8 +44,9 @@ def cross_scale_loops(query, key, value, scale, patch_size, softmax_scale, divis
                     for px in range(-scale * radius, scale * (radius + 1)):
                         to = scale * y + py, scale * x + px
                         if 0 <= to[0] < out.shape[1] and 0 <= to[1] < out.shape[2]:
-                            out[:, to[0],
-                                to[1]] += weight * at(value, scale * gy + py, scale * gx + px)
+                            out[:, to[0], to[1]] += weight * at(
+                                value, scale * gy + py, scale * gx + px
+                            )
     return out / divisor
 
 
@@ -57,17 +61,20 @@ def in_scale_loops(query, key, value):
     return out
 
 
-@pytest.mark.parametrize('scale, patch_size, size', [
-    (2, 3, (4, 6)),
-    (3, 3, (6, 3)),
-    (2, 1, (4, 4)),
-    (2, 5, (6, 4)),
-    (4, 3, (4, 8)),
-])
+@pytest.mark.parametrize(
+    'scale, patch_size, size',
+    [
+        (2, 3, (4, 6)),
+        (3, 3, (6, 3)),
+        (2, 1, (4, 4)),
+        (2, 5, (6, 4)),
+        (4, 3, (4, 8)),
+    ],
+)
 @pytest.mark.parametrize('name', ['cross_scale_attention', 'cross_scale_attention_reference'])
 def test_cross_scale_attention(name, scale, patch_size, size):
     inputs = [x.detach() for x in cross_scale_inputs(size, scale)]
-    expected = cross_scale_loops(*(x[0].numpy() for x in inputs), scale, patch_size, 10., 6.)
+    expected = cross_scale_loops(*(x[0].numpy() for x in inputs), scale, patch_size, 10.0, 6.0)
     actual = getattr(ops, name)(*inputs, scale=scale, patch_size=patch_size)
     np.testing.assert_allclose(actual[0].numpy(), expected, rtol=0, atol=1e-12)
 
@@ -77,7 +84,7 @@ def test_cross_scale_attention_of_a_size_that_the_scale_does_not_divide(name):
     """The same as of the map padded by replication, cropped."""
     query, key, value = (x.detach() for x in cross_scale_inputs((5, 7), 3))
     padded = [np.pad(x[0].numpy(), ((0, 0), (0, 1), (0, 2)), mode='edge') for x in (query, value)]
-    expected = cross_scale_loops(padded[0], key[0].numpy(), padded[1], 3, 3, 10., 6.)
+    expected = cross_scale_loops(padded[0], key[0].numpy(), padded[1], 3, 3, 10.0, 6.0)
     actual = getattr(ops, name)(query, key, value, scale=3)
     np.testing.assert_allclose(actual[0].numpy(), expected[:, :15, :21], rtol=0, atol=1e-12)
 

@@ -27,42 +27,50 @@ def test_a_sample_does_not_see_its_batch(tile):
     together = with_gradients(in_scale_attention, inputs, tile=tile)
     grad = random_maps([together[0].shape], seed=1)[0].detach()
     for i in range(3):
-        sample = [x[i:i + 1].detach().requires_grad_() for x in inputs]
+        sample = [x[i : i + 1].detach().requires_grad_() for x in inputs]
         out = in_scale_attention(*sample, tile=tile)
-        alone = [out, *torch.autograd.grad(out, sample, grad[i:i + 1])]
-        assert_close(alone, [x[i:i + 1] for x in together], 1e-13)
+        alone = [out, *torch.autograd.grad(out, sample, grad[i : i + 1])]
+        assert_close(alone, [x[i : i + 1] for x in together], 1e-13)
 
 
 def test_large_similarities_stay_finite():
-    inputs = [(x * 1e4).detach().requires_grad_()
-              for x in in_scale_inputs((6, 6), dtype=torch.float32)]
+    inputs = [
+        (x * 1e4).detach().requires_grad_() for x in in_scale_inputs((6, 6), dtype=torch.float32)
+    ]
     assert all(x.isfinite().all() for x in with_gradients(in_scale_attention, inputs))
 
 
-@pytest.mark.parametrize('positions, expected', [
-    (1, 1),
-    (1024, 1024),
-    (1025, 513),
-    (48 * 48, 768),
-    (1024 * 1024, 1024),
-])
+@pytest.mark.parametrize(
+    'positions, expected',
+    [
+        (1, 1),
+        (1024, 1024),
+        (1025, 513),
+        (48 * 48, 768),
+        (1024 * 1024, 1024),
+    ],
+)
 def test_tile_rule(positions, expected):
     assert choose_in_scale_tile(positions, torch.device('cpu')) == expected
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(query=torch.zeros(3, 4, 4)), 'query must be .N, C, H, W.'),
-    (dict(key=torch.zeros(1, 4, 4, 4)), 'key must have the batch and channels'),
-    (dict(key=torch.zeros(2, 3, 4, 4)), 'key must have the batch and channels'),
-    (dict(value=torch.zeros(1, 2, 4, 5)), 'value must have the batch and size'),
-    (dict(value=torch.zeros(1, 2, 4, 0)), 'value must not be empty'),
-    (dict(query=torch.zeros(1, 3, 4, 4).long()), 'floating dtype'),
-    (dict(value=torch.zeros(1, 2, 4, 4, device='meta')), 'query is on cpu, value on meta'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(query=torch.zeros(3, 4, 4)), 'query must be .N, C, H, W.'),
+        (dict(key=torch.zeros(1, 4, 4, 4)), 'key must have the batch and channels'),
+        (dict(key=torch.zeros(2, 3, 4, 4)), 'key must have the batch and channels'),
+        (dict(value=torch.zeros(1, 2, 4, 5)), 'value must have the batch and size'),
+        (dict(value=torch.zeros(1, 2, 4, 0)), 'value must not be empty'),
+        (dict(query=torch.zeros(1, 3, 4, 4).long()), 'floating dtype'),
+        (dict(value=torch.zeros(1, 2, 4, 4, device='meta')), 'query is on cpu, value on meta'),
+    ],
+)
 @pytest.mark.parametrize('operator', [in_scale_attention, in_scale_attention_reference])
 def test_refuses_inputs_that_do_not_fit(operator, change, message):
     arguments = dict(
-        query=torch.zeros(1, 3, 4, 4), key=torch.zeros(1, 3, 4, 4), value=torch.zeros(1, 2, 4, 4))
+        query=torch.zeros(1, 3, 4, 4), key=torch.zeros(1, 3, 4, 4), value=torch.zeros(1, 2, 4, 4)
+    )
     with pytest.raises(ValueError, match=message):
         operator(**{**arguments, **change})
 

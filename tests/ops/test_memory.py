@@ -1,4 +1,5 @@
 """Nothing of the size of the matrix of weights is made, in either pass."""
+
 import pytest
 import torch
 from attention_inputs import cross_scale_inputs, in_scale_inputs
@@ -30,7 +31,7 @@ def test_cross_scale_attention(size, tile, scale):
 @pytest.mark.parametrize('size, tile', [((72, 72), None), ((24, 20), 50)])
 def test_in_scale_attention(size, tile):
     inputs = in_scale_inputs(size, embed=4, channels=2, dtype=torch.float32)
-    matrix = inputs[0][0, 0].numel()**2
+    matrix = inputs[0][0, 0].numel() ** 2
     for elements in largest_in_each_pass(ops.in_scale_attention, inputs, tile=tile):
         assert 0 < elements < matrix / 2
 
@@ -41,7 +42,7 @@ def test_the_direct_formulas_are_caught():
         assert elements >= 24 * 20 * 12 * 10
     inputs = in_scale_inputs((24, 20), dtype=torch.float32)
     for elements in largest_in_each_pass(ops.in_scale_attention_reference, inputs):
-        assert elements >= (24 * 20)**2
+        assert elements >= (24 * 20) ** 2
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -62,8 +63,9 @@ def test_a_tile_grows_with_the_map_not_with_its_square(scale, side):
 def test_what_is_kept_for_the_backward_pass_grows_with_the_map():
     inputs = cross_scale_inputs((48, 48), 2, dtype=torch.float32)
     kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x,
-                                                  lambda x: x):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: kept.append(x.numel()) or x, lambda x: x
+    ):
         out = ops.cross_scale_attention(*inputs, scale=2, tile=(4, 48))
         ops.in_scale_attention(out, out, out[:, :1], tile=64)
     assert sum(kept) < 20 * 48 * 48 * 4

@@ -19,7 +19,8 @@ dtypes = st.sampled_from(list(TOLERANCE))
     n=st.integers(1, 3),
     tile=st.none() | st.tuples(st.integers(1, 15), st.integers(1, 15)),
     dtype=dtypes,
-    seed=st.integers(0, 99))
+    seed=st.integers(0, 99),
+)
 def test_cross_scale_attention_is_its_direct_formula(size, scale, patch_size, n, tile, dtype, seed):
     inputs = cross_scale_inputs(size, scale, n=n, dtype=dtype, seed=seed)
     options = dict(scale=scale, patch_size=patch_size)
@@ -34,12 +35,14 @@ def test_cross_scale_attention_is_its_direct_formula(size, scale, patch_size, n,
     n=st.integers(1, 3),
     tile=st.none() | st.integers(1, 200),
     dtype=dtypes,
-    seed=st.integers(0, 99))
+    seed=st.integers(0, 99),
+)
 def test_in_scale_attention_is_its_direct_formula(size, key_size, n, tile, dtype, seed):
     inputs = in_scale_inputs(size, key_size, n=n, dtype=dtype, seed=seed)
     expected = with_gradients(ops.in_scale_attention_reference, inputs)
     assert_close(
-        with_gradients(ops.in_scale_attention, inputs, tile=tile), expected, TOLERANCE[dtype])
+        with_gradients(ops.in_scale_attention, inputs, tile=tile), expected, TOLERANCE[dtype]
+    )
 
 
 @given(
@@ -48,7 +51,8 @@ def test_in_scale_attention_is_its_direct_formula(size, key_size, n, tile, dtype
     patch_size=st.sampled_from([1, 3, 5]),
     tile=st.none() | st.tuples(st.integers(1, 15), st.integers(1, 15)),
     dtype=st.sampled_from(list(HALVES)),
-    seed=st.integers(0, 99))
+    seed=st.integers(0, 99),
+)
 def test_sixteen_bits_are_near_the_direct_formula(size, scale, patch_size, tile, dtype, seed):
     """In float64 on the same, already rounded numbers."""
     inputs = cross_scale_inputs(size, scale, dtype=dtype, seed=seed)

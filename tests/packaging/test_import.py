@@ -1,13 +1,13 @@
 """What importing costs."""
+
 import subprocess
 import sys
 
 
 def output_of(code):
-    done = subprocess.run([sys.executable, '-c', code],
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

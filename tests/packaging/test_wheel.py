@@ -1,4 +1,5 @@
 """The wheel, used in an empty folder as docs/installed.md says."""
+
 import os
 import re
 import shlex
@@ -12,32 +13,48 @@ from pathlib import Path
 import pytest
 from doc_pages import ROOT, blocks, commands
 
-from csnln_mm.datasets.image_io import read_image, write_image
+from csnln_mm.images.image_io import read_image, write_image
 from csnln_mm.version import __version__
 
 pytestmark = pytest.mark.slow
 
 PAGE = blocks(ROOT / 'docs/installed.md')
 SOURCES = [
-    'csnln_mm', 'configs', 'docs', 'requirements', 'tests', 'tools', 'pyproject.toml', 'setup.cfg',
-    'MANIFEST.in', 'README.md', 'LICENSE', 'CITATION.cff', 'CONTRIBUTING.md', 'Makefile',
-    'model-index.yml', '.pre-commit-config.yaml'
+    'csnln_mm',
+    'configs',
+    'docs',
+    'requirements',
+    'tests',
+    'tools',
+    'pyproject.toml',
+    'setup.cfg',
+    'MANIFEST.in',
+    'README.md',
+    'LICENSE',
+    'CITATION.cff',
+    'CONTRIBUTING.md',
+    'Makefile',
+    'model-index.yml',
+    '.pre-commit-config.yaml',
 ]
 COMMANDS = [command for block in PAGE if block.language == 'bash' for command in commands(block)]
 
 
 def run(*command, cwd, path=''):
     """Its output; ``path`` is a folder of installed packages that goes before the others."""
-    done = subprocess.run([str(word) for word in command],
-                          cwd=cwd,
-                          env=dict(
-                              os.environ,
-                              PYTHONPATH=str(path),
-                              OMP_NUM_THREADS='1',
-                              PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}'),
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True)
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=dict(
+            os.environ,
+            PYTHONPATH=str(path),
+            OMP_NUM_THREADS='1',
+            PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, f'{shlex.join(map(str, command))}\n{done.stdout[-10000:]}'
     return done.stdout
 
@@ -53,12 +70,13 @@ def built(tmp_path_factory):
                 ROOT / name,
                 source / name,
                 symlinks=True,
-                ignore=shutil.ignore_patterns('__pycache__', '_build'))
+                ignore=shutil.ignore_patterns('__pycache__', '_build'),
+            )
         else:
             shutil.copy(ROOT / name, source)
     run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', dist, source, cwd=dist)
-    sdist, = dist.glob('*.tar.gz')
-    wheel, = dist.glob('*.whl')
+    (sdist,) = dist.glob('*.tar.gz')
+    (wheel,) = dist.glob('*.whl')
     return sdist, wheel
 
 
@@ -87,7 +105,8 @@ def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
     for pattern in 'configs/**/*.py', 'configs/*.yml', 'tools/*.*', 'model-index.yml':
         expected |= {
             f'csnln_mm/.mim/{p.relative_to(ROOT)}'
-            for p in ROOT.glob(pattern) if p.name != 'make_env.sh'
+            for p in ROOT.glob(pattern)
+            if p.name != 'make_env.sh'
         }
     assert names == expected
 
@@ -96,7 +115,8 @@ def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
 def installed(built, tmp_path_factory):
     """(folder of packages with the wheel in it, empty folder to work in)."""
     packages, empty = tmp_path_factory.mktemp('packages'), tmp_path_factory.mktemp('empty')
-    run(sys.executable,
+    run(
+        sys.executable,
         '-m',
         'pip',
         'install',
@@ -105,7 +125,8 @@ def installed(built, tmp_path_factory):
         '--target',
         packages,
         built[1],
-        cwd=empty)
+        cwd=empty,
+    )
     return packages, empty
 
 
@@ -114,7 +135,8 @@ def test_it_is_the_installed_package_that_is_imported(installed):
     code = 'import csnln_mm; print(csnln_mm.__file__); print(csnln_mm.config_path("bicubic_x2.py"))'
     output = run(sys.executable, '-c', code, cwd=empty, path=packages).splitlines()
     assert output[-2:] == [
-        f'{packages}/csnln_mm/__init__.py', f'{packages}/csnln_mm/.mim/configs/bicubic_x2.py'
+        f'{packages}/csnln_mm/__init__.py',
+        f'{packages}/csnln_mm/.mim/configs/bicubic_x2.py',
     ]
 
 

@@ -1,4 +1,5 @@
 """The evaluation measures what the field measures: checked on bicubic enlargement."""
+
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny_data import make_benchmark
 
-from csnln_mm.apis.testing import run_test
-from csnln_mm.datasets.degradation import upsample
+from csnln_mm.images.degradation import upsample
+from csnln_mm.mmagic.testing import run_test
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

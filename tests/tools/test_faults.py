@@ -1,4 +1,5 @@
 """Bad data and bad configs through the command lines: one line, exit status 2, no traceback."""
+
 import os
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from damage import cut_off, spoil_middle
 from test_train_and_test import CONFIG, MODEL, OPTIONS, ROOT, run
 from tiny_data import make_benchmark
 
-from csnln_mm.apis.config_check import check_config
-from csnln_mm.apis.runner import load_config
+from csnln_mm.mmagic.check_config import check_config
+from csnln_mm.mmagic.runner import load_config
 
 TRAIN = sys.executable, ROOT / 'tools/train.py', CONFIG, *OPTIONS
 TEST = sys.executable, ROOT / 'tools/test.py', CONFIG, 'tiny.pth', *MODEL
@@ -33,21 +34,23 @@ def errors(*command, cwd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command, image', [(TRAIN, 'train/LRbicx2/2.png'),
-                                            (TEST, 'test/GTmod12/1.png')])
+@pytest.mark.parametrize(
+    'command, image', [(TRAIN, 'train/LRbicx2/2.png'), (TEST, 'test/GTmod12/1.png')]
+)
 def test_a_cut_off_image_before_the_first_step(folder, command, image):
     cut_off(folder / 'data/demo' / image)
-    line, = errors(*command, cwd=folder)
+    (line,) = errors(*command, cwd=folder)
     assert line.endswith(f'images: data/demo/{image} is damaged or no image')
     assert not (folder / 'work_dirs').exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command, image', [(TRAIN, 'train/LRbicx2/2.png'),
-                                            (TEST, 'test/GTmod12/1.png')])
+@pytest.mark.parametrize(
+    'command, image', [(TRAIN, 'train/LRbicx2/2.png'), (TEST, 'test/GTmod12/1.png')]
+)
 def test_a_spoilt_image_when_it_is_met(folder, command, image):
     spoil_middle(folder / 'data/demo' / image)
-    line, = errors(*command, 'val_dataloader.num_workers=1', cwd=folder)
+    (line,) = errors(*command, 'val_dataloader.num_workers=1', cwd=folder)
     assert f': data/demo/{image} is damaged or no image' in line
 
 
@@ -59,13 +62,16 @@ def test_two_processes(folder, damage):
     dist_train = 'bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS
     output = run(*dist_train, cwd=folder, expect=1)
     assert 'DataLoader worker' not in output
-    assert any('data/demo/train/GTmod12/3.png is damaged or no image' in line
-               for line in output.splitlines() if line.startswith('error: '))
+    assert any(
+        'data/demo/train/GTmod12/3.png is damaged or no image' in line
+        for line in output.splitlines()
+        if line.startswith('error: ')
+    )
 
 
 @pytest.mark.slow
 def test_a_mistake_in_a_config(folder):
-    line, = errors(*TRAIN, 'model.generator.cell.branchs=[local]', cwd=folder)
+    (line,) = errors(*TRAIN, 'model.generator.cell.branchs=[local]', cwd=folder)
     assert 'model.generator.cell.branchs: SEMCell has no such setting' in line
     assert not (folder / 'work_dirs').exists()
 
@@ -74,8 +80,8 @@ def test_a_mistake_in_a_config(folder):
 def test_hostile_results_and_pictures(folder):
     (folder / 'results.json').write_text('{"Set5/PSNR": ' + '[' * 10**5)
     report = ROOT / 'tools/report.py', CONFIG, '--results', 'results.json'
-    line, = errors(sys.executable, *report, cwd=folder)
+    (line,) = errors(sys.executable, *report, cwd=folder)
     assert line.startswith('error: results.json is no JSON')
     compare = ROOT / 'tools/compare.py', 'data/demo/test', Path(os.devnull), 'out'
-    line, = errors(sys.executable, *compare, cwd=folder)
+    (line,) = errors(sys.executable, *compare, cwd=folder)
     assert 'does not exist' in line and not (folder / 'out').exists()

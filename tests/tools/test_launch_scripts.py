@@ -1,4 +1,5 @@
 """What the scripts for several processes refuse before any of them starts."""
+
 import subprocess
 from pathlib import Path
 
@@ -8,14 +9,18 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def run(script, *arguments):
-    return subprocess.run(['bash', TOOLS / script, *arguments],
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE,
-                          text=True)
+    return subprocess.run(
+        ['bash', TOOLS / script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-@pytest.mark.parametrize('script, needed', [('dist_train.sh', 2), ('dist_test.sh', 3),
-                                            ('slurm_train.sh', 4), ('slurm_test.sh', 4)])
+@pytest.mark.parametrize(
+    'script, needed',
+    [('dist_train.sh', 2), ('dist_test.sh', 3), ('slurm_train.sh', 4), ('slurm_test.sh', 4)],
+)
 def test_too_few_arguments(script, needed):
     for count in 0, needed - 1:
         done = run(script, *['word'] * count)
@@ -28,4 +33,5 @@ def test_a_number_of_processes_that_is_none(processes):
         done = run(script, *arguments, processes)
         assert done.returncode == 2
         assert done.stderr == (
-            f"error: PROCESSES must be a number of at least 1, got '{processes}'\n")
+            f"error: PROCESSES must be a number of at least 1, got '{processes}'\n"
+        )

@@ -1,4 +1,5 @@
 """What can be told of the environment script without making an environment."""
+
 import subprocess
 from pathlib import Path
 
@@ -8,11 +9,13 @@ SCRIPT = Path(__file__).parents[2] / 'tools/make_env.sh'
 
 
 def run(*arguments, **env):
-    return subprocess.run(['bash', SCRIPT, *map(str, arguments)],
-                          env=dict(PATH='/usr/bin:/bin', **env),
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True)
+    return subprocess.run(
+        ['bash', SCRIPT, *map(str, arguments)],
+        env=dict(PATH='/usr/bin:/bin', **env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_help():

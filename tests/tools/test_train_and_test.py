@@ -1,4 +1,5 @@
 """Training and testing through the command lines, alone and as two processes."""
+
 import json
 import os
 import re
@@ -31,13 +32,16 @@ def run(*command, cwd, expect=0):
         PORT=str(free_port()),
         PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
         OMP_NUM_THREADS='1',
-        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}')
-    done = subprocess.run([str(word) for word in command],
-                          cwd=cwd,
-                          env=env,
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True)
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+    )
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == expect, done.stdout[-20000:]
     return done.stdout
 
@@ -51,10 +55,16 @@ def folder(tmp_path_factory):
 
 
 OPTIONS = [
-    '--cfg-options', 'model.generator.mid_channels=4', 'train_dataloader.batch_size=2',
-    'train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'default_hooks.checkpoint.interval=2',
-    'default_hooks.logger.interval=1', 'train_dataloader.num_workers=1',
-    'val_dataloader.num_workers=0', 'randomness.seed=1'
+    '--cfg-options',
+    'model.generator.mid_channels=4',
+    'train_dataloader.batch_size=2',
+    'train_cfg.max_iters=4',
+    'train_cfg.val_interval=4',
+    'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
+    'train_dataloader.num_workers=1',
+    'val_dataloader.num_workers=0',
+    'randomness.seed=1',
 ]
 MODEL = ['--cfg-options', 'model.generator.mid_channels=4']
 
@@ -62,13 +72,8 @@ MODEL = ['--cfg-options', 'model.generator.mid_channels=4']
 @pytest.fixture(scope='module')
 def trained(folder):
     output = run(
-        sys.executable,
-        ROOT / 'tools/train.py',
-        CONFIG,
-        '--work-dir',
-        'alone',
-        *OPTIONS,
-        cwd=folder)
+        sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', 'alone', *OPTIONS, cwd=folder
+    )
     return folder / 'alone', output
 
 
@@ -85,7 +90,8 @@ def test_training_alone(trained):
 
 @pytest.mark.slow
 def test_testing_writes_metrics_and_pictures(trained, folder):
-    run(sys.executable,
+    run(
+        sys.executable,
         ROOT / 'tools/test.py',
         CONFIG,
         'alone/iter_4.pth',
@@ -94,7 +100,8 @@ def test_testing_writes_metrics_and_pictures(trained, folder):
         '--save-images',
         'pictures',
         *MODEL,
-        cwd=folder)
+        cwd=folder,
+    )
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
     assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
@@ -113,7 +120,8 @@ def test_resuming_goes_on_from_the_last_checkpoint(trained, folder):
         work_dir,
         '--resume',
         *options,
-        cwd=folder)
+        cwd=folder,
+    )
     assert re.findall(r'Iter\(train\)\s*\[\s*(\d+)/', output) == ['5', '6']
 
 
@@ -125,7 +133,8 @@ _base_ = {str(CONFIG)!r}
 custom_imports = dict(imports=['csnln_mm', 'dump_weights'])
 custom_hooks = [dict(type='DumpWeightsHook', folder='weights')]
 """)
-    run('bash',
+    run(
+        'bash',
         ROOT / 'tools/dist_train.sh',
         config,
         2,
@@ -133,7 +142,8 @@ custom_hooks = [dict(type='DumpWeightsHook', folder='weights')]
         'two',
         '--auto-scale-lr',
         *OPTIONS,
-        cwd=folder)
+        cwd=folder,
+    )
     first, second = (torch.load(folder / f'weights/{rank}.pth') for rank in (0, 1))
     assert first['seen'] != second['seen'], 'both processes trained on the same samples'
     assert first['weights'].keys() == second['weights'].keys()
@@ -149,15 +159,18 @@ custom_hooks = [dict(type='DumpWeightsHook', folder='weights')]
         '--out',
         'two.json',
         *MODEL,
-        cwd=folder)
-    run(sys.executable,
+        cwd=folder,
+    )
+    run(
+        sys.executable,
         ROOT / 'tools/test.py',
         CONFIG,
         'two/iter_4.pth',
         '--out',
         'one.json',
         *MODEL,
-        cwd=folder)
+        cwd=folder,
+    )
     one, two = (json.loads((folder / name).read_text()) for name in ('one.json', 'two.json'))
     assert one == pytest.approx(two, abs=1e-4), output
 
@@ -166,7 +179,7 @@ def error_of(*command, cwd):
     """The message of a tool that refuses: one line, no traceback."""
     output = run(sys.executable, *command, cwd=cwd, expect=2)
     assert 'Traceback' not in output
-    line, = [line for line in output.splitlines() if line.startswith('error: ')]
+    (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
     return line
 
 

@@ -1,4 +1,5 @@
 """tools/upscale.py as a person types it."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ model = dict(
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    from csnln_mm.models import CSNLNNet
+    from csnln_mm.networks import CSNLNNet
+
     network = CSNLNNet(mid_channels=2, num_recurrences=1, image_skip=True)
     state_dict = {f'generator.{key}': value for key, value in network.state_dict().items()}
     path = tmp_path_factory.mktemp('checkpoint') / 'tiny.pth'
@@ -29,11 +31,13 @@ def checkpoint(tmp_path_factory):
 
 
 def run(*args, cwd):
-    return subprocess.run([sys.executable, str(TOOL), *map(str, args)],
-                          cwd=cwd,
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE,
-                          text=True)
+    return subprocess.run(
+        [sys.executable, str(TOOL), *map(str, args)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_enlarges_and_tells_what_failed(checkpoint, tmp_path):
@@ -59,6 +63,17 @@ def test_a_wrong_argument_is_one_line(tmp_path):
 
 def test_help_is_quick_and_names_everything(tmp_path):
     text = run('--help', cwd=tmp_path).stdout
-    for option in ('--tile', '--overlap', '--ensemble', '--device', '--amp', '--dtype', '--format',
-                   '--recursive', '--overwrite', '--checkpoint', '--config'):
+    for option in (
+        '--tile',
+        '--overlap',
+        '--ensemble',
+        '--device',
+        '--amp',
+        '--dtype',
+        '--format',
+        '--recursive',
+        '--overwrite',
+        '--checkpoint',
+        '--config',
+    ):
         assert option in text

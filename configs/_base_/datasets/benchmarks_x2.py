@@ -4,7 +4,7 @@ test_scale = 2
 test_pipeline = [
     dict(type='LoadImageFromFile', key='img', channel_order='rgb', imdecode_backend='pillow'),
     dict(type='LoadImageFromFile', key='gt', channel_order='rgb', imdecode_backend='pillow'),
-    dict(type='PackInputs')
+    dict(type='PackInputs'),
 ]
 benchmarks = ['Set5', 'Set14', 'B100', 'Urban100', 'Manga109']
 test_dataloader = [
@@ -17,7 +17,10 @@ test_dataloader = [
             type='ImagePairDataset',
             data_root=f'data/{name}',
             data_prefix=dict(img=f'LRbicx{test_scale}', gt='GTmod12'),
-            pipeline=test_pipeline)) for name in benchmarks
+            pipeline=test_pipeline,
+        ),
+    )
+    for name in benchmarks
 ]
 test_evaluator = [
     dict(
@@ -25,7 +28,9 @@ test_evaluator = [
         metrics=[
             dict(type=metric, crop_border=test_scale, convert_to='Y', prefix=name)
             for metric in ('PSNR', 'SSIM')
-        ]) for name in benchmarks
+        ],
+    )
+    for name in benchmarks
 ]
 test_cfg = dict(type='MultiTestLoop')
 
@@ -34,5 +39,6 @@ val_evaluator = dict(
     type='Evaluator',
     metrics=[
         dict(type=metric, crop_border=test_scale, convert_to='Y') for metric in ('PSNR', 'SSIM')
-    ])
+    ],
+)
 val_cfg = dict(type='MultiValLoop')

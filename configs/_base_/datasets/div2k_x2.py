@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='PackInputs')
+    dict(type='PackInputs'),
 ]
 train_dataloader = dict(
     batch_size=2,
@@ -24,4 +24,6 @@ train_dataloader = dict(
         ann_file='meta_info_DIV2K800sub_GT.txt',
         data_prefix=dict(img=f'DIV2K_train_LR_bicubic/X{train_scale}_sub', gt='DIV2K_train_HR_sub'),
         filename_tmpl=dict(img='{}', gt='{}'),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)

@@ -9,6 +9,7 @@ for step in train_pipeline:
         step.gt_patch_size = 48 * train_scale
 train_dataloader = dict(
     dataset=dict(
-        data_prefix=dict(
-            img=f'DIV2K_train_LR_bicubic/X{train_scale}_sub'), pipeline=train_pipeline))
+        data_prefix=dict(img=f'DIV2K_train_LR_bicubic/X{train_scale}_sub'), pipeline=train_pipeline
+    )
+)
 del step

@@ -5,7 +5,9 @@ custom_imports = dict(imports=['csnln_mm'], allow_failed_imports=False)
 
 model = dict(
     generator=dict(
-        _delete_=True, type='ExtendedNetwork', network=_base_.model.generator, after='body'))
+        _delete_=True, type='ExtendedNetwork', network=_base_.model.generator, after='body'
+    )
+)
 
 # Beside the log, in the work directory.
 default_hooks = dict(checkpoint=dict(out_dir=None))

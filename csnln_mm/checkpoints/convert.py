@@ -1,0 +1,158 @@
+"""Checkpoint files of the released code to ours, and back."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csnln_mm.checkpoints.architecture import read_embedded_model_config
+from csnln_mm.checkpoints.released import (
+    RGB_MEAN,
+    ReleasedCheckpoint,
+    convert_released_state_dict,
+    convert_to_released_state_dict,
+)
+from csnln_mm.checkpoints.safe_load import load_checkpoint_file
+from csnln_mm.checkpoints.untraced_settings import untraced_difference
+from csnln_mm.errors import UserError
+
+__all__ = ['convert_released_file', 'convert_to_released_file']
+
+_PREFIX = 'generator.'
+
+
+def convert_released_file(
+    source: Path, target: Path, *, scale: int | None = None
+) -> ReleasedCheckpoint:
+    """Write a checkpoint of the released code as one that MMEngine's runner loads.
+
+    The new file says in its ``meta`` what the network is: ``meta['cfg']`` has the model's config
+    as MMEngine's own checkpoints do, ``meta['csnln']`` scale, recurrences and channels.
+
+    Args:
+        source: state dict saved by the released code.
+        target: .pth file; replaced if there.
+        scale: what the file is expected to be for; by default whatever it is.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: if ``source`` is anything else, is for another scale, is unreadable, or would
+            run code; nothing is written.
+    """
+    _check_paths(source, target)
+    checkpoint = load_checkpoint_file(source)
+    if isinstance(checkpoint, dict) and 'state_dict' in checkpoint:
+        raise UserError(
+            f'{source} is a checkpoint of MMEngine, not of the released code; the '
+            'other direction is --to-released'
+        )
+    converted = _naming_file(source, convert_released_state_dict, checkpoint)
+    if scale is not None and converted.upscale_factor != scale:
+        raise UserError(f'{source} is a model for x{converted.upscale_factor}, not x{scale}')
+    state_dict = {f'{_PREFIX}{key}': value for key, value in _copied(converted).items()}
+    meta = dict(
+        cfg=f'model = {_model_config(converted)!r}\n',
+        csnln=dict(
+            upscale_factor=converted.upscale_factor,
+            num_recurrences=converted.num_recurrences,
+            mid_channels=converted.mid_channels,
+            converted_from=Path(source).name,
+        ),
+    )
+    _save(dict(meta=meta, state_dict=state_dict), target)
+    return converted
+
+
+def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
+    """Write a checkpoint that was trained or converted here as the released code loads it.
+
+    Args:
+        source: MMEngine checkpoint of a model of the released recipe. Its config, which MMEngine
+            saves with it, tells what the weights do not.
+        target: .pt file; replaced if there.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: if ``source`` is anything else, is unreadable or would run code, or its model
+            is one that the released code does not have; nothing is written.
+    """
+    _check_paths(source, target)
+    checkpoint = load_checkpoint_file(source)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), dict):
+        raise UserError(f'{source} is not a checkpoint of MMEngine')
+    weights = checkpoint['state_dict']
+    for key in weights:
+        if not str(key).startswith(_PREFIX):
+            raise UserError(f'{source} is not a checkpoint of CSNLN: it has a key {key!r}')
+    converted = _naming_file(
+        source,
+        convert_to_released_state_dict,
+        {key[len(_PREFIX) :]: value for key, value in weights.items()},
+    )
+    generator = read_embedded_model_config(checkpoint, str(source)).get('generator', {})
+    difference = untraced_difference(generator, {})
+    if difference:
+        raise UserError(f'{source} does not fit the released code: {difference}')
+    _save(_copied(converted), target)
+    return converted
+
+
+def _model_config(converted: ReleasedCheckpoint) -> dict:
+    """The model of ``configs/csnln_x*_div2k.py`` with the sizes of these weights."""
+    return dict(
+        type='CSNLNEditor',
+        generator=dict(
+            type='CSNLNNet',
+            mid_channels=converted.mid_channels,
+            num_recurrences=converted.num_recurrences,
+            upscale_factor=converted.upscale_factor,
+            rgb_mean=list(RGB_MEAN),
+        ),
+        pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
+        test_cfg=dict(mode='chop', overlap=10, max_pixels=3600),
+        data_preprocessor=dict(
+            type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]
+        ),
+    )
+
+
+def _naming_file(path: Path, convert: Any, state_dict: Any) -> ReleasedCheckpoint:
+    try:
+        return convert(state_dict)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from error
+
+
+def _check_paths(source: Path, target: Path) -> None:
+    if Path(target).is_dir():
+        raise UserError(f'{target} is a folder')
+    if Path(target).exists() and Path(source).exists() and os.path.samefile(source, target):
+        raise UserError(f'{source} would overwrite itself')
+
+
+def _copied(converted: ReleasedCheckpoint) -> dict[str, Tensor]:
+    # A tensor that is part of a larger storage would be saved with all of it.
+    return {key: value.detach().clone() for key, value in converted.state_dict.items()}
+
+
+def _save(content: dict, target: Path) -> None:
+    """Write the file whole or not at all."""
+    target = Path(target)
+    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.save(content, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    except RuntimeError as error:  # torch's own writer
+        raise UserError(f'cannot write {target}: {" ".join(str(error).split())}') from error

@@ -1,0 +1,222 @@
+"""Pickles of plain data: an unpickler that can build what checkpoints hold, and nothing else.
+
+Every name that a pickle may mention leads to a class of plain data or to a function of this
+module, which checks its arguments. A list of allowed names alone would not do: pickles may also
+change attributes of whatever they can name, and some of the original functions believe any size.
+"""
+
+import pickle
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from torch import Tensor
+
+__all__ = ['Refused', 'RestrictedUnpickler', 'Storage']
+
+
+class Refused(pickle.UnpicklingError):
+    """The pickle asks for something that no checkpoint needs."""
+
+
+class Storage(NamedTuple):
+    """What tensors are views of: bytes, and how they are to be read."""
+
+    content: torch.UntypedStorage
+    dtype: torch.dtype
+
+
+# The pure Python class: that of C cannot be told what may be changed, and fills as much memory
+# as an index in the file says.
+class RestrictedUnpickler(pickle._Unpickler):
+    """Reads what state dicts, optimizers and MMEngine's training logs are made of.
+
+    Args:
+        file: binary file.
+        load_storage: called with (dtype, key, number of elements) of each storage that a tensor
+            refers to; by default there are none.
+
+    Raises:
+        Refused: when it meets anything else.
+    """
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def __init__(
+        self, file: Any, load_storage: Callable[[torch.dtype, str, int], Storage] | None = None
+    ) -> None:
+        super().__init__(file, encoding='utf-8')
+        self.load_storage = load_storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = 'builtins' if module == '__builtin__' else module
+        try:
+            return _NAMES[module, name]
+        except KeyError:
+            raise Refused(f'run {module}.{name}') from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        """A storage: ('storage', dtype, key, device, number of elements[, None])."""
+        if (
+            not isinstance(pid, tuple)
+            or len(pid) < 5
+            or pid[0] != 'storage'
+            or not isinstance(pid[1], torch.dtype)
+            or not isinstance(pid[2], str)
+            or not isinstance(pid[4], int)
+            or any(pid[5:])
+            or not self.load_storage
+        ):
+            raise Refused('refer to something that is no storage')
+        return self.load_storage(pid[1], pid[2], pid[4])
+
+    def load_build(self) -> None:
+        """Set the state of an object; of a class or function it would change the program."""
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if type(target) is np.ndarray:
+            _fill_array(target, state)
+        elif isinstance(target, np.dtype):
+            if not isinstance(state, tuple) or state[1:2] not in (('<',), ('|',), ('=',)):
+                raise Refused('change a numpy.dtype')
+        elif type(target) in _ATTRIBUTES:
+            accepted, ignored = _ATTRIBUTES[type(target)]
+            if not isinstance(state, dict) or set(state) - accepted - ignored:
+                raise Refused(f'change the methods of a {type(target).__name__}')
+            vars(target).update({key: state[key] for key in state if key in accepted})
+        else:
+            raise Refused(f'change {target!r:.100}')
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+# What an instance may be given, and what is left as the program has it: MMEngine's logs carry a
+# table of their own methods, which their class would take over for all logs.
+_ATTRIBUTES = {
+    OrderedDict: ({'_metadata'}, set()),
+    HistoryBuffer: ({'max_length', '_log_history', '_count_history'}, {'statistics_methods'}),
+}
+# The first one of a program tells the class its methods; it may be one from a file.
+HistoryBuffer()
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How older protocols of pickle write bytes."""
+    if encoding != 'latin1':
+        raise Refused(f'run the codec {encoding!r:.100}')
+    return text.encode('latin1')
+
+
+def _no_bytes() -> bytes:
+    return b''
+
+
+def _history_statistic(owner: Any, name: str) -> Any:
+    """The one use of getattr in a checkpoint: MMEngine's logs refer to their own methods."""
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(owner, name)
+    raise Refused(f'run getattr({owner!r:.100}, {name!r:.100})')
+
+
+def _dtype(name: str, *_: Any) -> np.dtype:
+    """Numbers and booleans alone: of others NumPy believes what a pickle says of their layout."""
+    dtype = np.dtype(name) if isinstance(name, str) else None
+    if dtype is None or dtype.kind not in 'biufc' or dtype.fields or dtype.subdtype:
+        raise Refused(f'make an array of {name!r:.100}')
+    return dtype
+
+
+def _empty_array(*_: Any) -> np.ndarray:
+    """What NumPy makes first and then fills, whatever size the pickle asks for at this point."""
+    return np.empty(0, np.int8)
+
+
+def _fill_array(array: np.ndarray, state: Any) -> None:
+    _, shape, dtype, _, content = state
+    if (
+        not isinstance(dtype, np.dtype)
+        or not isinstance(content, bytes)
+        or min(shape, default=0) < 0
+        or prod(shape) * dtype.itemsize != len(content)
+    ):
+        raise ValueError('an array does not have the bytes that its shape needs')
+    array.__setstate__(state)
+
+
+def _scalar(dtype: np.dtype, content: bytes) -> np.generic:
+    return np.frombuffer(content, dtype, count=1)[0]
+
+
+def _tensor(
+    storage: Storage,
+    offset: int,
+    size: Sequence[int],
+    stride: Sequence[int],
+    requires_grad: bool = False,
+    backward_hooks: Any = None,
+    metadata: Any = None,
+) -> Tensor:
+    """A view of a storage, no larger than what the file holds of it."""
+    if not isinstance(storage, Storage) or metadata:
+        raise Refused('make a tensor of something that is no storage')
+    size, stride = tuple(size), tuple(stride)
+    last = sum((n - 1) * step for n, step in zip(size, stride)) if prod(size) else -1
+    available = storage.content.nbytes() // storage.dtype.itemsize
+    if min((offset, *size, *stride)) < 0 or max(prod(size), offset + last + 1) > available:
+        raise ValueError(f'a tensor of shape {size} has only {available} elements')
+    tensor = torch.empty(0, dtype=storage.dtype).set_(storage.content, offset, size, stride)
+    return tensor.requires_grad_(bool(requires_grad))
+
+
+def _parameter(data: Tensor, requires_grad: bool, backward_hooks: Any = None) -> Tensor:
+    return torch.nn.Parameter(data, bool(requires_grad))
+
+
+# What a checkpoint names to say how a storage's bytes are to be read.
+_STORAGE_TYPES = {
+    'BFloat16Storage': torch.bfloat16,
+    'BoolStorage': torch.bool,
+    'ByteStorage': torch.uint8,
+    'CharStorage': torch.int8,
+    'ComplexDoubleStorage': torch.complex128,
+    'ComplexFloatStorage': torch.complex64,
+    'DoubleStorage': torch.float64,
+    'FloatStorage': torch.float32,
+    'HalfStorage': torch.float16,
+    'IntStorage': torch.int32,
+    'LongStorage': torch.int64,
+    'ShortStorage': torch.int16,
+    'UntypedStorage': torch.uint8,
+}
+
+_NAMES: dict[tuple[str, str], Any] = {
+    ('builtins', 'bytes'): _no_bytes,
+    ('builtins', 'getattr'): _history_statistic,
+    ('builtins', 'set'): set,
+    ('collections', 'Counter'): Counter,
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('collections', 'defaultdict'): defaultdict,
+    ('_codecs', 'encode'): _latin1,
+    ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
+    ('numpy', 'dtype'): _dtype,
+    ('numpy', 'ndarray'): np.ndarray,
+    ('numpy.core.multiarray', '_reconstruct'): _empty_array,
+    ('numpy.core.multiarray', 'scalar'): _scalar,
+    ('numpy._core.multiarray', '_reconstruct'): _empty_array,
+    ('numpy._core.multiarray', 'scalar'): _scalar,
+    ('torch', 'Size'): torch.Size,
+    ('torch', 'device'): torch.device,
+    ('torch._utils', '_rebuild_parameter'): _parameter,
+    ('torch._utils', '_rebuild_tensor'): _tensor,
+    ('torch._utils', '_rebuild_tensor_v2'): _tensor,
+    **{('torch', name): dtype for name, dtype in _STORAGE_TYPES.items()},
+    **{
+        ('torch', name): value
+        for name, value in vars(torch).items()
+        if isinstance(value, torch.dtype)
+    },
+}

@@ -1,0 +1,150 @@
+"""What all command lines share."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import DictAction
+
+from csnln_mm.errors import UserError
+from csnln_mm.memory import reuse_freed_memory
+
+__all__ = [
+    'run',
+    'add_cfg_options',
+    'add_config_options',
+    'add_launcher_options',
+    'is_restarted',
+    'launcher',
+    'output_file',
+    'output_folder',
+]
+
+# What each launcher tells the processes that it starts, and how it is used.
+_LAUNCHERS = {
+    'pytorch': ('RANK', 'tools/dist_train.sh or dist_test.sh'),
+    'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh or slurm_test.sh'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun'),
+}
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a tool's ``main`` and exit with its status.
+
+    A user's mistake, and a file that the system refuses, is one line and status 2.
+    """
+    reuse_freed_memory()
+    # What cannot be logged, on a full disk, is told once by whoever stops, not for every line.
+    logging.raiseExceptions = False
+    try:
+        status = main()
+    except UserError as error:
+        status = 2
+        print(f'error: {error}', file=sys.stderr)
+    except OSError as error:
+        # Without a number it is no failure of the system.
+        if error.errno is None:
+            raise
+        status = 2
+        where = f'{error.filename}: ' if error.filename else ''
+        print(f'error: {where}{error.strerror}', file=sys.stderr)
+    except KeyboardInterrupt:
+        status = 130
+        # Again, while Python cleans up, it should not be answered by a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        print('interrupted', file=sys.stderr)
+    sys.exit(status)
+
+
+def output_file(text: str) -> Path:
+    """Type of an argument: a file to write, refused before any work if it cannot be."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text} is a folder; name a file')
+    output_folder(str(path.parent))
+    return path
+
+
+def output_folder(text: str) -> Path:
+    """Type of an argument: a folder to write into, refused before any work if it cannot be."""
+    path = Path(text)
+    there = path.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f'{there} is not a folder; name another')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f'{there} cannot be written to; name another folder')
+    return path
+
+
+class _Settings(DictAction):
+    """MMEngine's, with its parser's message for what is no setting."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__call__(*args, **kwargs)
+        except (AssertionError, ValueError) as error:
+            raise argparse.ArgumentError(
+                self, 'expected KEY=VALUE, and brackets in pairs'
+            ) from error
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add ``--cfg-options``, a dict of settings by dotted name."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=_Settings, metavar='KEY=VALUE', help=help
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--work-dir`` and ``--cfg-options``."""
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs, checkpoints and pictures; by default '
+        'work_dirs/ and the name of the config',
+    )
+    add_cfg_options(
+        parser,
+        'change settings of the config, e.g. train_dataloader.batch_size=4 or '
+        'model.generator.with_cp=True; lists as key="[a,b]" or key=a,b',
+    )
+
+
+def add_launcher_options(parser: argparse.ArgumentParser) -> None:
+    """Add what distributed launchers set."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', *_LAUNCHERS],
+        default='none',
+        help='how this process was started; the .sh tools set it',
+    )
+    # torchrun tells by the environment, older launchers by this argument.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def launcher(args: argparse.Namespace) -> str:
+    """The launcher named on the command line, with its local rank told to MMEngine.
+
+    Raises:
+        UserError: if it did not start this process.
+    """
+    if args.launcher != 'none':
+        variable, tool = _LAUNCHERS[args.launcher]
+        if variable not in os.environ:
+            raise UserError(
+                f'--launcher {args.launcher}: this process was not started by it '
+                f'({variable} is not set); use {tool}'
+            )
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args.launcher
+
+
+def is_restarted() -> bool:
+    """Whether torchrun started this process again because one of the job failed."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0

@@ -1,0 +1,1 @@
+"""Image files, their degradation and their comparison."""

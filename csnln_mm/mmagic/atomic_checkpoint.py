@@ -1,0 +1,138 @@
+"""Checkpoints that are whole or not there."""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmagic.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from csnln_mm.files import write_file
+
+__all__ = ['WholeCheckpointHook']
+
+_BACKEND = 'csnln_mm.whole_files'
+
+
+class _WholeFiles(LocalBackend):
+    """Files are written under another name, and moved into place once they are on the disk."""
+
+    def put(self, obj: bytes, filepath: str) -> None:
+        """Write a file.
+
+        Raises:
+            OSError: with the file's name, if it cannot be written, or its folder has vanished.
+        """
+        path = Path(filepath)
+        if not path.parent.is_dir():
+            # Made anew, it would look as if the earlier checkpoints had never been.
+            raise FileNotFoundError(errno.ENOENT, 'the folder has vanished', str(path.parent))
+        try:
+            write_file(path, obj, durable=True)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+register_backend(_BACKEND, _WholeFiles)
+
+
+@HOOKS.register_module()
+class WholeCheckpointHook(CheckpointHook):
+    """MMEngine's CheckpointHook, safe against an end at any moment.
+
+    MMEngine writes checkpoints, and ``last_checkpoint``, in place, and before that removes what
+    they replace. Here each is written under another name and moved into place once it is on the
+    disk, and what is outdated is removed after that.
+
+    Args:
+        kwargs: as for MMEngine's ``CheckpointHook``. With ``backend_args``, or an ``out_dir`` on
+            a server, files are written as that storage does it.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        if '://' not in str(kwargs.get('out_dir')) and not kwargs.get('backend_args'):
+            kwargs['backend_args'] = dict(backend=_BACKEND)
+        super().__init__(**kwargs)
+
+    def before_train(self, runner: Runner) -> None:
+        """Hook of MMEngine: besides, remove what an interrupted training left half-written."""
+        super().before_train(runner)
+        if is_main_process() and isinstance(self.file_backend, _WholeFiles):
+            folder = Path(self.out_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.glob('.*.partial'):
+                path.unlink()
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        outdated = []
+        if self.max_keep_ckpts > 0:
+            kept = [other for other in self.keep_ckpt_ids if other != step] + [step]
+            outdated = kept[: -self.max_keep_ckpts]
+            self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        self.last_ckpt = self._path(step)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            self.filename_tmpl.format(step),
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            _WholeFiles().put(
+                self.last_ckpt.encode(), os.path.join(runner.work_dir, 'last_checkpoint')
+            )
+            for other in outdated:
+                if self.file_backend.isfile(self._path(other)):
+                    self.file_backend.remove(self._path(other))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
+        with self._removing_afterwards():
+            super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _removing_afterwards(self) -> Iterator[None]:
+        """What is removed within stays until its successor is there."""
+        backend, self.file_backend = self.file_backend, _RemoveLater(self.file_backend)
+        try:
+            yield
+            outdated = self.file_backend.outdated
+        finally:
+            self.file_backend = backend
+        for path in outdated:
+            # A validation that is done again replaces the file by one of the same name.
+            if path not in self._best_paths():
+                backend.remove(path)
+
+    def _path(self, step: int) -> str:
+        return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
+
+    def _best_paths(self) -> list[str | None]:
+        best: str | None = getattr(self, 'best_ckpt_path', None)
+        return [best, *getattr(self, 'best_ckpt_path_dict', {}).values()]
+
+
+class _RemoveLater:
+    """A storage that only notes what it is to remove."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.outdated: list[str] = []
+
+    def remove(self, path: str) -> None:
+        self.outdated.append(path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)

@@ -1,0 +1,116 @@
+"""MMagic's editor, with inference in pieces."""
+
+from typing import Any
+
+from mmagic.models.archs import SpatialTemporalEnsemble
+from mmagic.models.base_models import BaseEditModel
+from mmagic.structures import DataSample
+from torch import Tensor
+
+from csnln_mm.upscaling.chopping import check_overlap, chopped_forward
+from csnln_mm.upscaling.tiling import check_tiles, tiled_forward
+
+__all__ = ['CSNLNEditor']
+
+_WHOLE_OR_PIECES = {
+    'whole': lambda model, x, scale: model(x),
+    'chop': chopped_forward,
+    'tile': tiled_forward,
+}
+_OPTIONS = {'whole': (), 'chop': ('overlap', 'max_pixels'), 'tile': ('tile', 'overlap')}
+
+
+class CSNLNEditor(BaseEditModel):
+    """Train and test a super-resolution network; test it in pieces, or on the whole image.
+
+    Attention over a whole image takes time with the square of its pixels, and the published
+    numbers of CSNLN were measured in pieces.
+
+    Args:
+        generator: config of the network, which must have an attribute ``upscale_factor``.
+        pixel_loss: config of the loss.
+        train_cfg: not used.
+        test_cfg: how an image is enlarged in validation, test and prediction, see
+            :meth:`set_test_cfg`.
+        init_cfg: initialisation config of MMEngine.
+        data_preprocessor: config of the preprocessor.
+
+    Raises:
+        ValueError: if ``test_cfg`` has another key or mode, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        generator: dict,
+        pixel_loss: dict,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(generator, pixel_loss, train_cfg, test_cfg, init_cfg, data_preprocessor)
+        self.set_test_cfg(test_cfg)
+
+    def set_test_cfg(self, test_cfg: dict | None) -> None:
+        """Choose how images are enlarged from now on.
+
+        Args:
+            test_cfg:
+
+                - ``mode``: 'whole' (default); 'chop', :func:`~.chopping.chopped_forward`; or
+                  'tile', :func:`~.tiling.tiled_forward`;
+                - ``overlap`` and ``max_pixels`` of 'chop': in LR pixels, 10 and 3600 as released;
+                - ``tile`` and ``overlap`` of 'tile': in LR pixels, 64 and 16;
+                - ``ensemble``: mean over the eight flips and rotations of each piece, False.
+
+        Raises:
+            ValueError: if there is another key or mode, or a value out of range.
+        """
+        options = dict(test_cfg or {})
+        mode = options.pop('mode', 'whole')
+        ensemble = options.pop('ensemble', False)
+        if mode not in _OPTIONS:
+            raise ValueError(f"test_cfg['mode'] must be one of {tuple(_OPTIONS)}, got {mode!r}")
+        known = {key for keys in _OPTIONS.values() for key in keys}
+        if set(options) - known:
+            raise ValueError(
+                f'test_cfg has unknown keys {sorted(set(options) - known)}; accepted: '
+                f'{sorted(known | {"mode", "ensemble"})}'
+            )
+        # The mode may be changed alone, so the options of the others may stay.
+        options = {key: value for key, value in options.items() if key in _OPTIONS[mode]}
+        if mode == 'chop':
+            check_overlap(options.get('overlap', 10))
+        if mode == 'tile':
+            check_tiles(options.get('tile', 64), options.get('overlap', 16))
+        self.test_mode = mode
+        self.test_options = options
+        self.ensemble = SpatialTemporalEnsemble() if ensemble else None
+
+    def forward_inference(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
+    ) -> DataSample:
+        """Enlarge images as ``test_cfg`` says.
+
+        Args:
+            inputs: preprocessed LR images, [N, C, H, W].
+            data_samples: their data samples.
+
+        Returns:
+            A data sample with ``pred_img``, [N, C, S H, S W] in 0..255, on the CPU.
+        """
+
+        def enlarge(piece: Tensor) -> Tensor:
+            return self.forward_tensor(piece, data_samples, **kwargs)
+
+        def enlarge_eightfold(piece: Tensor) -> Tensor:
+            return self.ensemble(piece, enlarge)
+
+        images = _WHOLE_OR_PIECES[self.test_mode](
+            enlarge_eightfold if self.ensemble else enlarge,
+            inputs,
+            self.generator.upscale_factor,
+            **self.test_options,
+        )
+        images = self.data_preprocessor.destruct(images, data_samples)
+        return DataSample(pred_img=images.cpu())

@@ -1,0 +1,45 @@
+"""A module put into a network that knows nothing of it, by config alone."""
+
+from mmagic.registry import MODELS
+from torch import nn
+
+__all__ = ['extend_network']
+
+
+@MODELS.register_module(name='ExtendedNetwork')
+def extend_network(*, network: dict, after: str, module: dict) -> nn.Module:
+    """Build a network, one part of which hands its output through a further module.
+
+    Args:
+        network: config of the network.
+        after: name of the part, such as 'body'; dotted if it lies within another.
+        module: config of a module whose output has the shape of its input.
+
+    Returns:
+        The network itself. A part that is a Sequential, like the bodies of EDSR and RRDBNet, gets
+        the module at its end, and all weights keep their names. Another part, say 'conv', becomes
+        a Sequential: its weights are called 'conv.0', and those of the module 'conv.1'.
+
+    Raises:
+        ValueError: if the network has no such part, or it is a list that the network iterates.
+    """
+    built = MODELS.build(network)
+    owner_name, _, name = after.rpartition('.')
+    try:
+        owner = built.get_submodule(owner_name)
+        part = owner.get_submodule(name) if name else None
+    except AttributeError:
+        part = None
+    if part is None:
+        parts = ', '.join(child for child, _ in built.named_children())
+        raise ValueError(f'{type(built).__name__} has no part {after!r}, but {parts}')
+    if isinstance(part, (nn.ModuleList, nn.ModuleDict)):
+        raise ValueError(
+            f'{after!r} of {type(built).__name__} is a {type(part).__name__}, which '
+            'puts nothing out; name one of its items or another part'
+        )
+    if isinstance(part, nn.Sequential):
+        part.append(MODELS.build(module))
+    else:
+        setattr(owner, name, nn.Sequential(part, MODELS.build(module)))
+    return built

@@ -1,0 +1,79 @@
+"""Which checkpoint an interrupted training goes on from."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from csnln_mm.checkpoints.safe_load import load_checkpoint_file
+from csnln_mm.errors import UserError
+
+__all__ = ['Newest', 'checkpoints_in', 'load_whole_checkpoint', 'newest_whole_checkpoint']
+
+_NEEDED = 'meta', 'state_dict', 'optimizer', 'message_hub'
+
+
+class Newest(NamedTuple):
+    """A checkpoint to go on from.
+
+    Attributes:
+        path: the file; None if there is no checkpoint.
+        content: what it holds.
+        left_out: for each newer file that is not whole, what is wrong with it.
+    """
+
+    path: Path | None
+    content: dict[str, Any] | None
+    left_out: list[str]
+
+
+def checkpoints_in(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
+    """The checkpoints of a training, whole or not, newest first.
+
+    Args:
+        folder: need not exist.
+        template: of file names, with ``{}`` for the number of steps or epochs.
+    """
+    before, after = template.split('{}')
+    name = re.compile(f'{re.escape(before)}(\\d+){re.escape(after)}')
+    found = [(name.fullmatch(path.name), path) for path in folder.glob('*')]
+    numbered = [(int(match[1]), path) for match, path in found if match]
+    return [path for _, path in sorted(numbered, reverse=True)]
+
+
+def newest_whole_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Newest:
+    """Find the newest checkpoint that a training can go on from.
+
+    Args:
+        folder: where checkpoints are written.
+        template: see :func:`checkpoints_in`.
+
+    Raises:
+        UserError: if there are checkpoints, and none is whole.
+    """
+    left_out = []
+    for path in checkpoints_in(folder, template):
+        try:
+            return Newest(path, load_whole_checkpoint(path), left_out)
+        except UserError as error:
+            left_out.append(str(error))
+    if left_out:
+        raise UserError(
+            f'no checkpoint in {folder} is whole: '
+            + '; '.join(left_out)
+            + '; remove them to begin anew'
+        )
+    return Newest(None, None, left_out)
+
+
+def load_whole_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of MMEngine that a training can go on from.
+
+    Raises:
+        UserError: if it is cut off, has changed since it was written, lacks what a training needs
+            besides weights, or :func:`~.safe_load.load_checkpoint_file` refuses it.
+    """
+    checkpoint = load_checkpoint_file(path)
+    missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise UserError(f'{path} cannot be gone on from: it lacks {", ".join(missing)}')
+    return checkpoint

@@ -1,0 +1,79 @@
+"""Running a test and keeping its figures and pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from csnln_mm.files import write_file
+from csnln_mm.images.image_io import write_image
+
+__all__ = ['run_test', 'SavePredictionsHook']
+
+
+def run_test(
+    runner: Runner, *, out: str | Path | None = None, images: str | Path | None = None
+) -> dict[str, float]:
+    """Test, and keep the results where asked.
+
+    Args:
+        runner: from :func:`~csnln_mm.mmagic.runner.build_test_runner`.
+        out: file for the metrics, written as JSON.
+        images: folder for the predicted pictures, as :class:`SavePredictionsHook` names them.
+
+    Returns:
+        Metric by name, such as 'Set5/PSNR'.
+
+    Raises:
+        OSError: if ``out`` or a picture cannot be written.
+    """
+    if images:
+        runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
+    kept = _KeepMetricsHook()
+    runner.register_hook(kept, 'LOWEST')
+    runner.test()
+    if out and is_main_process():
+        write_file(Path(out), (json.dumps(kept.metrics, indent=2) + '\n').encode())
+    return kept.metrics
+
+
+class _KeepMetricsHook(Hook):
+    """MMagic's test loop tells its hooks the metrics and nobody else."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, float] = {}
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self.metrics.update({name: float(value) for name, value in (metrics or {}).items()})
+
+
+class SavePredictionsHook(Hook):
+    """Write every predicted picture of a test as ``folder/SET/NAME.png``.
+
+    SET is the folder of the test set, NAME the name of the ground truth's file.
+
+    Args:
+        folder: made if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Hook of MMEngine; ``outputs`` are data samples with ``output.pred_img``, BGR, 0..255."""
+        for sample in outputs or ():
+            gt_path = Path(sample.gt_path)
+            picture = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)
+            write_image(
+                self.folder / gt_path.parents[1].name / f'{gt_path.stem}.png',
+                picture.byte().numpy(),
+            )

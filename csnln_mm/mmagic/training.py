@@ -1,0 +1,79 @@
+"""A training, and what is said when something outside stops it."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from csnln_mm.checkpoints import newest_whole_checkpoint
+from csnln_mm.errors import UserError
+from csnln_mm.mmagic.graceful_shutdown import ToldToEnd, end_between_steps
+
+__all__ = ['checkpoint_folder', 'checkpoint_template', 'run_training']
+
+
+def run_training(runner: Runner) -> None:
+    """Train.
+
+    Args:
+        runner: from :func:`~csnln_mm.mmagic.runner.build_train_runner`.
+
+    Raises:
+        UserError: if the disk is full, the work directory is gone, a loss is not finite, another
+            process has ended, or this one is told to (SIGTERM). Says where the training stopped,
+            and what is kept.
+        KeyboardInterrupt: between two steps, if it is interrupted by hand (SIGINT).
+    """
+    try:
+        with end_between_steps(runner):
+            runner.train()
+    except UserError as error:
+        raise UserError(f'the training stopped: {error}. {_kept(runner)}') from error
+    except OSError as error:
+        # Without a number it is no failure of the system, but e.g. that of a loading process.
+        if error.errno is None:
+            raise
+        where = f'{error.filename}: ' if error.filename else ''
+        raise UserError(
+            f'the training stopped in step {runner.iter + 1}: {where}{error.strerror}. '
+            f'{_kept(runner)}'
+        ) from error
+    except ToldToEnd as error:
+        raise UserError(
+            f'the training was told to end after step {runner.iter}. {_kept(runner)}'
+        ) from error
+    except RuntimeError as error:
+        if 'gloo/transport' not in str(error):
+            raise
+        raise UserError(
+            f'the training stopped in step {runner.iter + 1}, because another of its '
+            f'processes has ended. {_kept(runner)}'
+        ) from error
+
+
+def checkpoint_folder(cfg: Config) -> Path:
+    """Where MMEngine's hook writes the checkpoints of a training."""
+    out_dir = _checkpoint_hook(cfg).get('out_dir')
+    return Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
+
+
+def checkpoint_template(cfg: Config) -> str:
+    """How they are named, with {} for the number of steps or epochs."""
+    hook = _checkpoint_hook(cfg)
+    by_epoch = hook.get('by_epoch', True)
+    return hook.get('filename_tmpl') or ('epoch_{}.pth' if by_epoch else 'iter_{}.pth')
+
+
+def _checkpoint_hook(cfg: Config) -> dict:
+    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+
+
+def _kept(runner: Runner) -> str:
+    folder = checkpoint_folder(runner.cfg)
+    try:
+        newest = newest_whole_checkpoint(folder, checkpoint_template(runner.cfg))
+    except UserError as error:
+        return str(error)
+    if newest.path is None:
+        return f'There is no checkpoint in {folder} yet'
+    return f'The newest checkpoint is {newest.path}; --resume goes on from it'

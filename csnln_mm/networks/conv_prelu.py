@@ -1,0 +1,60 @@
+"""The (de)convolutions of CSNLN: each with a bias, most followed by a one-slope PReLU."""
+
+from torch import nn
+
+__all__ = ['ConvPReLU', 'Downsample', 'Upsample', 'resampling_kernel']
+
+# (kernel, stride, padding) by factor, section 5.2.
+_KERNELS = {2: (6, 2, 2), 3: (9, 3, 3), 4: (8, 4, 2)}
+
+
+def resampling_kernel(factor: int) -> tuple[int, int, int]:
+    """(kernel size, stride, padding) with which a convolution changes the size by ``factor``.
+
+    Raises:
+        ValueError: for a factor other than 2, 3 and 4.
+    """
+    if factor not in _KERNELS:
+        raise ValueError(f'resampling factors are {sorted(_KERNELS)}, got {factor}')
+    return _KERNELS[factor]
+
+
+class ConvPReLU(nn.Sequential):
+    """Convolution and PReLU at the same size: [N, C, H, W] -> [N, C', H, W].
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        kernel_size: odd.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2), nn.PReLU()
+        )
+
+
+class Downsample(nn.Sequential):
+    """Strided convolution and PReLU: [N, C, f H, f W] -> [N, C, H, W].
+
+    Args:
+        channels: C.
+        factor: f, 2, 3 or 4.
+    """
+
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__(nn.Conv2d(channels, channels, *resampling_kernel(factor)), nn.PReLU())
+
+
+class Upsample(nn.Sequential):
+    """Strided deconvolution and PReLU: [N, C, H, W] -> [N, C, f H, f W].
+
+    Args:
+        channels: C.
+        factor: f, 2, 3 or 4.
+    """
+
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(channels, channels, *resampling_kernel(factor)), nn.PReLU()
+        )

@@ -1,0 +1,103 @@
+"""The cross-scale non-local (CS-NL) attention module, section 4.1."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from csnln_mm import ops
+from csnln_mm.networks.conv_prelu import ConvPReLU
+from csnln_mm.ops.attention_maps import cross_scale_weights
+from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
+
+__all__ = ['CrossScaleNonLocalAttention']
+
+
+@MODELS.register_module()
+class CrossScaleNonLocalAttention(BaseModule):
+    """Enlarge a feature map with patches of itself (Eq. 4, Figure 2).
+
+    Each p x p patch of the map is compared with the p x p patches of the map at 1/s of its
+    size, and rebuilt from the s times larger patches that these stand for.
+
+    Args:
+        in_channels: C.
+        scale: s, at least 2.
+        patch_size: p, odd.
+        embed_channels: channels in which patches are compared; C / 2 by default.
+        softmax_scale: factor on the similarities before the softmax.
+        divisor: constant for the overlap of patches. 6 in the released model, whose p is 3.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if ``scale`` or ``patch_size`` is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        scale: int = 2,
+        patch_size: int = 3,
+        embed_channels: int | None = None,
+        softmax_scale: float = 10.0,
+        divisor: float = 6.0,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not isinstance(scale, int) or scale < 2:
+            raise ValueError(f'scale must be an integer of at least 2, got {scale}')
+        if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:
+            raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
+        embed_channels = embed_channels or max(1, in_channels // 2)
+        self.scale = scale
+        self.patch_size = patch_size
+        self.softmax_scale = softmax_scale
+        self.divisor = divisor
+        self.query = ConvPReLU(in_channels, embed_channels, 1)
+        self.key = ConvPReLU(in_channels, embed_channels, 1)
+        self.value = ConvPReLU(in_channels, in_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, s H, s W], for any H, W >= 1."""
+        return ops.cross_scale_attention(
+            self.query(x),
+            self._candidates(x),
+            self.value(x),
+            scale=self.scale,
+            patch_size=self.patch_size,
+            softmax_scale=self.softmax_scale,
+            divisor=self.divisor,
+        )
+
+    def weights_at(self, x: Tensor, positions: Sequence[tuple[int, int]]) -> Tensor:
+        """How much each candidate counts for some pixels, to look at.
+
+        Args:
+            x: what :meth:`forward` gets, [N, C, H, W].
+            positions: (row, column) of each pixel.
+
+        Returns:
+            [N, number of positions, ceil(H / s), ceil(W / s)]; each map adds up to 1. The
+            candidate in row g and column h stands for the s x s block of ``x`` at (s g, s h),
+            and the p x p blocks around it.
+
+        Raises:
+            ValueError: if a position lies outside the map.
+        """
+        return cross_scale_weights(
+            self.query(x),
+            self._candidates(x),
+            positions,
+            scale=self.scale,
+            patch_size=self.patch_size,
+            softmax_scale=self.softmax_scale,
+        )
+
+    def _candidates(self, x: Tensor) -> Tensor:
+        """The keys: of the map at 1/s of its size, rounded up."""
+        padded = pad_to_multiple(x, self.scale)
+        size = [side // self.scale for side in padded.shape[-2:]]
+        return self.key(F.interpolate(padded, size, mode='bilinear', align_corners=False))

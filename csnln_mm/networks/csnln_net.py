@@ -1,0 +1,122 @@
+"""The cross-scale non-local network (CSNLN), section 4.3 and Figure 3."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from csnln_mm.networks.conv_prelu import ConvPReLU
+from csnln_mm.networks.sem_cell import SEMCell
+
+__all__ = ['CSNLNNet']
+
+
+@MODELS.register_module()
+class CSNLNNet(BaseModule):
+    """Super-resolution by the same SEM cell, time and again.
+
+    Args:
+        in_channels: channels of the LR image, c.
+        out_channels: channels of the SR image, c as well.
+        mid_channels: C, channels of all features.
+        num_recurrences: how often the cell is applied. With 1, what makes the cell's next input
+            is not trained, since there is none.
+        upscale_factor: S, 2, 3 or 4.
+        cell: arguments of :class:`SEMCell` beyond those that follow from the network's; with
+            ``type``, of another cell.
+        rgb_mean: subtracted from the input and added to the output, in 0..1, one value per
+            channel.
+        image_skip: add the bicubic enlargement of the input to the output, instead of the mean
+            alone. Not in the paper; lets small networks learn in minutes.
+        with_cp: in training, keep no activations within a recurrence but compute them again in
+            the backward pass: less memory, more time.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        mid_channels: int = 128,
+        num_recurrences: int = 12,
+        upscale_factor: int = 2,
+        cell: dict | None = None,
+        rgb_mean: Sequence[float] = (0.4488, 0.4371, 0.4040),
+        image_skip: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        for name, number in dict(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            mid_channels=mid_channels,
+            num_recurrences=num_recurrences,
+        ).items():
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f'{name} must be an integer of at least 1, got {number!r}')
+        if len(rgb_mean) != in_channels or in_channels != out_channels:
+            raise ValueError(
+                f'in_channels ({in_channels}), out_channels ({out_channels}) and the '
+                f'length of rgb_mean ({len(rgb_mean)}) must agree'
+            )
+        self.mid_channels = mid_channels
+        self.num_recurrences = num_recurrences
+        self.upscale_factor = upscale_factor
+        self.image_skip = image_skip
+        self.with_cp = with_cp
+        self.register_buffer('mean', torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
+        self.head = nn.Sequential(
+            ConvPReLU(in_channels, mid_channels), ConvPReLU(mid_channels, mid_channels)
+        )
+        cell = dict(dict(type='SEMCell'), **(cell or {}))
+        self.cell = MODELS.build(
+            dict(mid_channels=mid_channels, upscale_factor=upscale_factor, **cell)
+        )
+        if num_recurrences == 1 and isinstance(self.cell, SEMCell):
+            # DistributedDataParallel stops at a parameter that bears on nothing.
+            self.cell.next_input.requires_grad_(False)
+        self.reconstruct = nn.Conv2d(mid_channels * num_recurrences, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarge images.
+
+        Args:
+            x: [N, c, H, W], RGB in 0..1, any H, W >= 1.
+
+        Returns:
+            [N, c, S H, S W], not clipped.
+        """
+        features = self.head(x - self.mean)
+        if self.image_skip:
+            image = F.interpolate(
+                x, scale_factor=self.upscale_factor, mode='bicubic', align_corners=False
+            )
+        else:
+            image = self.mean
+        # One convolution over all hidden states, as a sum that need not hold them all.
+        kernels = self.reconstruct.weight.chunk(self.num_recurrences, 1)
+        for i, kernel in enumerate(kernels):
+            bias = self.reconstruct.bias if i == 0 else None
+            if self.with_cp and self.training and torch.is_grad_enabled():
+                features, part = checkpoint(
+                    self._recur, features, kernel, bias, use_reentrant=False
+                )
+            else:
+                features, part = self._recur(features, kernel, bias)
+            image = image + part
+        return image
+
+    def _recur(
+        self, features: Tensor, kernel: Tensor, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The next features and the hidden state's part of the image."""
+        features, hidden = self.cell(features)
+        return features, F.conv2d(hidden, kernel, bias, padding=1)

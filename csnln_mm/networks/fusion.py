@@ -1,0 +1,187 @@
+"""Fusion of a SEM cell's branches: mutual projection (section 4.2) and its rivals (Table 5).
+
+Every fusion is called with what the branches deliver, None where the cell lacks a branch:
+
+    local         [N, C, H, W]      features at the size of the cell's input
+    in_scale      [N, C, S H, S W]  in-scale attention, enlarged
+    cross_scale   [N, C, S H, S W]  cross-scale attention
+
+and returns the hidden state [N, C, S H, S W].
+"""
+
+from collections.abc import Sequence
+
+import torch
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from csnln_mm.networks.conv_prelu import Downsample, Upsample
+
+__all__ = [
+    'BRANCHES',
+    'check_branches',
+    'MutualProjectedFusion',
+    'AdditionFusion',
+    'ConcatenationFusion',
+]
+
+BRANCHES = ('local', 'in_scale', 'cross_scale')
+
+
+def check_branches(branches: Sequence[str], *, at_least: int = 0) -> None:
+    """Raise ValueError unless ``branches`` are so many distinct members of :data:`BRANCHES`."""
+    unknown = [branch for branch in branches if branch not in BRANCHES]
+    if isinstance(branches, str) or unknown or len(set(branches)) < len(branches):
+        raise ValueError(f'branches must be distinct ones of {BRANCHES}, got {branches!r}')
+    if len(branches) < at_least:
+        raise ValueError('there is nothing to fuse without branches')
+
+
+@MODELS.register_module()
+class MutualProjectedFusion(BaseModule):
+    """Add what cross-scale attention knows beyond in-scale attention, then project back.
+
+    With both attention branches, their difference R is transformed and added to the in-scale
+    features (Eq. 5 and 6). With the local branch, the error of the result against the local
+    features, at their size, is enlarged and added (Eq. 7 and 8). Without either, that step is
+    left out; the local branch alone is enlarged.
+
+    Args:
+        channels: C.
+        scale: S, 2, 3 or 4.
+        branches: those that will deliver features.
+        recipe: 'released', R = cross - in, transformed by a residual block of two convolutions,
+            or 'paper', R = in - cross, transformed by one convolution.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if a value is not one of the above, or ``branches`` is empty.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int,
+        branches: Sequence[str] = BRANCHES,
+        recipe: str = 'released',
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_branches(branches, at_least=1)
+        if recipe not in ('released', 'paper'):
+            raise ValueError(f"recipe must be 'released' or 'paper', got {recipe!r}")
+        self.recipe = recipe
+        attentions = [branch for branch in branches if branch != 'local']
+        if len(attentions) == 2:
+            conv = nn.Conv2d(channels, channels, 3, padding=1)
+            if recipe == 'released':
+                conv = nn.Sequential(conv, nn.PReLU(), nn.Conv2d(channels, channels, 3, padding=1))
+            self.projection = conv
+        if 'local' in branches:
+            self.upsample = Upsample(channels, scale)
+            if attentions:
+                self.downsample = Downsample(channels, scale)
+
+    def forward(
+        self,
+        local: Tensor | None = None,
+        in_scale: Tensor | None = None,
+        cross_scale: Tensor | None = None,
+    ) -> Tensor:
+        """Shapes are those of the module's documentation."""
+        if in_scale is not None and cross_scale is not None:
+            fused = self._project(in_scale, cross_scale)
+        else:
+            fused = in_scale if in_scale is not None else cross_scale
+        if local is None:
+            return fused
+        if fused is None:
+            return self.upsample(local)
+        return fused + self.upsample(local - self.downsample(fused))
+
+    def _project(self, in_scale: Tensor, cross_scale: Tensor) -> Tensor:
+        if self.recipe == 'paper':
+            return in_scale + self.projection(in_scale - cross_scale)
+        # in + (R + projection(R)), where in + R is the cross-scale branch itself.
+        return cross_scale + self.projection(cross_scale - in_scale)
+
+
+@MODELS.register_module()
+class AdditionFusion(BaseModule):
+    """The sum of all branches, the local one enlarged.
+
+    Args:
+        channels: C.
+        scale: S, 2, 3 or 4.
+        branches: those that will deliver features.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if a value is not one of the above, or ``branches`` is empty.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int,
+        branches: Sequence[str] = BRANCHES,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_branches(branches, at_least=1)
+        if 'local' in branches:
+            self.upsample = Upsample(channels, scale)
+
+    def forward(
+        self,
+        local: Tensor | None = None,
+        in_scale: Tensor | None = None,
+        cross_scale: Tensor | None = None,
+    ) -> Tensor:
+        """Shapes are those of the module's documentation."""
+        if local is not None:
+            local = self.upsample(local)
+        return sum(x for x in (local, in_scale, cross_scale) if x is not None)
+
+
+@MODELS.register_module()
+class ConcatenationFusion(BaseModule):
+    """A 3x3 convolution over all branches side by side, the local one enlarged.
+
+    Args:
+        channels: C.
+        scale: S, 2, 3 or 4.
+        branches: those that will deliver features.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if a value is not one of the above, or ``branches`` is empty.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        scale: int,
+        branches: Sequence[str] = BRANCHES,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_branches(branches, at_least=1)
+        if 'local' in branches:
+            self.upsample = Upsample(channels, scale)
+        self.conv = nn.Conv2d(channels * len(branches), channels, 3, padding=1)
+
+    def forward(
+        self,
+        local: Tensor | None = None,
+        in_scale: Tensor | None = None,
+        cross_scale: Tensor | None = None,
+    ) -> Tensor:
+        """Shapes are those of the module's documentation."""
+        if local is not None:
+            local = self.upsample(local)
+        return self.conv(torch.cat([x for x in (local, in_scale, cross_scale) if x is not None], 1))

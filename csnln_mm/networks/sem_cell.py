@@ -1,0 +1,154 @@
+"""The self-exemplars mining (SEM) cell, section 4.2 and Figure 3."""
+
+from collections.abc import Sequence
+from math import prod
+
+from mmagic.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from csnln_mm.networks.conv_prelu import ConvPReLU, Downsample, Upsample
+from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
+from csnln_mm.networks.fusion import BRANCHES, check_branches
+from csnln_mm.networks.in_scale_attention import InScaleNonLocalAttention
+
+__all__ = ['SEMCell']
+
+# The released x4 model enlarges by 2 twice.
+_RELEASED_STAGES = {2: (2,), 3: (3,), 4: (2, 2)}
+
+
+class _Stage(BaseModule):
+    """The attention branches on one map, and their fusion with the cell's input.
+
+    Args:
+        channels: C.
+        scale: enlargement by the attention branches.
+        total_scale: enlargement from the cell's input to the stage's output.
+        branches: names out of :data:`BRANCHES`, at least one.
+        patch_size: p of the cross-scale attention.
+        in_scale_grid: regions of the in-scale attention.
+        fusion: config of the fusion.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        scale: int,
+        total_scale: int,
+        branches: Sequence[str],
+        patch_size: int,
+        in_scale_grid: tuple[int, int] | None,
+        fusion: dict,
+    ) -> None:
+        super().__init__()
+        self.use_local = 'local' in branches
+        self.use_in_scale = 'in_scale' in branches
+        self.use_cross_scale = 'cross_scale' in branches
+        if self.use_in_scale:
+            self.in_scale_attention = InScaleNonLocalAttention(channels, grid=in_scale_grid)
+            self.in_scale_upsample = Upsample(channels, scale)
+        if self.use_cross_scale:
+            self.cross_scale_attention = CrossScaleNonLocalAttention(
+                channels, scale=scale, patch_size=patch_size
+            )
+        self.fusion = MODELS.build(
+            dict(channels=channels, scale=total_scale, branches=branches, **fusion)
+        )
+
+    def forward(self, x: Tensor, local: Tensor) -> Tensor:
+        """[N, C, h, w] and the cell's input [N, C, H, W] -> [N, C, scale h, scale w]."""
+        in_scale = cross_scale = None
+        if self.use_in_scale:
+            in_scale = self.in_scale_upsample(self.in_scale_attention(x))
+        if self.use_cross_scale:
+            cross_scale = self.cross_scale_attention(x)
+        return self.fusion(local if self.use_local else None, in_scale, cross_scale)
+
+
+@MODELS.register_module()
+class SEMCell(BaseModule):
+    """One step of the recurrence: mine a feature map for exemplars and enlarge it.
+
+    Args:
+        mid_channels: C.
+        upscale_factor: S, 2, 3 or 4.
+        branches: any of 'local', 'in_scale', 'cross_scale' (the columns of Table 3). Without
+            any, the cell is the table's plain baseline: convolutions and an enlargement.
+        fusion: config of the fusion; :class:`MutualProjectedFusion` by default.
+        stages: enlargements one after another whose product is S. By default those of the
+            released model: one stage, but (2, 2) for S = 4. The paper's text has (4, ).
+        patch_size: p of the cross-scale attention.
+        in_scale_grid: (rows, columns) of regions for the in-scale attention; the whole map by
+            default.
+        num_plain_convs: 3x3 convolutions of the cell without branches.
+        init_cfg: initialisation config of MMEngine.
+
+    Raises:
+        ValueError: if a value is not one of the above.
+    """
+
+    def __init__(
+        self,
+        mid_channels: int = 128,
+        *,
+        upscale_factor: int = 2,
+        branches: Sequence[str] = BRANCHES,
+        fusion: dict | None = None,
+        stages: Sequence[int] | None = None,
+        patch_size: int = 3,
+        in_scale_grid: tuple[int, int] | None = None,
+        num_plain_convs: int = 10,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_branches(branches)
+        if not isinstance(upscale_factor, int) or upscale_factor not in _RELEASED_STAGES:
+            raise ValueError(
+                f'upscale_factor must be one of {sorted(_RELEASED_STAGES)}, got {upscale_factor}'
+            )
+        stages = tuple(stages or _RELEASED_STAGES[upscale_factor])
+        if min(stages) < 2 or prod(stages) != upscale_factor:
+            raise ValueError(
+                f'stages must multiply to the upscale_factor {upscale_factor}, got {stages}'
+            )
+        self.upscale_factor = upscale_factor
+        self.plain = None
+        self.stages = nn.ModuleList()
+        if not branches:
+            self.plain = nn.Sequential(
+                *(ConvPReLU(mid_channels, mid_channels) for _ in range(num_plain_convs)),
+                Upsample(mid_channels, upscale_factor),
+            )
+        else:
+            if tuple(branches) == ('local',):
+                stages = (upscale_factor,)  # earlier stages would bear on nothing
+            self.stages.extend(
+                _Stage(
+                    mid_channels,
+                    scale,
+                    prod(stages[: i + 1]),
+                    branches,
+                    patch_size,
+                    in_scale_grid,
+                    dict(dict(type='MutualProjectedFusion'), **(fusion or {})),
+                )
+                for i, scale in enumerate(stages)
+            )
+        self.next_input = nn.Sequential(
+            Downsample(mid_channels, upscale_factor), ConvPReLU(mid_channels, mid_channels)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """One recurrence.
+
+        Args:
+            x: L_(i-1), [N, C, H, W].
+
+        Returns:
+            The next input L_i, [N, C, H, W], and the hidden state H_i, [N, C, S H, S W].
+        """
+        hidden = x if self.plain is None else self.plain(x)
+        for stage in self.stages:
+            hidden = stage(hidden, x)
+        return self.next_input(hidden), hidden

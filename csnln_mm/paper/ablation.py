@@ -1,0 +1,299 @@
+"""The paper's ablation studies (Tables 3, 4, 5) at any budget."""
+
+import gc
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config, ConfigDict
+
+from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
+from csnln_mm.errors import UserError
+from csnln_mm.files import write_file
+from csnln_mm.json_file import read_json
+from csnln_mm.mmagic.check_config import check_config
+from csnln_mm.mmagic.runner import (
+    build_test_runner,
+    build_train_runner,
+    change_settings,
+    load_config,
+)
+from csnln_mm.mmagic.testing import run_test
+from csnln_mm.mmagic.training import run_training
+from csnln_mm.paper.published import ABLATIONS, Variant
+from csnln_mm.paper.report_format import format_table
+
+__all__ = ['Budget', 'Result', 'format_ablation', 'run_ablation', 'variant_config']
+
+_SCALE = 2
+# Settings that decide the result: what a resumed run must share with its beginning.
+_DECISIVE = (
+    'model',
+    'train_cfg',
+    'param_scheduler',
+    'optim_wrapper',
+    'train_dataloader',
+    'test_dataloader',
+    'randomness',
+)
+
+
+class Budget(NamedTuple):
+    """What a study may cost; None leaves the paper's value.
+
+    Attributes:
+        max_iters: training steps. The learning rate falls at the same fractions of the training.
+        channels: C.
+        recurrences: of the cell.
+        batch_size: samples in a step.
+        patch_size: side of training patches, in LR pixels.
+        train_data: folder with GTmod12 and LRbicx2, or of the layout of data/DIV2K.
+        test_data: folder with GTmod12 and LRbicx2.
+        seed: of weights and samples.
+        options: further settings, by dotted name.
+    """
+
+    max_iters: int | None = None
+    channels: int | None = None
+    recurrences: int | None = None
+    batch_size: int | None = None
+    patch_size: int | None = None
+    train_data: str = 'data/DIV2K'
+    test_data: str = 'data/Set14'
+    seed: int = 0
+    options: dict | None = None
+
+
+class Result(NamedTuple):
+    """A variant's PSNR in dB and SSIM on Y, and its parameters."""
+
+    psnr: float
+    ssim: float
+    parameters: int
+
+
+def run_ablation(
+    table: int,
+    configs: Path,
+    work_dir: Path,
+    budget: Budget,
+    *,
+    variants: Sequence[str] | None = None,
+) -> dict[str, Result | None]:
+    """Train and test the variants of a table one after another.
+
+    A variant's folder is ``work_dir/NAME``. Variants with a result there are not run again, one
+    that was interrupted goes on from its newest checkpoint.
+
+    Args:
+        table: 3, 4 or 5.
+        configs: folder of the variants' configs.
+        work_dir: where results go.
+        budget: what it may cost.
+        variants: names of configs; all of the table by default.
+
+    Returns:
+        Result by name of config, for all of the table; None for those that were never run.
+
+    Raises:
+        UserError: if a variant is unknown, a setting is wrong, data is missing, or ``work_dir``
+            holds runs with other settings.
+    """
+    names = [variant.config for variant in ABLATIONS[table].variants]
+    for name in variants or ():
+        if name not in names:
+            raise UserError(f'table {table} has no variant {name!r}, but {", ".join(names)}')
+    chosen = [name for name in names if not variants or name in variants]
+    # All before the first: a mistake should not show hours later.
+    for name in chosen:
+        cfg = variant_config(configs / f'{name}.py', work_dir / name, budget)
+        _check_settings(cfg)
+        check_config(cfg)
+    for i, name in enumerate(chosen, start=1):
+        if _read_result(work_dir / name) is None:
+            print(f'table {table}, variant {i} of {len(chosen)}: {name}', flush=True)
+            _run_variant(configs / f'{name}.py', work_dir / name, budget)
+    return {name: _read_result(work_dir / name) for name in names}
+
+
+def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
+    """A variant's config with the budget's settings.
+
+    Args:
+        path: config in configs/ablation.
+        work_dir: folder of the variant.
+        budget: settings.
+
+    Raises:
+        UserError: if the budget makes no sense, or the config has no such settings.
+    """
+    for name in 'max_iters', 'channels', 'recurrences', 'batch_size', 'patch_size':
+        value = getattr(budget, name)
+        if value is not None and value < 1:
+            raise UserError(f'{name} must be at least 1, got {value}')
+    cfg = load_config(str(path), work_dir=str(work_dir))
+    if budget.channels:
+        cfg.model.generator.mid_channels = budget.channels
+    if budget.recurrences:
+        cfg.model.generator.num_recurrences = budget.recurrences
+    if budget.batch_size:
+        cfg.train_dataloader.batch_size = budget.batch_size
+    if budget.max_iters:
+        _shorten(cfg, budget.max_iters)
+    dataset = cfg.train_dataloader.dataset
+    dataset.data_root = budget.train_data
+    if (Path(budget.train_data) / GT_FOLDER).is_dir():
+        dataset.ann_file = ''
+        dataset.data_prefix = dict(img=lr_folder(_SCALE), gt=GT_FOLDER)
+    if budget.patch_size:
+        for step in dataset.pipeline:
+            if step.type == 'PairedRandomCrop':
+                step.gt_patch_size = _SCALE * budget.patch_size
+    _test_only(cfg, budget.test_data)
+    cfg.randomness = dict(seed=budget.seed)
+    change_settings(cfg, budget.options or {})
+    return cfg
+
+
+def format_ablation(
+    table: int, results: dict[str, Result | None], budget: Budget, style: str = 'text'
+) -> str:
+    """The results beside the paper's.
+
+    Args:
+        table: 3, 4 or 5.
+        results: from :func:`run_ablation`.
+        budget: that of the results.
+        style: one of :data:`~csnln_mm.paper.report_format.FORMATS`.
+    """
+    variants = ABLATIONS[table].variants
+    if style == 'json':
+        rows = []
+        for variant in variants:
+            result = results[variant.config]
+            rows.append(
+                dict(variant._asdict(), paper_psnr=variant.psnr, **(result or _NOTHING)._asdict())
+            )
+        return json.dumps(dict(table=table, budget=budget._asdict(), rows=rows), indent=1)
+    test_set = Path(budget.test_data).name
+    header = (
+        ABLATIONS[table].title,
+        'parameters',
+        f'PSNR on {test_set}',
+        'SSIM',
+        'paper: PSNR on Set14',
+    )
+    rows = [_cells(variant, results[variant.config]) for variant in variants]
+    return f'{_describe(budget)}\n\n{format_table(header, rows, style)}'
+
+
+_NOTHING = Result(None, None, None)
+
+
+def _cells(variant: Variant, result: Result | None) -> list[str]:
+    measured = ['-'] * 3
+    if result:
+        measured = [f'{result.parameters:,}', f'{result.psnr:.2f}', f'{result.ssim:.4f}']
+    return [variant.title, *measured, f'{variant.psnr:.2f}']
+
+
+def _describe(budget: Budget) -> str:
+    said = {
+        'steps': budget.max_iters or 200_000,
+        'samples a step': budget.batch_size or 2,
+        'LR patches': budget.patch_size or 48,
+        'channels': budget.channels or 128,
+        'recurrences': budget.recurrences or 12,
+        'seed': budget.seed,
+    }
+    text = ', '.join(f'{name} {value}' for name, value in said.items())
+    options = ''.join(f', {key}={value}' for key, value in (budget.options or {}).items())
+    return f'x2, trained on {budget.train_data}: {text}{options}'
+
+
+def _shorten(cfg: Config, max_iters: int) -> None:
+    scheduler = cfg.param_scheduler
+    scheduler.milestones = [
+        step * max_iters // cfg.train_cfg.max_iters for step in scheduler.milestones
+    ]
+    cfg.train_cfg.max_iters = max_iters
+    hooks = cfg.default_hooks
+    hooks.checkpoint.interval = min(hooks.checkpoint.interval, max(1, max_iters // 10))
+    hooks.logger = dict(type='LoggerHook', interval=min(100, max(1, max_iters // 10)))
+
+
+def _test_only(cfg: Config, test_data: str) -> None:
+    """Test one set at the end; nothing is validated on the way."""
+    loader, evaluator = cfg.test_dataloader[0], cfg.test_evaluator[0]
+    loader.dataset.data_root = test_data
+    for metric in evaluator.metrics:
+        metric.prefix = 'test'
+    cfg.test_dataloader, cfg.test_evaluator = [loader], [evaluator]
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.default_hooks.checkpoint.save_best = None
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'BasicVisualizationHook']
+
+
+def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
+    cfg = variant_config(path, work_dir, budget)
+    settings, max_iters = _settings(cfg), cfg.train_cfg.max_iters
+    runner = build_train_runner(cfg, resume=True)
+    # Not of a run that was refused: the folder is free for another.
+    write_file(work_dir / 'settings.json', settings.encode())
+    run_training(runner)
+    parameters = sum(p.numel() for p in runner.model.parameters())
+    # Its loading processes end with it.
+    del runner
+    gc.collect()
+    runner = build_test_runner(
+        variant_config(path, work_dir, budget), str(work_dir / f'iter_{max_iters}.pth')
+    )
+    metrics = run_test(runner)
+    result = Result(metrics['test/PSNR'], metrics['test/SSIM'], parameters)
+    write_file(work_dir / 'result.json', json.dumps(result._asdict()).encode())
+
+
+def _read_result(work_dir: Path) -> Result | None:
+    path = work_dir / 'result.json'
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if (
+        not isinstance(content, dict)
+        or sorted(content) != sorted(Result._fields)
+        or not all(isinstance(value, (int, float)) for value in content.values())
+    ):
+        raise UserError(f'{path} is no result of an ablation study; remove it to run it again')
+    return Result(**content)
+
+
+def _settings(cfg: Config) -> str:
+    return json.dumps({name: _plain(cfg.get(name)) for name in _DECISIVE}, indent=1)
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict() if isinstance(value, ConfigDict) else value
+
+
+def _check_settings(cfg: Config) -> None:
+    """Raise UserError if the folder holds a run with other settings, or data is missing."""
+    path = Path(cfg.work_dir) / 'settings.json'
+    if path.exists():
+        before, now = read_json(path), json.loads(_settings(cfg))
+        if not isinstance(before, dict):
+            raise UserError(f'{path} does not hold the settings of a run')
+        changed = [name for name in _DECISIVE if before.get(name) != now[name]]
+        if changed:
+            raise UserError(
+                f'{cfg.work_dir} holds a run with another {" and ".join(changed)}; '
+                'use the same options, or another --work-dir'
+            )
+    for loader in cfg.train_dataloader, cfg.test_dataloader[0]:
+        dataset = loader.dataset
+        for folder in dataset.data_prefix.values():
+            if not (Path(dataset.data_root) / folder).is_dir():
+                raise UserError(
+                    f'{Path(dataset.data_root) / folder} does not exist; prepare it, '
+                    'or name other data'
+                )

@@ -1,0 +1,114 @@
+"""Inference in overlapping pieces that are blended without seams."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ['check_tiles', 'tiled_forward', 'tile_starts']
+
+
+def tiled_forward(
+    model: Callable[[Tensor], Tensor], x: Tensor, scale: int, *, tile: int = 64, overlap: int = 16
+) -> Tensor:
+    """Enlarge an image piece by piece.
+
+    The pieces are ``tile`` x ``tile`` (less where the image is smaller) and overlap by ``overlap``
+    pixels or more. All but the last of a row or column begin at multiples of ``scale``, where
+    ``overlap`` allows it, so that the cross-scale attention cuts them as it cuts the image. Where
+    pieces overlap, the weight of each rises linearly from its border, and the weights of all add
+    up to 1 everywhere. Time is linear in the image's area.
+
+    Args:
+        model: [N, C, h, w] -> [N, C', scale h, scale w].
+        x: [N, C, H, W], any size.
+        scale: enlargement by ``model``.
+        tile: side of a piece in LR pixels, at least 1; 0 for the whole image at once.
+        overlap: LR pixels that neighbours share at least, from 0 to half of ``tile``.
+
+    Returns:
+        [N, C', scale H, scale W], float32 or what the model gives if that is more precise.
+
+    Raises:
+        ValueError: if ``tile`` or ``overlap`` is out of range.
+    """
+    check_tiles(tile, overlap)
+    height, width = x.shape[-2:]
+    if tile == 0 or (height <= tile and width <= tile):
+        return model(x)
+    rows = _Pieces(height, tile, overlap, scale, x.device)
+    columns = _Pieces(width, tile, overlap, scale, x.device)
+    out = None
+    for row, row_weights in zip(rows.starts, rows.weights):
+        for column, column_weights in zip(columns.starts, columns.weights):
+            piece = model(x[..., row : row + rows.length, column : column + columns.length])
+            if out is None:
+                dtype = torch.promote_types(piece.dtype, torch.float32)
+                out = torch.zeros(
+                    *piece.shape[:2],
+                    scale * height,
+                    scale * width,
+                    dtype=dtype,
+                    device=piece.device,
+                )
+            area = out[
+                ...,
+                scale * row : scale * (row + rows.length),
+                scale * column : scale * (column + columns.length),
+            ]
+            area += piece * row_weights[:, None] * column_weights
+    return out
+
+
+def check_tiles(tile: int, overlap: int) -> None:
+    """Raise ValueError unless pieces of this size can overlap so far."""
+    if not isinstance(tile, int) or tile < 0:
+        raise ValueError(f'tile must be a number of pixels, or 0 for the whole image, got {tile}')
+    if not isinstance(overlap, int) or overlap < 0 or (tile and 2 * overlap > tile):
+        raise ValueError(f'overlap must be from 0 to half of the tile ({tile}), got {overlap}')
+
+
+def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[int]:
+    """Where pieces begin along one side: evenly spread, on multiples of ``scale``.
+
+    Args:
+        length: of the side.
+        tile: length of a piece; 0 for the whole side.
+        overlap: that neighbours have in common at least, at most half of ``tile``.
+        scale: enlargement. Pieces whose overlap leaves no such multiple begin anywhere, and the
+            last one ends with the side.
+    """
+    if tile == 0 or length <= tile:
+        return [0]
+    unit = scale if tile - overlap >= scale else 1
+    # Rounding a beginning down to a multiple takes up to unit - 1 from an overlap.
+    step = tile - overlap - (unit - 1)
+    last = length - tile
+    intervals = -(-last // step)
+    starts = {last * i // intervals // unit * unit for i in range(intervals)}
+    return sorted(starts | {last})
+
+
+class _Pieces:
+    """The pieces along one side of the image.
+
+    ``weights`` has a row per piece, of ``scale * length`` values in (0, 1].
+    """
+
+    def __init__(
+        self, side: int, tile: int, overlap: int, scale: int, device: torch.device
+    ) -> None:
+        self.starts = tile_starts(side, tile, overlap, scale)
+        self.length = min(tile, side)
+        size = scale * self.length
+        # Rises over the overlap from both ends; the ends of the image need no ramp, which the
+        # division below brings about.
+        position = torch.arange(size, device=device) + 0.5
+        ramp = torch.minimum(position, size - position) / max(1, scale * overlap)
+        ramp = ramp.clamp(max=1.0) if overlap else torch.ones_like(ramp)
+        total = torch.zeros(scale * side, device=device)
+        for start in self.starts:
+            total[scale * start : scale * start + size] += ramp
+        self.weights = torch.stack(
+            [ramp / total[scale * start : scale * start + size] for start in self.starts]
+        )

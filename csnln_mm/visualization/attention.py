@@ -1,0 +1,183 @@
+"""What a network's attention looked at, caught while it enlarges a picture."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from csnln_mm.errors import UserError
+from csnln_mm.images.image_file import Picture
+from csnln_mm.upscaling.upscaler import Upscaler
+
+__all__ = ['Look', 'as_8_bit_rgb', 'look']
+
+
+class Look(NamedTuple):
+    """The attention of one pixel.
+
+    Attributes:
+        seen: what the network saw, uint8 RGB, [h, w, 3]: the picture, or a window of it.
+        offset: (x, y) of ``seen`` in the picture.
+        point: (x, y) of the pixel in ``seen``.
+        enlarged: the network's result, uint8 RGB, [S h, S w, 3].
+        in_scale: weights of the pixels of the map, [h', w'], sum 1; None without that branch.
+        cross_scale: weights of the candidates, [h'', w''], sum 1; None without that branch.
+        zoom: side of a pixel of ``seen`` on the map: 1, or 2 in the second stage at x4.
+        query: (row, column) of the pixel on the map.
+        scale: s of the cross-scale attention.
+        patch_size: p of the cross-scale attention.
+    """
+
+    seen: np.ndarray
+    offset: tuple[int, int]
+    point: tuple[int, int]
+    enlarged: np.ndarray
+    in_scale: np.ndarray | None
+    cross_scale: np.ndarray | None
+    zoom: int
+    query: tuple[int, int]
+    scale: int
+    patch_size: int
+
+
+def look(
+    upscaler: Upscaler,
+    picture: Picture,
+    points: Sequence[tuple[int, int]],
+    *,
+    recurrence: int | None = None,
+    stage: int = 1,
+    window: int = 192,
+) -> list[Look]:
+    """Run the network and note what the attention of some pixels attends to.
+
+    Args:
+        upscaler: with ``tile=0``: the network sees all of what it is given at once.
+        picture: 8-bit or 16-bit; transparency is left out.
+        points: (x, y) of pixels in the picture.
+        recurrence: 1 to the number of recurrences; the last by default.
+        stage: of the cell, 1 or, in the released x4 network, 2.
+        window: side of the square around a pixel that the network sees where the picture has
+            more pixels than that; 0 for the whole picture always.
+
+    Raises:
+        UserError: if a point lies outside, the window is negative, or there is no such recurrence,
+            stage or attention.
+    """
+    if window < 0:
+        raise UserError(
+            f'the window must have at least 1 pixel, or 0 for the whole picture, got {window}'
+        )
+    network = upscaler.model.generator
+    recurrence = network.num_recurrences if recurrence is None else recurrence
+    if not 1 <= recurrence <= network.num_recurrences:
+        raise UserError(
+            f'the network has recurrences 1 to {network.num_recurrences}, not {recurrence}'
+        )
+    stages = network.cell.stages
+    if not 1 <= stage <= len(stages):
+        raise UserError(f'the network has {len(stages)} stages with attention, no stage {stage}')
+    width, height = picture.size
+    for x, y in points:
+        if not (0 <= x < width and 0 <= y < height):
+            raise UserError(
+                f'point {x},{y} lies outside the picture: x is from 0 to '
+                f'{width - 1}, y from 0 to {height - 1}'
+            )
+    rgb = as_8_bit_rgb(picture.colour)
+    if window == 0 or width * height <= window**2:
+        return _look_at(upscaler, rgb, (0, 0), points, recurrence, stages[stage - 1])
+    looks = []
+    for x, y in points:
+        left, top = (
+            max(0, min(at - window // 2, side - window)) for at, side in ((x, width), (y, height))
+        )
+        seen = np.ascontiguousarray(rgb[top : top + window, left : left + window])
+        looks += _look_at(
+            upscaler, seen, (left, top), [(x - left, y - top)], recurrence, stages[stage - 1]
+        )
+    return looks
+
+
+def _look_at(
+    upscaler: Upscaler,
+    seen: np.ndarray,
+    offset: tuple[int, int],
+    points: Sequence[tuple[int, int]],
+    recurrence: int,
+    stage: nn.Module,
+) -> list[Look]:
+    attentions = {
+        name: getattr(stage, name)
+        for name, used in (
+            ('in_scale_attention', stage.use_in_scale),
+            ('cross_scale_attention', stage.use_cross_scale),
+        )
+        if used
+    }
+    if not attentions:
+        raise UserError('the network has no attention')
+    probes = {
+        name: _Probe(attention, points, seen.shape[1], recurrence)
+        for name, attention in attentions.items()
+    }
+    try:
+        enlarged = upscaler(seen)
+    finally:
+        for probe in probes.values():
+            probe.remove()
+    any_probe = next(iter(probes.values()))
+    cross_scale = attentions.get('cross_scale_attention')
+    return [
+        Look(
+            seen=seen,
+            offset=offset,
+            point=point,
+            enlarged=enlarged,
+            in_scale=_map(probes.get('in_scale_attention'), i),
+            cross_scale=_map(probes.get('cross_scale_attention'), i),
+            zoom=any_probe.zoom,
+            query=any_probe.positions[i],
+            scale=cross_scale.scale if cross_scale else 0,
+            patch_size=cross_scale.patch_size if cross_scale else 0,
+        )
+        for i, point in enumerate(points)
+    ]
+
+
+class _Probe:
+    """Asks an attention module for its weights when its turn comes."""
+
+    def __init__(
+        self, attention: nn.Module, points: Sequence[tuple[int, int]], width: int, recurrence: int
+    ) -> None:
+        self.points, self.width = points, width
+        self.calls_left = recurrence
+        self.weights: np.ndarray | None = None
+        self.remove = attention.register_forward_pre_hook(self).remove
+
+    def __call__(self, attention: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.calls_left -= 1
+        if self.calls_left:
+            return
+        features = inputs[0]
+        self.zoom = features.shape[-1] // self.width
+        self.positions = [
+            (y * self.zoom + self.zoom // 2, x * self.zoom + self.zoom // 2) for x, y in self.points
+        ]
+        with torch.autocast(features.device.type, enabled=False):
+            weights = attention.weights_at(features.float(), self.positions)
+        self.weights = weights[0].cpu().numpy()
+
+
+def _map(probe: _Probe | None, index: int) -> np.ndarray | None:
+    return None if probe is None else probe.weights[index]
+
+
+def as_8_bit_rgb(colour: np.ndarray) -> np.ndarray:
+    """Colours of a :class:`~.pictures.Picture` as uint8 RGB, [H, W, 3]."""
+    if colour.dtype == np.uint16:
+        colour = (colour / 257).round().astype(np.uint8)
+    return np.stack([colour] * 3, -1) if colour.ndim == 2 else colour

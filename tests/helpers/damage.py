@@ -1,0 +1,56 @@
+"""Damaged image files, by what is wrong with them."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from csnln_mm.images.image_io import write_image
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack('>I', len(content))
+        + kind
+        + content
+        + struct.pack('>I', zlib.crc32(kind + content))
+    )
+
+
+def write_bomb(path: Path, side: int = 30000) -> None:
+    """A PNG of some kilobytes that claims, and unpacks to, ``side`` x ``side`` grey pixels."""
+    header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
+    content = zlib.compress(bytes(2**20), 9)
+    path.write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + png_chunk(b'IHDR', header)
+        + png_chunk(b'IDAT', content)
+        + png_chunk(b'IEND', b'')
+    )
+
+
+def spoil_middle(path: Path) -> None:
+    """Change bytes in the middle of the pixels, which no header shows."""
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8] = bytes(255 - x for x in content[middle : middle + 8])
+    path.write_bytes(content)
+
+
+def cut_off(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+# What a header, the end of the file or the list of files shows.
+VISIBLE: dict[str, Callable[[Path], None]] = {
+    'cut off': cut_off,
+    'text': lambda path: path.write_text('not a picture'),
+    'empty': lambda path: path.write_bytes(b''),
+    'missing': Path.unlink,
+    'bomb': write_bomb,
+    'other size': lambda path: write_image(path, np.zeros((20, 22, 3), np.uint8)),
+    '16 bits': lambda path: write_image(path, np.zeros((48, 60), np.uint16)),
+}

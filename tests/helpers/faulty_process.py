@@ -1,0 +1,35 @@
+"""Hooks for distributed tests: something happens to one of the processes."""
+
+import os
+import signal
+from math import inf
+from pathlib import Path
+
+from mmagic.registry import HOOKS
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+
+
+@HOOKS.register_module()
+class DieOnceHook(Hook):
+    """It is killed after a step, unless the file ``mark`` says that it has been."""
+
+    def __init__(self, rank, step, mark):
+        self.rank, self.step, self.mark = rank, step, Path(mark)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if get_rank() == self.rank and runner.iter + 1 == self.step and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@HOOKS.register_module()
+class InfiniteLossHook(Hook):
+    """Its loss, and no other's, is infinite in a step."""
+
+    def __init__(self, rank, step):
+        self.rank, self.step = rank, step
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if get_rank() == self.rank and runner.iter + 1 == self.step:
+            runner.model.module.generator.mean.fill_(inf)

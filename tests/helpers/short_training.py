@@ -1,0 +1,165 @@
+"""tools/train.py on tiny pictures for a few steps, in processes that a test may kill.
+
+The processes come from a server that has the imports done: a training takes some seconds.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from tiny_data import make_benchmark
+
+from csnln_mm.checkpoints import load_checkpoint_file
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/csnln_x2_demo.py'
+
+_PROCESSES = multiprocessing.get_context('forkserver')
+_PROCESSES.set_forkserver_preload(
+    [
+        'csnln_mm.mmagic.runner',
+        'csnln_mm.mmagic.editor',
+        'mmagic.datasets',
+        'mmagic.engine',
+        'mmagic.evaluation',
+        'mmagic.visualization',
+    ]
+)
+
+
+def make_data(folder):
+    """What the config of the demo trains and validates on."""
+    make_benchmark(folder / 'data/demo/train', 5, size=(72, 84))
+    make_benchmark(folder / 'data/demo/test', 1)
+    return folder
+
+
+def settings(steps, **changed):
+    """--cfg-options for a training of some steps with a checkpoint after each."""
+    options = {
+        'model.generator.mid_channels': 4,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 1,
+        'val_dataloader.num_workers': 0,
+        'train_cfg.max_iters': steps,
+        'train_cfg.val_interval': 1000,
+        'param_scheduler.milestones': '[3,6]',
+        'default_hooks.checkpoint.interval': 1,
+        'default_hooks.logger.interval': 1,
+        'randomness.seed': 1,
+    }
+    options.update(changed)
+    return ['--cfg-options', *(f'{key}={value}' for key, value in options.items() if value != '')]
+
+
+def start(folder, *arguments, fault=None):
+    """Start tools/train.py with arguments from a folder; ``fault`` is called there before."""
+    process = _PROCESSES.Process(
+        target=_train, args=(str(folder), [str(word) for word in arguments], fault)
+    )
+    process.start()
+    return process
+
+
+def train(folder, work_dir, *arguments, fault=None):
+    """(exit status, output) of a training; the status is negative for a signal."""
+    process = start(folder, CONFIG, '--work-dir', work_dir, *arguments, fault=fault)
+    return end_of(process), output_of(folder)
+
+
+def end_of(process, seconds=150):
+    """Its exit status; one that does not end is killed, lest the tests wait for it forever."""
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError(f'a training did not end within {seconds} s')
+    return process.exitcode
+
+
+def output_of(folder):
+    return (Path(folder) / 'output.txt').read_text()
+
+
+def checkpoint(folder, step):
+    return load_checkpoint_file(Path(folder) / f'iter_{step}.pth')
+
+
+def assert_same(one, other, name='checkpoint'):
+    """Every number the same to the bit, in nested dictionaries and lists."""
+    assert type(one) is type(other), name
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key in one:
+            assert_same(one[key], other[key], f'{name}.{key}')
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), name
+        for i, (a, b) in enumerate(zip(one, other)):
+            assert_same(a, b, f'{name}[{i}]')
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), f'{name} differs by {(one - other).abs().max()}'
+    else:
+        assert one == other, name
+
+
+def assert_same_training(one, other):
+    """Two checkpoints are of trainings that saw and did the same."""
+    for part in 'state_dict', 'optimizer', 'param_schedulers':
+        assert_same(one[part], other[part], part)
+    for key in 'iter', 'data_order':
+        assert one['meta'][key] == other['meta'][key], key
+
+
+class DieAt:
+    """A fault: the process is killed before it opens, renames or removes a certain file.
+
+    ``after`` of such events it survives.
+    """
+
+    def __init__(self, event, name, after=0):
+        self.event, self.name, self.after = event, name, after
+
+    def __call__(self):
+        sys.addaudithook(self._watch)
+
+    def _watch(self, event, arguments):
+        if event == self.event and any(self.name in str(word) for word in arguments):
+            if self.after == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.after -= 1
+
+
+class DieHalfWritten:
+    """A fault: the process is killed when it has written a part of a certain file."""
+
+    def __init__(self, name, size):
+        self.name, self.size = name, size
+
+    def __call__(self):
+        sys.addaudithook(self._watch)
+
+    def _watch(self, event, arguments):
+        if event == 'open' and self.name in str(arguments[0]):
+            import resource
+
+            # Python ignores the signal of a file that grows beyond the limit; this process dies.
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+
+
+def _train(folder, arguments, fault):
+    os.chdir(folder)
+    output = os.open('output.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    torch.set_num_threads(1)
+    # A shell's background jobs, and so these tests in one, are born deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if fault:
+        fault()
+    sys.argv = ['train.py', *arguments]
+    runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')

@@ -1,0 +1,27 @@
+"""Tiny generated image pairs, laid out as the configs expect them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from csnln_mm.images.degradation import downsample
+from csnln_mm.images.image_io import write_image
+
+
+def smooth_noise(height: int, width: int, seed: int) -> np.ndarray:
+    """A picture with edges at several scales, uint8 [H, W, 3]."""
+    random = np.random.RandomState(seed)
+    picture = np.zeros((height, width, 3))
+    for size in (2, 4, 8):
+        cells = random.rand(height // size + 1, width // size + 1, 3)
+        picture += np.kron(cells, np.ones((size, size, 1)))[:height, :width]
+    return (255 * picture / picture.max()).astype(np.uint8)
+
+
+def make_benchmark(root: Path, count: int = 2, scale: int = 2, size=(48, 60)) -> Path:
+    """``root/GTmod12`` and ``root/LRbicxS`` with ``count`` pairs."""
+    for i in range(count):
+        gt = smooth_noise(*size, seed=i)
+        write_image(root / 'GTmod12' / f'{i}.png', gt)
+        write_image(root / f'LRbicx{scale}' / f'{i}.png', downsample(gt, scale))
+    return root

@@ -1,0 +1,129 @@
+"""Disks that are full, read-only or gone: one clear line, and the earlier checkpoints whole."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import pytest
+from short_training import CONFIG, end_of, make_data, output_of, settings, start, train
+
+from csnln_mm.checkpoints import checkpoints_in, newest_whole_checkpoint
+
+STEPS = 30
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp('disk'))
+
+
+@contextlib.contextmanager
+def mounted(folder, *options):
+    """A file system of its own at a folder."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(['mount', *options, str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f'mounting a file system needs root: {done.stderr.strip()}')
+    try:
+        yield folder
+    finally:
+        subprocess.run(['umount', '-l', str(folder)], check=True)
+
+
+def tmpfs(folder, size):
+    return mounted(folder, '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs')
+
+
+def error_in(output):
+    assert 'Traceback' not in output and 'Logging error' not in output, output
+    (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
+    return line
+
+
+@pytest.mark.slow
+def test_full_disk(folder, tmp_path):
+    options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': -1})
+    with tmpfs(tmp_path / 'disk', '2m') as work_dir:
+        status, output = train(folder, work_dir, *options)
+        assert status == 2, output
+        assert 'No space left on device' in error_in(output)
+        kept = checkpoints_in(work_dir)
+        newest = newest_whole_checkpoint(work_dir)
+        assert newest.path == kept[0] and not newest.left_out
+        assert f'The newest checkpoint is {newest.path}; --resume' in error_in(output)
+        assert not list(work_dir.glob('.*.partial'))
+        # Room is made.
+        subprocess.run(['mount', '-o', 'remount,size=100m', str(work_dir)], check=True)
+        status, output = train(folder, work_dir, '--resume', *options)
+        assert status == 0, output
+        assert f'goes on from {newest.path}' in output
+        assert newest_whole_checkpoint(work_dir).path.name == f'iter_{STEPS}.pth'
+
+
+@pytest.mark.slow
+def test_disk_full_from_the_beginning(folder, tmp_path):
+    with tmpfs(tmp_path / 'disk', '64k') as disk:
+        with contextlib.suppress(OSError):
+            (disk / 'filler').write_bytes(bytes(10**6))
+        status, output = train(folder, disk / 'work', *settings(STEPS))
+        assert status == 2, output
+        assert f'cannot write to the work directory {disk}/work: No space' in error_in(output)
+
+
+@pytest.mark.slow
+def test_read_only_work_directory(folder, tmp_path):
+    with tmpfs(tmp_path / 'disk', '2m') as disk:
+        subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)
+        status, output = train(folder, disk / 'work', *settings(STEPS))
+        assert status == 2, output
+        assert 'cannot write to the work directory' in error_in(output)
+        assert 'Read-only file system' in error_in(output)
+
+
+@pytest.mark.slow
+def test_a_file_where_the_work_directory_should_be(folder, tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    status, output = train(folder, tmp_path / 'file', *settings(STEPS))
+    assert status == 2, output
+    assert 'cannot write to the work directory' in error_in(output)
+    assert (tmp_path / 'file').read_text() == 'mine'
+
+
+@pytest.mark.slow
+def test_work_directory_vanishes(folder, tmp_path):
+    process = start(folder, CONFIG, '--work-dir', tmp_path / 'work', *settings(1000))
+    while process.is_alive() and not (tmp_path / 'work/iter_2.pth').exists():
+        process.join(0.05)
+    assert process.is_alive(), output_of(folder)
+    os.rename(tmp_path / 'work', tmp_path / 'moved')
+    assert end_of(process) == 2, output_of(folder)
+    assert str(tmp_path / 'work') in error_in(output_of(folder))
+    assert not (tmp_path / 'work').exists()
+    assert not newest_whole_checkpoint(tmp_path / 'moved').left_out
+
+
+@pytest.mark.slow
+def test_read_only_data(folder, tmp_path):
+    data = folder / 'data'
+    with mounted(tmp_path / 'data', '--bind', str(data)) as read_only:
+        subprocess.run(['mount', '-o', 'remount,bind,ro', str(read_only)], check=True)
+        with pytest.raises(OSError, match='Read-only'):
+            (read_only / 'x').touch()
+        (tmp_path / 'output.txt').touch()
+        status, output = train(tmp_path, 'work', *settings(2, **{'train_cfg.val_interval': 2}))
+        assert status == 0, output
+
+
+@pytest.mark.slow
+def test_one_checkpoint_is_kept_until_the_next_is_whole(folder, tmp_path):
+    """With room for less than two, the first stays."""
+    options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': 1})
+    status, output = train(folder, tmp_path / 'measured', *settings(1))
+    assert status == 0, output
+    size = (tmp_path / 'measured/iter_1.pth').stat().st_size
+    with tmpfs(tmp_path / 'disk', f'{int(1.6 * size) // 1024}k') as work_dir:
+        status, output = train(folder, work_dir, *options)
+        assert status == 2 and 'No space left on device' in error_in(output), output
+        assert newest_whole_checkpoint(work_dir).path.name == 'iter_1.pth'
+        shutil.rmtree(tmp_path / 'measured')

@@ -1,0 +1,298 @@
+"""Mistakes in configs: the key, and what would be right, before anything is written or read."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from csnln_mm.errors import UserError
+from csnln_mm.mmagic.runner import build_test_runner, build_train_runner, load_config
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+DEMO = CONFIGS / 'csnln_x2_demo.py'
+TINY = {'model.generator.mid_channels': 2, 'model.generator.num_recurrences': 1}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """There is no data: a mistake is found without."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert not list(tmp_path.iterdir())
+
+
+def message(build, **options):
+    return message_of(build, load_config(str(DEMO), options=dict(TINY, **options)))
+
+
+def message_of(build, cfg):
+    with pytest.raises(UserError) as caught:
+        build(cfg)
+    assert '\n' not in str(caught.value)
+    return str(caught.value)
+
+
+MISTAKES = [
+    (
+        'model.type',
+        'CSNLNEditr',
+        "model.type: there is no model 'CSNLNEditr'; did you mean 'CSNLNEditor'?",
+    ),
+    ('model.generator.type', 'CSNLN', "model.generator.type: there is no model 'CSNLN'; did you"),
+    ('model.generator.upscale_factor', 5, 'upscale_factor must be one of [2, 3, 4], got 5'),
+    ('model.generator.upscale_factor', 'x2', 'upscale_factor must be one of [2, 3, 4]'),
+    (
+        'model.generator.num_recurrences',
+        -1,
+        'num_recurrences must be an integer of at least 1, got -1',
+    ),
+    ('model.generator.mid_channels', 0, 'mid_channels must be an integer of at least 1, got 0'),
+    ('model.generator.mid_channels', 'many', 'mid_channels must be an integer of at least 1'),
+    (
+        'model.generator.num_recurences',
+        3,
+        'model.generator.num_recurences: CSNLNNet has no such '
+        "setting; did you mean 'num_recurrences'? It has "
+        'in_channels, out_channels, mid_channels,',
+    ),
+    (
+        'model.generator.cell.branches',
+        ['local', 'global'],
+        "branches must be distinct ones of ('local', 'in_scale', 'cross_scale')",
+    ),
+    ('model.generator.cell.patch_size', 4, 'patch_size must be a positive odd integer, got 4'),
+    ('model.generator.cell.stages', [2, 2], 'stages must multiply to the upscale_factor 2'),
+    (
+        'model.generator.cell.patchsize',
+        3,
+        "model.generator.cell.patchsize: SEMCell has no such setting; did you mean 'patch_size'?",
+    ),
+    (
+        'model.generator.cell.fusion.type',
+        'Fusion',
+        "model.generator.cell.fusion.type: there is no model 'Fusion'",
+    ),
+    ('model.test_cfg.mode', 'halves', "test_cfg['mode'] must be one of ('whole', 'chop', 'tile')"),
+    ('model.test_cfg.overlapp', 1, "test_cfg has unknown keys ['overlapp']; accepted:"),
+    ('model.pixel_loss.type', 'L3Loss', "model.pixel_loss.type: there is no model 'L3Loss'"),
+    ('model.pixel_los', dict(type='L1Loss'), 'model.pixel_los: '),
+    (
+        'val_dataloader.batchsize',
+        1,
+        "val_dataloader.batchsize: DataLoader has no such setting; did you mean 'batch_size'?",
+    ),
+    (
+        'val_dataloader.dataset.type',
+        'ImagePair',
+        "val_dataloader.dataset.type: there is no dataset 'ImagePair'; did you mean",
+    ),
+    (
+        'val_evaluator.metrics',
+        [dict(type='PSRN')],
+        "val_evaluator.metrics[0].type: there is no metric 'PSRN'; did you mean 'PSNR'?",
+    ),
+    ('custom_hooks', [dict(type='Hok')], "custom_hooks[0].type: there is no hook 'Hok'"),
+    ('default_hooks.logger.intervall', 1, 'default_hooks.logger.intervall: LoggerHook has no'),
+    (
+        'default_hooks.logger.interval',
+        0,
+        'default_hooks.logger.interval must be an integer of at least 1, got 0',
+    ),
+    ('val_dataloader.batch_size', 0, 'val_dataloader.batch_size must be an integer of at least 1'),
+    (
+        'test_dataloader.0.num_workers',
+        -1,
+        'test_dataloader[0].num_workers must be an integer of at least 0, got -1',
+    ),
+    ('randomness.seed', 'abc', "randomness.seed must be an integer of at least 0, got 'abc'"),
+    (
+        'randomness.sed',
+        1,
+        "randomness.sed: set_randomness has no such setting; did you mean 'seed'?",
+    ),
+]
+
+
+@pytest.mark.parametrize('build', [build_train_runner, build_test_runner])
+@pytest.mark.parametrize('key, value, expected', MISTAKES)
+def test_a_mistake_is_told_by_its_key(key, value, expected, build):
+    text = message(build, **{key: value})
+    assert expected in text and str(DEMO) in text
+
+
+@pytest.mark.parametrize(
+    'key, value, expected',
+    [
+        (
+            'optim_wrapper.optimizer.type',
+            'Adm',
+            "optim_wrapper.optimizer.type: there is no optimizer 'Adm'; did you mean",
+        ),
+        ('optim_wrapper.optimizer.rl', 1, 'optim_wrapper.optimizer.rl: Adam has no such setting'),
+        ('optim_wrapper.optimizer.lr', -1, 'optim_wrapper.optimizer: '),
+        ('optim_wrapper.optimizer.lr', 'abc', 'optim_wrapper.optimizer: '),
+        (
+            'param_scheduler.milestones',
+            'abc',
+            "param_scheduler: milestones must be integers, got 'abc'",
+        ),
+        ('param_scheduler.milestones', 3, 'param_scheduler: '),
+        (
+            'param_scheduler.milestone',
+            [1],
+            "MultiStepLR has no such setting; did you mean 'milestones'?",
+        ),
+        (
+            'train_cfg.max_iter',
+            4,
+            "train_cfg.max_iter: IterBasedTrainLoop has no such setting; did you mean 'max_iters'?",
+        ),
+        ('train_cfg.max_iters', 0, 'train_cfg.max_iters must be an integer of at least 1, got 0'),
+        ('train_cfg.max_iters', 'abc', 'train_cfg.max_iters must be an integer of at least 1'),
+        ('train_cfg.val_interval', 0, 'train_cfg.val_interval must be an integer of at least 1'),
+        ('train_dataloader.batch_size', 0, 'train_dataloader.batch_size must be an integer of at'),
+        (
+            'train_dataloader.dataset.pipeline',
+            [dict(type='Flipp')],
+            "train_dataloader.dataset.pipeline[0].type: there is no transform 'Flipp'; did you mean",
+        ),
+        (
+            'train_dataloader.dataset.pipeline',
+            [dict(type='Flip', keys=['img'], ratio=1)],
+            'train_dataloader.dataset.pipeline[0].ratio: Flip has no such setting',
+        ),
+        (
+            'train_dataloader.dataset.pipeline',
+            [dict(type='SetValues', dictionary=dict(scale=3))],
+            'train_dataloader.dataset.pipeline[0].dictionary.scale is 3, but '
+            'model.generator.upscale_factor 2',
+        ),
+        (
+            'train_dataloader.dataset.pipeline',
+            [dict(type='PairedRandomCrop', gt_patch_size=47)],
+            'pipeline[0].gt_patch_size must be a multiple of model.generator.upscale_factor (2), got 47',
+        ),
+        ('train_dataloader.sampler.type', 'Infinite', 'sampler.type: there is no data sampler'),
+    ],
+)
+def test_mistakes_of_a_training(key, value, expected):
+    assert expected in message(build_train_runner, **{key: value})
+
+
+@pytest.mark.parametrize(
+    'key, expected',
+    [
+        (
+            'trian_cfg.max_iters',
+            "has no 'trian_cfg', to set trian_cfg.max_iters; did you mean 'train_cfg'?",
+        ),
+        ('load_frm', "has no 'load_frm', to set load_frm; did you mean 'load_from'?"),
+        ('test_dataloader.batch_size', 'test_dataloader.batch_size cannot be set: '),
+        ('test_dataloader.7.batch_size', 'test_dataloader.7.batch_size cannot be set: '),
+    ],
+)
+def test_a_setting_that_leads_nowhere(key, expected):
+    with pytest.raises(UserError) as caught:
+        load_config(str(DEMO), options={key: 1})
+    assert expected in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_settings_that_a_config_may_leave_to_mmengine():
+    cfg = load_config(str(DEMO), options={'sync_bn': 'torch', 'auto_scale_lr.enable': True})
+    assert cfg.sync_bn == 'torch' and cfg.auto_scale_lr.enable
+
+
+def test_a_config_that_is_for_something_else():
+    bicubic = load_config(str(CONFIGS / 'bicubic_x2.py'))
+    assert 'has no train_dataloader: it is not for training' in message_of(
+        build_train_runner, bicubic
+    )
+    bicubic.test_dataloader = None
+    assert 'has no test_dataloader' in message_of(build_test_runner, bicubic)
+
+
+def test_a_fusion_has_its_settings():
+    fusion = dict(type='MutualProjectedFusion', recipe='own')
+    text = message(build_train_runner, **{'model.generator.cell.fusion': fusion})
+    assert "recipe must be 'released' or 'paper', got 'own'" in text
+    text = message(build_train_runner, **{'model.generator.cell.fusion.recipe': 'other'})
+    assert "recipe must be 'released' or 'paper', got 'other'" in text
+    fusion = dict(type='AdditionFusion', recipe='paper')
+    text = message(build_train_runner, **{'model.generator.cell.fusion': fusion})
+    assert 'model.generator.cell.fusion.recipe: AdditionFusion has no such setting' in text
+
+
+@pytest.mark.parametrize(
+    'name',
+    sorted(
+        str(path.relative_to(CONFIGS))
+        for path in CONFIGS.rglob('*.py')
+        if '_base_' not in path.parts
+    ),
+)
+def test_the_configs_have_no_mistakes(name):
+    """What is wrong is only that there is no data."""
+    build, options = build_train_runner, TINY
+    if name.startswith('bicubic'):
+        build, options = build_test_runner, None
+    elif 'esrgan' in name:
+        # The perceptual loss would download its network.
+        options = {'model.perceptual_loss': None}
+    elif name.startswith('mixing'):
+        options = None
+    text = message_of(build, load_config(str(CONFIGS / name), options=options))
+    assert 'does not exist; prepare it' in text or 'there are no test images' in text
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    """Of tiny networks by scale, as a training saves them and as bare weights."""
+    from csnln_mm.mmagic.check_config import check_config
+
+    folder = tmp_path_factory.mktemp('checkpoints')
+    for scale in 2, 3, 4:
+        cfg = load_config(
+            str(CONFIGS / f'csnln_x{scale}_div2k.py'),
+            options=dict(TINY, **{'model.generator.image_skip': True}),
+        )
+        state_dict = check_config(cfg).state_dict()
+        meta = dict(cfg=cfg.pretty_text, iter=1)
+        torch.save(dict(state_dict=state_dict, meta=meta), folder / f'x{scale}.pth')
+        torch.save(dict(state_dict=state_dict), folder / f'bare_x{scale}.pth')
+    return folder
+
+
+@pytest.mark.parametrize('scale', [3, 4])
+def test_a_checkpoint_of_another_scale(checkpoints, scale):
+
+    def train(cfg):
+        cfg.load_from = path
+        build_train_runner(cfg)
+
+    path = str(checkpoints / f'x{scale}.pth')
+    for build in train, lambda cfg: build_test_runner(cfg, path):
+        assert message(build) == (
+            f'checkpoint {path} does not fit the config: it was trained with '
+            f'upscale_factor={scale}, not 2'
+        )
+    path = str(checkpoints / f'bare_x{scale}.pth')
+    for build in train, lambda cfg: build_test_runner(cfg, path):
+        assert f'checkpoint {path} does not fit the config: generator.cell.' in message(build)
+
+
+def test_a_checkpoint_that_fits_is_no_mistake(checkpoints):
+    path = str(checkpoints / 'x2.pth')
+    options = {'load_from': path, 'model.generator.image_skip': True}
+    assert 'does not exist; prepare it' in message(build_train_runner, **options)
+
+
+def test_checkpoints_are_not_fetched():
+    text = message(build_train_runner, load_from='https://example.org/a.pth')
+    assert 'download it first' in text
+
+
+@pytest.mark.parametrize('content', [[1], dict(state_dict=[1]), dict(state_dict={'a': 1}), 3])
+def test_a_checkpoint_of_something_else(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp('other') / 'other.pth'
+    torch.save(content, path)
+    assert str(path) in message(lambda cfg: build_test_runner(cfg, str(path)))

@@ -1,0 +1,98 @@
+"""Losses and weights that are no numbers; half precision."""
+
+import re
+from statistics import mean
+
+import pytest
+import torch
+from mmengine.config import Config
+from short_training import ROOT, checkpoint, make_data, settings, train
+
+from csnln_mm.checkpoints import checkpoints_in
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp('numbers'))
+
+
+class Spoil:
+    """A fault: what the network computes, or its gradient, is infinite from the third step on."""
+
+    def __init__(self, gradient):
+        self.gradient = gradient
+
+    def __call__(self):
+        from csnln_mm.networks import CSNLNNet
+
+        steps = 0
+
+        def spoil(module, inputs, output):
+            nonlocal steps
+            if not isinstance(module, CSNLNNet) or not module.training:
+                return None
+            steps += 1
+            if steps < 3:
+                return None
+            if self.gradient:
+                output.register_hook(lambda gradient: gradient / 0)
+                return None
+            return output / 0
+
+        torch.nn.modules.module.register_module_forward_hook(spoil)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'gradient, said',
+    [
+        (False, r'loss is (inf|nan) in step 3; its weights are not saved'),
+        (True, r'state_dict\.generator\S+ is not finite after step 3; its weights are not saved'),
+    ],
+    ids=['loss', 'gradient'],
+)
+def test_training_stops_and_keeps_the_last_good_checkpoint(folder, tmp_path, gradient, said):
+    status, output = train(folder, tmp_path, *settings(6), fault=Spoil(gradient))
+    assert status == 2 and 'Traceback' not in output, output
+    (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
+    assert re.search(said, line), line
+    assert f'The newest checkpoint is {tmp_path}/iter_2.pth' in line
+    assert [path.name for path in checkpoints_in(tmp_path)] == ['iter_2.pth', 'iter_1.pth']
+    assert all(value.isfinite().all() for value in checkpoint(tmp_path, 2)['state_dict'].values())
+
+
+@pytest.mark.slow
+def test_bfloat16_learns_as_float32_does(folder, tmp_path):
+    """200 steps on the same samples: the mean loss of the last 50 within 5%."""
+    options = settings(
+        200,
+        **{
+            'default_hooks.checkpoint.interval': 200,
+            'model.generator.num_recurrences': 1,
+            'log_processor.window_size': 1,
+            'param_scheduler.milestones': '[100,150]',
+        },
+    )
+    losses = {}
+    for name, flag in ('float32', []), ('bfloat16', ['--amp']):
+        status, output = train(folder, tmp_path / name, *flag, *options)
+        assert status == 0, output[-20000:]
+        losses[name] = [float(x) for x in re.findall(r'Iter\(train\).*? loss: ([\d.]+)', output)]
+        assert len(losses[name]) == 200
+    assert losses['bfloat16'] != losses['float32']
+    ends = {name: mean(values[-50:]) for name, values in losses.items()}
+    assert ends['float32'] < 0.8 * losses['float32'][0], 'nothing was learned'
+    assert ends['bfloat16'] == pytest.approx(ends['float32'], rel=0.05)
+
+
+def test_what_keeps_a_training_whole_is_on_in_every_config_that_trains():
+    """Those in configs/mixing train as MMagic does."""
+    for path in sorted((ROOT / 'configs').glob('**/*.py')):
+        cfg = Config.fromfile(path)
+        if {'_base_', 'mixing'} & set(path.parts) or 'train_cfg' not in cfg:
+            continue
+        assert cfg.default_hooks.finite_numbers.type == 'FiniteNumbersHook', path
+        assert cfg.default_hooks.exact_resume.type == 'ExactResumeHook', path
+        assert cfg.default_hooks.checkpoint.type == 'WholeCheckpointHook', path
+        assert cfg.train_dataloader.sampler.type == 'ResumableSampler', path
+        assert cfg.train_dataloader.dataset.pipeline[0].type == 'SeedPerSample', path

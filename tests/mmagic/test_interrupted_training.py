@@ -1,0 +1,204 @@
+"""A training that is killed and resumed ends as one that was not, to the bit."""
+
+import os
+import random
+import shutil
+import signal
+import time
+
+import pytest
+from short_training import (
+    CONFIG,
+    DieAt,
+    DieHalfWritten,
+    assert_same_training,
+    checkpoint,
+    end_of,
+    make_data,
+    output_of,
+    settings,
+    start,
+    train,
+)
+
+from csnln_mm.checkpoints import load_checkpoint_file, newest_whole_checkpoint
+
+STEPS = 8
+KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp('interrupted'))
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(folder):
+    options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': -1})
+    status, output = train(folder, 'uninterrupted', *options)
+    assert status == 0, output
+    return folder / 'uninterrupted'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'fault, resumed',
+    [
+        (DieAt('open', '.iter_5.pth'), 4),
+        (DieAt('os.rename', 'iter_5.pth'), 4),
+        (DieAt('os.rename', 'last_checkpoint'), 1),
+        (DieAt('os.remove', '/iter_3.pth'), 5),
+    ],
+    ids=['nothing written', 'not in place', 'last', 'outdated'],
+)
+def test_killed_while_a_checkpoint_is_written(folder, uninterrupted, tmp_path, fault, resumed):
+    options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': 2})
+    status, output = train(folder, tmp_path, *options, fault=fault)
+    assert status == -signal.SIGKILL, output
+    status, output = train(folder, tmp_path, '--resume', *options)
+    assert status == 0, output
+    assert f'goes on from {tmp_path}/iter_{resumed}.pth' in output
+    assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / f'iter_{STEPS}.pth')
+    assert not list(tmp_path.glob('.*.partial'))
+
+
+@pytest.mark.slow
+def test_killed_when_half_of_a_checkpoint_is_written(folder, uninterrupted, tmp_path):
+    half = (uninterrupted / 'iter_5.pth').stat().st_size // 2
+    status, output = train(
+        folder, tmp_path, *settings(STEPS), fault=DieHalfWritten('.iter_5.pth', half)
+    )
+    assert status == -signal.SIGXFSZ, output
+    (partial,) = tmp_path.glob('.iter_5.pth.*.partial')
+    assert partial.stat().st_size == half
+    status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
+    assert status == 0, output
+    assert f'goes on from {tmp_path}/iter_4.pth' in output
+    assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
+    """Also in the first step, in a validation, and while it resumes."""
+    steps = 3 * STEPS
+    options = settings(steps, **{'train_cfg.val_interval': 4})
+    status, output = train(folder, tmp_path / 'whole', *options)
+    assert status == 0, output
+    moments = random.Random(0)
+    killed = 0
+    while killed < KILLS:
+        process = start(folder, CONFIG, '--work-dir', tmp_path / 'killed', '--resume', *options)
+        process.join(moments.uniform(0.5, 3))
+        if process.exitcode is not None:
+            assert process.exitcode == 0, output_of(folder)
+            assert_same_training(
+                checkpoint(tmp_path / 'whole', steps), checkpoint(tmp_path / 'killed', steps)
+            )
+            shutil.rmtree(tmp_path / 'killed')
+            continue
+        process.kill()
+        process.join()
+        killed += 1
+    status, output = train(folder, tmp_path / 'killed', '--resume', *options)
+    assert status == 0, output
+    whole, resumed = (checkpoint(tmp_path / name, steps) for name in ('whole', 'killed'))
+    assert_same_training(whole, resumed)
+    (best,) = (tmp_path / 'whole').glob('best_*.pth')
+    assert [path.name for path in (tmp_path / 'killed').glob('best_*.pth')] == [best.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'signal_number, status, said',
+    [(signal.SIGINT, 130, 'interrupted'), (signal.SIGTERM, 2, 'was told to end')],
+)
+def test_ended_by_hand_or_by_a_cluster(folder, tmp_path, signal_number, status, said):
+    process = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
+    while process.is_alive() and not (tmp_path / 'iter_2.pth').exists():
+        process.join(0.05)
+    time.sleep(random.uniform(0, 0.5))
+    os.kill(process.pid, signal_number)
+    ended, output = end_of(process), output_of(folder)
+    assert ended == status and said in output and 'Traceback' not in output, output
+    newest = newest_whole_checkpoint(tmp_path)
+    assert not newest.left_out
+    assert (
+        train(folder, tmp_path, '--resume', *settings(newest.content['meta']['iter'] + 1))[0] == 0
+    )
+
+
+@pytest.mark.slow
+def test_no_seed_and_other_loading_processes(folder, tmp_path):
+    """What a seed decides is in the checkpoint; who loads the samples decides nothing."""
+    options = {'randomness.seed': '', 'train_dataloader.persistent_workers': False}
+    status, output = train(
+        folder,
+        tmp_path / 'whole',
+        *settings(STEPS, **options, **{'train_dataloader.num_workers': 0}),
+    )
+    assert status == 0, output
+    (tmp_path / 'resumed').mkdir()
+    shutil.copy(tmp_path / f'whole/iter_{STEPS - 2}.pth', tmp_path / 'resumed')
+    status, output = train(
+        folder,
+        tmp_path / 'resumed',
+        '--resume',
+        *settings(STEPS, **options, **{'train_dataloader.num_workers': 2}),
+    )
+    assert status == 0, output
+    whole, resumed = (checkpoint(tmp_path / name, STEPS) for name in ('whole', 'resumed'))
+    assert_same_training(whole, resumed)
+
+
+@pytest.mark.slow
+def test_a_damaged_newest_checkpoint_is_left_out_and_said(folder, uninterrupted, tmp_path):
+    for step in STEPS - 2, STEPS - 1:
+        shutil.copy(uninterrupted / f'iter_{step}.pth', tmp_path)
+    newest = tmp_path / f'iter_{STEPS - 1}.pth'
+    os.truncate(newest, newest.stat().st_size // 2)
+    status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
+    assert status == 0, output
+    assert f'left out: {newest} is cut off' in output
+    assert f'goes on from {tmp_path}/iter_{STEPS - 2}.pth' in output
+    assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
+
+
+@pytest.mark.slow
+def test_killed_in_the_last_validation(folder, tmp_path):
+    options = settings(2, **{'train_cfg.val_interval': 2})
+    status, output = train(folder, tmp_path, *options, fault=DieAt('open', '.best_PSNR'))
+    assert status == -signal.SIGKILL, output
+    assert not list(tmp_path.glob('best_*.pth'))
+    status, output = train(folder, tmp_path, '--resume', *options)
+    assert status == 0, output
+    assert [path.name for path in tmp_path.glob('best_*.pth')] == ['best_PSNR_iter_2.pth']
+
+
+@pytest.mark.slow
+def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
+    options = settings(STEPS, **{'train_cfg.val_interval': 1})
+    status, output = train(folder, tmp_path, *options, fault=DieAt('open', '.best_PSNR', after=1))
+    assert status == -signal.SIGKILL, output
+    (best,) = tmp_path.glob('best_*.pth')
+    assert load_checkpoint_file(best)['meta']['iter'] == int(best.stem.split('_')[-1])
+    status, output = train(folder, tmp_path, '--resume', *options)
+    assert status == 0, output
+    (better,) = tmp_path.glob('best_*.pth')
+    assert better != best
+
+
+@pytest.mark.slow
+def test_what_would_spoil_another_training_is_refused(folder, uninterrupted, tmp_path):
+    """A fresh start among checkpoints; and going on from those of another network."""
+    shutil.copy(uninterrupted / 'iter_8.pth', tmp_path)
+    before = (tmp_path / 'iter_8.pth').read_bytes()
+    status, output = train(folder, tmp_path, *settings(STEPS))
+    assert status == 2 and 'Traceback' not in output, output
+    assert 'error: ' in output and 'go on from it with --resume' in output
+    status, output = train(
+        folder, tmp_path, '--resume', *settings(9, **{'model.generator.mid_channels': 6})
+    )
+    assert status == 2 and 'Traceback' not in output, output
+    assert 'does not fit the config: it was trained with mid_channels=' in output
+    assert (tmp_path / 'iter_8.pth').read_bytes() == before

@@ -1,0 +1,89 @@
+import os
+import shutil
+
+import pytest
+import torch
+
+from csnln_mm.checkpoints import checkpoints_in, newest_whole_checkpoint
+from csnln_mm.errors import UserError
+
+WHOLE = dict(meta=dict(iter=1), state_dict=dict(w=torch.ones(1000)), optimizer={}, message_hub={})
+
+
+def save(folder, step, **changed):
+    path = folder / f'iter_{step}.pth'
+    torch.save({**WHOLE, **changed}, path)
+    return path
+
+
+def test_newest_by_number(tmp_path):
+    for step in 9, 10, 100:
+        save(tmp_path, step)
+    for name in 'best_PSNR_iter_500.pth', 'iter_200.pth.bak', '.iter_300.pth.1.partial':
+        shutil.copy(tmp_path / 'iter_9.pth', tmp_path / name)
+    assert [path.name for path in checkpoints_in(tmp_path)] == [
+        'iter_100.pth',
+        'iter_10.pth',
+        'iter_9.pth',
+    ]
+    newest = newest_whole_checkpoint(tmp_path)
+    assert newest.path == tmp_path / 'iter_100.pth' and not newest.left_out
+    assert torch.equal(newest.content['state_dict']['w'], torch.ones(1000))
+
+
+def test_names_of_epochs(tmp_path):
+    save(tmp_path, 3)
+    os.rename(tmp_path / 'iter_3.pth', tmp_path / 'epoch_3.pth')
+    assert newest_whole_checkpoint(tmp_path).path is None
+    assert newest_whole_checkpoint(tmp_path, 'epoch_{}.pth').path == tmp_path / 'epoch_3.pth'
+
+
+def cut_off(path):
+    os.truncate(path, path.stat().st_size - 100)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def change_a_weight(path):
+    """What torch reads without a word: one bit of a weight."""
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.ones(10).numpy().tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path)['state_dict']['w'], WHOLE['state_dict']['w'])
+
+
+def only_weights(path):
+    torch.save(dict(meta={}, state_dict={}), path)
+
+
+@pytest.mark.parametrize(
+    'damage, said',
+    [
+        (cut_off, 'cut off'),
+        (empty, 'cut off'),
+        (change_a_weight, 'does not fit its checksums'),
+        (only_weights, 'it lacks optimizer, message_hub'),
+    ],
+)
+def test_what_is_not_whole_is_left_out_and_said(tmp_path, damage, said):
+    older = save(tmp_path, 1)
+    newer = save(tmp_path, 2)
+    damage(newer)
+    newest = newest_whole_checkpoint(tmp_path)
+    assert newest.path == older
+    (reason,) = newest.left_out
+    assert str(newer) in reason and said in reason
+
+
+def test_none_is_whole(tmp_path):
+    for step in 1, 2:
+        cut_off(save(tmp_path, step))
+    with pytest.raises(UserError, match='no checkpoint in .* is whole: .*iter_2.*iter_1'):
+        newest_whole_checkpoint(tmp_path)
+
+
+def test_no_checkpoint_yet(tmp_path):
+    assert newest_whole_checkpoint(tmp_path).path is None
+    assert newest_whole_checkpoint(tmp_path / 'nowhere').path is None

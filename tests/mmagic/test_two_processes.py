@@ -1,0 +1,214 @@
+"""One of two processes is killed: the job ends or starts again, and loses nothing."""
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from short_training import CONFIG, ROOT, assert_same_training, checkpoint, make_data, settings
+
+from csnln_mm.checkpoints import checkpoints_in
+
+STEPS = 6
+KILLS = int(os.environ.get('CSNLN_TEST_TWO_PROCESS_KILLS', 0))
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp('two'))
+
+
+def start(folder, config, *arguments, processes=2, **environment):
+    """(process, mark) of tools/dist_train.sh; the mark is in the environment of all of the job."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    mark = f'CSNLN_TEST={uuid.uuid4().hex}'
+    env = dict(
+        os.environ,
+        PORT=str(port),
+        CSNLN_TEST=mark.split('=')[1],
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
+        OMP_NUM_THREADS='1',
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+        **environment,
+    )
+    command = ['bash', ROOT / 'tools/dist_train.sh', config, processes, *arguments]
+    with open(folder / 'output.txt', 'wb') as output:
+        job = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            env=env,
+            start_new_session=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return job, mark
+
+
+def dist_train(folder, *arguments, **options):
+    """(exit status, output, seconds, processes left) of tools/dist_train.sh."""
+    began = time.monotonic()
+    job, mark = start(folder, *arguments, **options)
+    status = end_of(job)
+    seconds = time.monotonic() - began
+    # Loading processes look every five seconds whether they are still needed.
+    for _ in range(20):
+        left = processes_with(mark)
+        if not left:
+            break
+        time.sleep(0.5)
+    return status, (folder / 'output.txt').read_text(), seconds, left
+
+
+def end_of(job, seconds=150):
+    """Its exit status; one that does not end is killed, lest the tests wait for it forever."""
+    try:
+        return job.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(job.pid, signal.SIGKILL)
+        raise
+
+
+def processes_with(*variables):
+    """Processes that have all of these in their environment."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/environ'):
+        try:
+            if {variable.encode() for variable in variables} <= set(path.read_bytes().split(b'\0')):
+                found.append(int(path.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+@pytest.fixture(scope='module')
+def whole(folder):
+    status, output, _, _ = dist_train(folder, CONFIG, '--work-dir', 'whole', *settings(STEPS))
+    assert status == 0, output[-20000:]
+    return checkpoint(folder / 'whole', STEPS)
+
+
+def faulty_config(folder, name, hook):
+    """The demo's config with a fault in process 1."""
+    path = folder / f'{name}.py'
+    path.write_text(f"""
+_base_ = {str(CONFIG)!r}
+custom_imports = dict(imports=['csnln_mm', 'faulty_process'])
+custom_hooks = [{hook!r}]
+""")
+    return path
+
+
+def death(mark):
+    return dict(type='DieOnceHook', rank=1, step=4, mark=mark)
+
+
+@pytest.mark.slow
+def test_the_job_ends_and_can_be_resumed(folder, whole):
+    config = faulty_config(folder, 'ends', death('ends.mark'))
+    arguments = config, '--work-dir', 'ends', *settings(STEPS)
+    status, output, seconds, left = dist_train(folder, *arguments)
+    assert (folder / 'ends.mark').exists(), output[-20000:]
+    assert status != 0 and seconds < 60
+    assert not left
+    assert 'Signal 9 (SIGKILL)' in output
+    # The other process notices by itself, or torchrun is quicker to tell it.
+    assert re.search('another of its processes has ended|was told to end', output), output[-20000:]
+    # Process 0 may have saved step 4 already.
+    assert re.search(r'ends/iter_[34]\.pth; --resume goes on from it', output), output[-20000:]
+    status, output, _, _ = dist_train(folder, *arguments, '--resume')
+    assert status == 0, output[-20000:]
+    assert_same_training(whole, checkpoint(folder / 'ends', STEPS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'number, said',
+    [(signal.SIGINT, 'interrupted'), (signal.SIGTERM, 'error: the training was told to end')],
+)
+def test_all_of_the_job_is_told_to_end(folder, tmp_path, number, said):
+    """By a cluster, or by a terminal: torchrun, the two processes, and what loads for them."""
+    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
+    while job.poll() is None and not (tmp_path / 'iter_2.pth').exists():
+        time.sleep(0.1)
+    os.killpg(job.pid, number)
+    assert end_of(job, 60) != 0
+    # torchrun's own traceback comes after.
+    output = (folder / 'output.txt').read_text().partition('torch/distributed/run.py')[0]
+    assert output.count(said) == 2 and output.count('Traceback') <= 1, output[-20000:]
+    assert not processes_with(mark)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
+    config = faulty_config(folder, 'again', death('again.mark'))
+    status, output, _, left = dist_train(
+        folder, config, '--work-dir', 'again', *settings(STEPS), TORCHRUN_ARGS='--max-restarts=1'
+    )
+    assert status == 0, output[-20000:]
+    assert (folder / 'again.mark').exists()
+    assert re.search(r'goes on from again/iter_[34]\.pth', output), output[-20000:]
+    assert not left
+    assert_same_training(whole, checkpoint(folder / 'again', STEPS))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KILLS, reason='takes 15 s for each of CSNLN_TEST_TWO_PROCESS_KILLS')
+def test_killed_at_random_moments(folder, whole):
+    """One of the two, or what loads for them, also while the job starts or resumes."""
+    moments = random.Random(0)
+    job, mark = start(
+        folder,
+        CONFIG,
+        '--work-dir',
+        'random',
+        *settings(STEPS),
+        TORCHRUN_ARGS=f'--max-restarts={KILLS}',
+    )
+    killed = 0
+    while killed < KILLS and job.poll() is None:
+        time.sleep(moments.uniform(5, 12))
+        victims = processes_with(mark, f'RANK={moments.randrange(2)}')
+        if victims:
+            os.kill(moments.choice(victims), signal.SIGKILL)
+            killed += 1
+    status, output = end_of(job), (folder / 'output.txt').read_text()
+    assert status == 0, output[-20000:]
+    print(f'{killed} killed')
+    assert_same_training(whole, checkpoint(folder / 'random', STEPS))
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_infinite_in_one_process_stops_both(folder):
+    config = faulty_config(folder, 'loss', dict(type='InfiniteLossHook', rank=1, step=3))
+    status, output, _, left = dist_train(folder, config, '--work-dir', 'loss', *settings(STEPS))
+    assert status != 0 and not left
+    assert 'error: the training stopped: loss is ' in output, output[-20000:]
+    assert 'a loss of another process is not finite in step 3; its weights are not saved' in output
+    assert [path.name for path in checkpoints_in(folder / 'loss')] == ['iter_2.pth', 'iter_1.pth']
+
+
+@pytest.mark.slow
+def test_one_process_sees_the_samples_of_two(folder, whole):
+    """With the batch of both: the same data, and the same weights up to rounding."""
+    status, output, _, _ = dist_train(
+        folder,
+        CONFIG,
+        '--work-dir',
+        'one',
+        *settings(STEPS, **{'train_dataloader.batch_size': 4}),
+        processes=1,
+    )
+    assert status == 0, output[-20000:]
+    one = checkpoint(folder / 'one', STEPS)
+    assert one['meta']['data_order'] == whole['meta']['data_order']
+    for key, value in whole['state_dict'].items():
+        assert (one['state_dict'][key] - value).abs().max() < 1e-4, key

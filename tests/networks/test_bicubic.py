@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+import torch
+
+from csnln_mm.images.degradation import upsample
+from csnln_mm.networks import BicubicUpsampler
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('size', [(7, 12), (1, 5), (2, 1)])
+def test_equals_matlab_like_resize_to_the_border(scale, size):
+    image = np.random.RandomState(0).randint(0, 256, (*size, 3), np.uint8)
+    x = torch.from_numpy(image).permute(2, 0, 1)[None].double() / 255
+    out = BicubicUpsampler(scale)(x)[0].permute(1, 2, 0).mul(255).round().numpy()
+    expected = upsample(image, scale).astype(int)
+    # A value half way between two may go to either.
+    assert abs(out - expected).max() <= 1 and (out != expected).mean() < 0.1
+
+
+@pytest.mark.parametrize('factor', [0, 2.5, 2.0])
+def test_a_factor_that_is_none_is_refused(factor):
+    with pytest.raises(ValueError, match='upscale_factor'):
+        BicubicUpsampler(factor)

@@ -1,0 +1,121 @@
+import pytest
+import torch
+from golden import load_golden
+
+from csnln_mm.checkpoints import convert_released_state_dict
+from csnln_mm.networks import CSNLNNet
+from csnln_mm.upscaling.chopping import chopped_forward
+
+
+def small_net(**kwargs):
+    torch.manual_seed(0)
+    return CSNLNNet(**dict(dict(mid_channels=4, num_recurrences=2), **kwargs))
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@torch.no_grad()
+def test_equals_the_released_model(scale):
+    golden, state_dict = load_golden(scale)
+    converted = convert_released_state_dict(state_dict)
+    net = CSNLNNet(
+        upscale_factor=converted.upscale_factor,
+        num_recurrences=converted.num_recurrences,
+        mid_channels=converted.mid_channels,
+    )
+    net.load_state_dict(converted.state_dict)
+    net.eval()
+    stage = net.cell.stages[0]
+    tolerance = dict(rtol=0, atol=1e-5)
+    torch.testing.assert_close(net(golden['lr']), golden['sr'], **tolerance)
+    torch.testing.assert_close(
+        stage.cross_scale_attention(golden['feature'])[:, :16], golden['cross_scale'], **tolerance
+    )
+    torch.testing.assert_close(
+        stage.in_scale_attention(golden['feature'])[:, :16], golden['in_scale'], **tolerance
+    )
+    torch.testing.assert_close(
+        chopped_forward(net, golden['chop_lr'], scale), golden['chop_sr'], **tolerance
+    )
+
+
+@pytest.mark.parametrize('scale, count', [(2, 3061265), (3, 6010385), (4, 6568603)])
+def test_has_the_released_number_of_parameters(scale, count):
+    net = CSNLNNet(upscale_factor=scale)
+    assert sum(p.numel() for p in net.parameters() if p.requires_grad) == count
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('size', [(1, 1), (1, 5), (7, 6)])
+def test_enlarges_any_size(scale, size):
+    x = torch.rand(2, 3, *size)
+    y = small_net(upscale_factor=scale)(x)
+    assert y.shape == (2, 3, scale * size[0], scale * size[1])
+    assert y.isfinite().all()
+
+
+def test_checkpointing_changes_nothing():
+    x = torch.rand(1, 3, 6, 5)
+    results = []
+    for with_cp in (False, True):
+        net = small_net(with_cp=with_cp).double()
+        y = net(x.double())
+        y.square().sum().backward()
+        results.append([y.detach(), *(p.grad for p in net.parameters())])
+    torch.testing.assert_close(*results, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('num_recurrences', [1, 2])
+def test_every_parameter_that_is_trained_bears_on_the_image(num_recurrences):
+    """DistributedDataParallel stops at one that does not."""
+    net = small_net(num_recurrences=num_recurrences)
+    net(torch.rand(1, 3, 6, 5)).square().sum().backward()
+    unused = {name for name, p in net.named_parameters() if p.grad is None}
+    assert unused == {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert bool(unused) == (num_recurrences == 1)
+    assert {name.split('.')[1] for name in unused} <= {'next_input'}
+
+
+def test_without_weights_the_output_is_the_mean_or_the_bicubic_enlargement():
+    x = torch.rand(1, 3, 5, 4)
+    bicubic = torch.nn.functional.interpolate(x, scale_factor=2, mode='bicubic')
+    mean = torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1).expand_as(bicubic)
+    for image_skip, expected in ((False, mean), (True, bicubic)):
+        net = small_net(image_skip=image_skip)
+        torch.nn.init.zeros_(net.reconstruct.weight)
+        torch.nn.init.zeros_(net.reconstruct.bias)
+        torch.testing.assert_close(net(x), expected)
+
+
+def test_all_hidden_states_make_the_image():
+    """The sum over recurrences is one convolution over their concatenation."""
+    net = small_net(num_recurrences=3).double()
+    x = torch.rand(1, 3, 4, 6).double()
+    features, hidden = net.head(x - net.mean), []
+    for _ in range(3):
+        features, state = net.cell(features)
+        hidden.append(state)
+    torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(upscale_factor=5),
+        dict(upscale_factor=2.0),
+        dict(num_recurrences=0),
+        dict(mid_channels=-1),
+        dict(in_channels=1),
+        dict(cell=dict(branches=['global'])),
+        dict(cell=dict(stages=(2, 2))),
+        dict(cell=dict(patch_size=2)),
+        dict(cell=dict(in_scale_grid=(0, 2))),
+    ],
+)
+def test_refuses_arguments_out_of_range(arguments):
+    with pytest.raises(ValueError):
+        small_net(**arguments)
+
+
+def test_grey_images_have_their_own_mean():
+    net = small_net(in_channels=1, out_channels=1, rgb_mean=[0.44])
+    assert net(torch.rand(1, 1, 4, 4)).shape == (1, 1, 8, 8)

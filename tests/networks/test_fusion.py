@@ -1,0 +1,89 @@
+import pytest
+import torch
+from mmagic.registry import MODELS
+
+FUSIONS = ['MutualProjectedFusion', 'AdditionFusion', 'ConcatenationFusion']
+
+
+def features(scale):
+    torch.manual_seed(0)
+    local = torch.randn(2, 4, 3, 5).double()
+    in_scale, cross_scale = torch.randn(2, 2, 4, 3 * scale, 5 * scale).double()
+    return local, in_scale, cross_scale
+
+
+def build(name, **kwargs):
+    torch.manual_seed(1)
+    return MODELS.build(dict(type=name, channels=4, **kwargs)).double()
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('name', FUSIONS)
+def test_fuses_to_the_size_of_the_output(name, scale):
+    local, in_scale, cross_scale = features(scale)
+    fused = build(name, scale=scale)(local, in_scale, cross_scale)
+    assert fused.shape == in_scale.shape
+
+
+def test_released_mutual_projection():
+    local, in_scale, cross_scale = features(2)
+    fusion = build('MutualProjectedFusion', scale=2)
+    residual = cross_scale - in_scale
+    fused = in_scale + (residual + fusion.projection(residual))
+    expected = fused + fusion.upsample(local - fusion.downsample(fused))
+    torch.testing.assert_close(fusion(local, in_scale, cross_scale), expected)
+
+
+def test_mutual_projection_of_the_papers_text():
+    local, in_scale, cross_scale = features(2)
+    fusion = build('MutualProjectedFusion', scale=2, recipe='paper')
+    assert isinstance(fusion.projection, torch.nn.Conv2d)
+    fused = fusion.projection(in_scale - cross_scale) + in_scale
+    expected = fused + fusion.upsample(local - fusion.downsample(fused))
+    torch.testing.assert_close(fusion(local, in_scale, cross_scale), expected)
+
+
+def test_addition_and_concatenation():
+    local, in_scale, cross_scale = features(3)
+    addition = build('AdditionFusion', scale=3)
+    torch.testing.assert_close(
+        addition(local, in_scale, cross_scale), addition.upsample(local) + in_scale + cross_scale
+    )
+    concatenation = build('ConcatenationFusion', scale=3)
+    side_by_side = torch.cat([concatenation.upsample(local), in_scale, cross_scale], 1)
+    torch.testing.assert_close(
+        concatenation(local, in_scale, cross_scale), concatenation.conv(side_by_side)
+    )
+
+
+def test_one_attention_branch_alone_is_the_result():
+    _, in_scale, cross_scale = features(2)
+    assert (
+        build('MutualProjectedFusion', scale=2, branches=['in_scale'])(in_scale=in_scale)
+        is in_scale
+    )
+    assert (
+        build('MutualProjectedFusion', scale=2, branches=['cross_scale'])(cross_scale=cross_scale)
+        is cross_scale
+    )
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(branches=['locale']), 'cross_scale'),
+        (dict(branches='local'), 'cross_scale'),
+        (dict(branches=['local', 'local']), 'distinct'),
+        (dict(branches=[]), 'nothing to fuse'),
+        (dict(scale=5), r'\[2, 3, 4\]'),
+    ],
+)
+@pytest.mark.parametrize('name', FUSIONS)
+def test_errors_name_what_is_accepted(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(name, **dict(dict(scale=2), **arguments))
+
+
+def test_another_recipe_is_refused():
+    with pytest.raises(ValueError, match='released'):
+        build('MutualProjectedFusion', scale=2, recipe='mine')

@@ -1,0 +1,52 @@
+import pytest
+import torch
+from mmagic.registry import MODELS
+
+from csnln_mm.networks import InScaleNonLocalAttention
+
+
+def direct(module, x):
+    """Eq. 1 and 2, one pixel after another."""
+    query, key, value = (f(x).flatten(2) for f in (module.query, module.key, module.value))
+    out = torch.zeros_like(value)
+    for n in range(len(x)):
+        for i in range(value.shape[2]):
+            scores = torch.stack([query[n, :, i] @ key[n, :, j] for j in range(value.shape[2])])
+            weights = scores.exp() / scores.exp().sum()
+            out[n, :, i] = sum(w * value[n, :, j] for j, w in enumerate(weights))
+    return out.view_as(x)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (4, 3)])
+def test_attends_to_the_whole_map(size):
+    torch.manual_seed(0)
+    module = MODELS.build(dict(type='InScaleNonLocalAttention', in_channels=4)).double()
+    x = torch.randn(2, 4, *size).double()
+    torch.testing.assert_close(module(x), direct(module, x), rtol=0, atol=1e-10)
+
+
+def test_regions_attend_to_themselves_alone():
+    torch.manual_seed(0)
+    module = InScaleNonLocalAttention(4, grid=(2, 3)).double()
+    whole = InScaleNonLocalAttention(4).double()
+    whole.load_state_dict(module.state_dict())
+    x = torch.randn(1, 4, 5, 7).double()
+    expected = torch.cat(
+        [
+            torch.cat([whole(region) for region in band.tensor_split(3, -1)], -1)
+            for band in x.tensor_split(2, -2)
+        ],
+        -2,
+    )
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-10)
+
+
+def test_a_map_smaller_than_the_grid_has_fewer_regions():
+    module = InScaleNonLocalAttention(4, grid=(4, 4))
+    assert module(torch.randn(1, 4, 2, 3)).shape == (1, 4, 2, 3)
+
+
+@pytest.mark.parametrize('grid', [(0, 1), (2,), (1, 2, 3)])
+def test_refuses_a_grid_that_is_none(grid):
+    with pytest.raises(ValueError, match='grid'):
+        InScaleNonLocalAttention(4, grid=grid)

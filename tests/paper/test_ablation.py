@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+
+import pytest
+from mmagic.registry import HOOKS, MODELS
+from mmengine.hooks import Hook
+from tiny_data import make_benchmark
+
+from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.errors import UserError
+from csnln_mm.mmagic.runner import load_config
+from csnln_mm.paper.ablation import Budget, Result, format_ablation, run_ablation, variant_config
+from csnln_mm.paper.published import ABLATIONS
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / 'configs/ablation'
+VARIANTS = [(table, variant.config) for table in ABLATIONS for variant in ABLATIONS[table].variants]
+
+# What Table 3, 4 and 5 vary, from the built cell.
+BRANCHES = {
+    'branches_none': (),
+    'branches_local': ('local',),
+    'branches_in_scale': ('in_scale',),
+    'branches_cross_scale': ('cross_scale',),
+    'branches_local_in_scale': ('local', 'in_scale'),
+    'branches_local_cross_scale': ('local', 'cross_scale'),
+    'branches_in_scale_cross_scale': ('in_scale', 'cross_scale'),
+}
+
+
+@pytest.mark.parametrize('table, name', VARIANTS)
+def test_every_variant_is_what_its_name_says(table, name):
+    cfg = load_config(str(CONFIGS / f'{name}.py'))
+    assert cfg.train_cfg.max_iters == 200_000 and cfg.param_scheduler.milestones[0] == 150_000
+    assert (cfg.model.generator.mid_channels, cfg.model.generator.num_recurrences) == (128, 12)
+    cfg.model.generator.update(mid_channels=4, num_recurrences=1)
+    cell = MODELS.build(cfg.model.generator).cell
+    branches = BRANCHES.get(name, ('local', 'in_scale', 'cross_scale'))
+    if not branches:
+        convolutions = [m for m in cell.plain if type(m).__name__ == 'ConvPReLU']
+        assert len(convolutions) == 10 and len(cell.stages) == 0
+        return
+    (stage,) = cell.stages
+    assert (stage.use_local, stage.use_in_scale, stage.use_cross_scale) == tuple(
+        branch in branches for branch in ('local', 'in_scale', 'cross_scale')
+    )
+    if stage.use_cross_scale:
+        patch = {'patch_1': 1, 'patch_5': 5}.get(name, 3)
+        assert stage.cross_scale_attention.patch_size == patch
+    fusion = {
+        'fusion_addition': 'AdditionFusion',
+        'fusion_concatenation': 'ConcatenationFusion',
+    }.get(name, 'MutualProjectedFusion')
+    assert type(stage.fusion).__name__ == fusion
+
+
+@pytest.fixture
+def data(tmp_path):
+    make_benchmark(tmp_path / 'train', 2, size=(48, 48))
+    make_benchmark(tmp_path / 'test', 1, size=(36, 36))
+    return tmp_path
+
+
+def tiny_budget(data, **changes):
+    return Budget(
+        max_iters=4,
+        channels=4,
+        recurrences=1,
+        batch_size=1,
+        patch_size=12,
+        train_data=str(data / 'train'),
+        test_data=str(data / 'test'),
+    )._replace(**changes)
+
+
+def test_the_budget_reaches_the_config(data):
+    options = {'model.generator.image_skip': True}
+    cfg = variant_config(
+        CONFIGS / 'patch_1.py',
+        data / 'work',
+        tiny_budget(data, max_iters=400, seed=7, options=options),
+    )
+    assert cfg.param_scheduler.milestones[0] == 300 and cfg.train_cfg.max_iters == 400
+    generator = cfg.model.generator
+    assert (generator.mid_channels, generator.num_recurrences) == (4, 1)
+    assert generator.image_skip and generator.cell.patch_size == 1
+    assert cfg.train_dataloader.batch_size == 1 and cfg.randomness.seed == 7
+    (crop,) = (s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'PairedRandomCrop')
+    assert crop.gt_patch_size == 24
+    with pytest.raises(UserError, match='channels must be at least 1'):
+        variant_config(CONFIGS / 'patch_1.py', data / 'work', tiny_budget(data, channels=0))
+
+
+def test_mistakes_show_before_the_first_step(data):
+    with pytest.raises(UserError, match="no variant 'patch_7'"):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data), variants=['patch_7'])
+    with pytest.raises(UserError, match='does not exist; prepare it'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, test_data=str(data / 'none')))
+    for option, match in (
+        ({'modell.x': 1}, "has no 'modell'"),
+        ({'model.generator.x': 1}, 'CSNLNNet has no such setting'),
+    ):
+        with pytest.raises(UserError, match=match):
+            run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, options=option))
+    with pytest.raises(UserError, match='seed must be an integer of at least 0, got -1'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, seed=-1))
+    with pytest.raises(UserError, match='less than the patches of 200'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, patch_size=100))
+    assert not (data / 'work').exists()
+
+
+@HOOKS.register_module()
+class StepsHook(Hook):
+    """Counts steps, and interrupts as Ctrl-C does."""
+
+    steps = 0
+
+    def __init__(self, stop=None):
+        self.stop = stop
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        StepsHook.steps += 1
+        if runner.iter + 1 == self.stop:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_table_is_trained_tested_and_resumed(data):
+    work = data / 'work'
+
+    def run(stop=None, **changes):
+        StepsHook.steps = 0
+        hook = dict(type='StepsHook', stop=stop, priority='LOWEST')
+        budget = tiny_budget(data, options={'custom_hooks': [hook]}, **changes)
+        return run_ablation(5, CONFIGS, work, budget, variants=names)
+
+    names = ['fusion_addition', 'fusion_concatenation']
+    with pytest.raises(KeyboardInterrupt):
+        run(stop=3)
+    assert StepsHook.steps == 3 and not list(work.glob('*/result.json'))
+    results = run()
+    assert StepsHook.steps == 1 + 4  # what was left of the first, and the second
+    assert results['fusion_mutual_projection'] is None
+    for name in names:
+        result = results[name]
+        assert 0 < result.psnr < 60 and result.parameters > 100
+        checkpoint = load_checkpoint_file(work / name / 'iter_4.pth')
+        assert checkpoint['meta']['iter'] == 4
+    assert run() == results and StepsHook.steps == 0
+    with pytest.raises(UserError, match='another train_dataloader'):
+        run(batch_size=2)
+
+
+def test_the_table_stands_beside_the_papers(data):
+    results = dict.fromkeys(['patch_1', 'patch_3', 'patch_5'])
+    results['patch_3'] = Result(30.126, 0.87654, 12345)
+    budget = tiny_budget(data)
+    lines = format_ablation(4, results, budget).splitlines()
+    assert 'steps 4' in lines[0]
+    assert lines[-2].split() == ['3x3', '12,345', '30.13', '0.8765', '33.74']
+    assert lines[-1].split() == ['5x5', '-', '-', '-', '33.61']
+    rows = json.loads(format_ablation(4, results, budget, 'json'))['rows']
+    assert rows[1]['psnr'] == 30.126 and rows[1]['paper_psnr'] == 33.74
+    assert rows[0]['psnr'] is None and rows[0]['paper_psnr'] == 33.67
+
+
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('result.json', '{"psnr": 1}'),
+        ('result.json', '{"psnr": 1, "ssim": "a", "parameters": 1}'),
+        ('result.json', '[['),
+        ('settings.json', '[]'),
+    ],
+)
+def test_files_of_something_else_are_named(data, name, content):
+    folder = data / 'work/patch_3'
+    folder.mkdir(parents=True)
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=f'patch_3/{name}'):
+        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data), variants=['patch_3'])

@@ -1,0 +1,105 @@
+import pytest
+import torch
+from mmagic.registry import MODELS
+from torch.utils.flop_counter import FlopCounterMode
+
+import csnln_mm.networks  # noqa: F401
+from csnln_mm import ops
+from csnln_mm.paper.model_size import (
+    cross_scale_multiply_adds,
+    in_scale_multiply_adds,
+    measure_model_size,
+)
+
+
+def build(**kwargs):
+    return MODELS.build(dict(type='CSNLNNet', **kwargs))
+
+
+def by_hand(scale, size, channels=4, recurrences=2):
+    """Convolutions, in-scale, cross-scale and direct cross-scale, layer by layer as in Figure 3."""
+    pixels, c = size[0] * size[1], channels
+    blocks = -(-size[0] // scale) * -(-size[1] // scale)
+    kernel = 3 * scale
+    one_by_one = 2 * (c * c // 2) + c * c
+    # The strided layers take kernel^2 C^2 for each of their LR pixels.
+    strided = pixels * kernel**2 * c * c
+    same = 9 * c * c
+    cell = pixels * one_by_one  # in-scale query, key, value
+    cell += pixels * (c * c // 2 + c * c) + blocks * c * c // 2  # cross-scale; keys of candidates
+    cell += strided  # in-scale enlarged
+    cell += 2 * scale**2 * pixels * same  # mutual projection
+    cell += 2 * strided  # back-projection
+    next_input = strided + pixels * same
+    tail = scale**2 * pixels * 9 * c * 3
+    head = pixels * 9 * (3 * c + c * c)
+    # The operator pads the queries to whole blocks.
+    queries = blocks * scale**2
+    cross = queries * blocks * (c // 2 + scale**2 * c)
+    # The last recurrence's next input bears on nothing.
+    convolutions = head + recurrences * (cell + tail) + (recurrences - 1) * next_input
+    return (
+        convolutions,
+        recurrences * pixels * pixels * (c // 2 + c),
+        recurrences * cross,
+        recurrences * 9 * cross,
+    )
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+@pytest.mark.parametrize('size', [(12, 6), (7, 5)])
+def test_the_count_is_the_formula_by_hand(scale, size):
+    generator = build(mid_channels=4, num_recurrences=2, upscale_factor=scale)
+    counted = measure_model_size(generator, size)
+    assert counted[3:7] == by_hand(scale, size)
+    assert counted.lr_size == size
+    assert counted.multiply_adds == sum(counted[3:6]) + counted.other
+    assert counted.direct_multiply_adds - counted.multiply_adds == counted[6] - counted[5]
+
+
+def test_the_second_stage_of_x4_attends_on_the_map_that_is_twice_as_large():
+    small = dict(mid_channels=4, num_recurrences=1)
+    x4 = measure_model_size(build(upscale_factor=4, **small), (6, 8))
+    x2, x2_large = (
+        measure_model_size(build(upscale_factor=2, **small), size) for size in ((6, 8), (12, 16))
+    )
+    assert x4.in_scale_attention == x2.in_scale_attention + x2_large.in_scale_attention
+    assert x4.cross_scale_attention == x2.cross_scale_attention + x2_large.cross_scale_attention
+
+
+@pytest.mark.parametrize('patch_size', [1, 3, 5])
+def test_the_direct_formula_takes_every_pixel_of_a_patch(patch_size):
+    counted = measure_model_size(
+        build(mid_channels=4, num_recurrences=1, cell=dict(patch_size=patch_size)), (6, 6)
+    )
+    assert counted.direct_cross_scale_attention == patch_size**2 * counted.cross_scale_attention
+
+
+def test_the_operators_execute_what_is_counted():
+    """Their matrix products, as torch counts them: a multiply-add is two there."""
+    query, key, value = torch.rand(1, 4, 24, 24), torch.rand(1, 4, 12, 12), torch.rand(1, 8, 24, 24)
+    with FlopCounterMode(display=False) as cross_scale:
+        ops.cross_scale_attention(query, key, value, scale=2)
+    counted = cross_scale_multiply_adds(24 * 24, 12 * 12, 4, 8, 2)
+    # A padding column on each query row (in one of two products) and candidate row.
+    assert counted < cross_scale.get_total_flops() // 2 < counted * (1 + 1 / 12) * (1 + 1 / 24)
+    with FlopCounterMode(display=False) as in_scale:
+        ops.in_scale_attention(query, query, value)
+    assert in_scale.get_total_flops() == 2 * in_scale_multiply_adds(24 * 24, 24 * 24, 4, 8)
+
+
+@pytest.mark.parametrize('scale, parameters', [(2, 3061265), (3, 6010385), (4, 6568603)])
+def test_parameters_are_those_of_the_released_model(scale, parameters):
+    counted = measure_model_size(build(upscale_factor=scale), (2, 2))
+    assert counted.parameters == counted.trainable == parameters
+
+
+def test_frozen_parameters_and_the_model_itself_are_left_alone():
+    generator = build(mid_channels=4, num_recurrences=2).train()
+    generator.head.requires_grad_(False)
+    counted = measure_model_size(generator, (4, 4))
+    frozen = sum(p.numel() for p in generator.head.parameters())
+    assert counted.trainable == counted.parameters - frozen
+    assert generator.training
+    with torch.no_grad():
+        assert generator(torch.rand(1, 3, 4, 4)).abs().sum() > 0

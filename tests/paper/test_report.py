@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from tiny_data import make_benchmark
+
+from csnln_mm.errors import UserError
+from csnln_mm.images.image_io import read_image
+from csnln_mm.mmagic.runner import load_config
+from csnln_mm.paper import tables as report
+from csnln_mm.paper.published import ABLATIONS, BENCHMARKS, TABLE_1, Score
+from csnln_mm.paper.report_format import format_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_table_1_is_complete():
+    methods = {scale: [row.method for row in TABLE_1 if row.scale == scale] for scale in (2, 3, 4)}
+    assert len(methods[2]) == len(set(methods[2])) == 12
+    assert methods[4] == methods[2]
+    assert methods[3] == [name for name in methods[2] if name != 'DBPN']
+    for row in TABLE_1:
+        assert tuple(row.scores) == BENCHMARKS
+        missing = [name for name in BENCHMARKS if row.scores[name] is None]
+        assert missing == (['Manga109'] if row.method in ('NLRN', 'OISR') else [])
+        for score in filter(None, row.scores.values()):
+            assert 25 < score.psnr < 40 and 0.7 < score.ssim < 1
+    csnln = {row.scale: row.scores for row in TABLE_1 if row.method == 'CSNLN'}
+    assert csnln[2]['Set5'] == Score(38.28, 0.9616)
+    assert csnln[3]['B100'] == Score(29.33, 0.8105)
+    assert csnln[4]['Manga109'] == Score(31.43, 0.9201)
+
+
+def test_ablations_name_configs_that_exist():
+    for table in ABLATIONS.values():
+        for variant in table.variants:
+            assert (ROOT / 'configs/ablation' / f'{variant.config}.py').is_file()
+    assert [len(ABLATIONS[i].variants) for i in (3, 4, 5)] == [8, 3, 3]
+
+
+METRICS = {'Set5/PSNR': 33.6609, 'Set5/SSIM': 0.93091, 'Other/PSNR': 1.0}
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_the_row_stands_under_the_papers_with_dashes(scale):
+    text = report.format_table_1(report.result_row('mine', scale, METRICS))
+    lines = text.splitlines()
+    assert len(lines) == 2 + (11 if scale == 3 else 12) + 1
+    assert lines[-1].split() == ['mine', '33.66', '/', '0.9309', '-', '-', '-', '-']
+    assert lines[-2].startswith('CSNLN ')
+    assert len({len(line) for line in lines[1:-1]}) == 1
+
+
+def test_markdown_and_json():
+    row = report.result_row('mine', 2, METRICS)
+    lines = report.format_table_1(row, 'markdown').splitlines()
+    assert all(line.count('|') == 7 for line in lines)
+    content = json.loads(report.format_table_1(row, 'json'))
+    assert [r['source'] for r in content['rows']] == ['paper'] * 12 + ['measured']
+    assert content['rows'][-1]['scores']['Set5'] == dict(psnr=33.6609, ssim=0.93091)
+    assert content['rows'][-1]['scores']['B100'] is None
+
+
+def test_table_layout():
+    assert format_table(('a', 'bb'), [('ccc', 'd')]) == 'a    bb\n---  --\nccc   d'
+    assert format_table(('a', 'bb'), [('ccc', 'd')], 'markdown') == (
+        '| a   | bb |\n| :-- | -: |\n| ccc |  d |'
+    )
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{"PSNR": 1}', None])
+def test_results_that_are_none_are_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / 'results.json').write_text(content)
+    with pytest.raises(UserError, match='results.json'):
+        report.read_results(str(tmp_path / 'results.json'))
+
+
+def test_a_test_gives_the_row_the_images_and_the_pictures(tmp_path, monkeypatch):
+    make_benchmark(tmp_path / 'data/Set5', count=2)
+    make_benchmark(tmp_path / 'data/B100', count=1)
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config(str(ROOT / 'configs/bicubic_x2.py'), work_dir=str(tmp_path / 'work'))
+    metrics = report.evaluate(
+        cfg, per_image=str(tmp_path / 'images.json'), pictures=str(tmp_path / 'pictures')
+    )
+    assert set(metrics) == {'Set5/PSNR', 'Set5/SSIM', 'B100/PSNR', 'B100/SSIM'}
+    images = json.loads((tmp_path / 'images.json').read_text())
+    assert sorted((i['benchmark'], i['image']) for i in images) == [
+        ('B100', '0'),
+        ('Set5', '0'),
+        ('Set5', '1'),
+    ]
+    for metric in 'PSNR', 'SSIM':
+        mean = sum(i[metric] for i in images if i['benchmark'] == 'Set5') / 2
+        assert mean == pytest.approx(metrics[f'Set5/{metric}'])
+    assert read_image(tmp_path / 'pictures/Set5/1.png').shape == (48, 60, 3)
+    # Bicubic enlargement has no weights; the network has.
+    cfg = load_config(str(ROOT / 'configs/csnln_x2_div2k.py'))
+    with pytest.raises(UserError, match='give a checkpoint'):
+        report.evaluate(cfg)
+
+
+def test_model_size_of_a_config():
+    cfg = Config.fromfile(ROOT / 'configs/csnln_x2_demo.py')
+    size = report.model_size(cfg, (4, 6))
+    text = report.format_model_size('demo', size)
+    assert f'{size.trainable:,}' in text and 'LR 4x6' in text
+    assert json.loads(report.format_model_size('demo', size, 'json'))['trainable'] == size.trainable
+    with pytest.raises(UserError, match='no pixels'):
+        report.model_size(cfg, (0, 6))
+
+
+def test_a_config_of_another_scale_is_refused():
+    with pytest.raises(UserError, match='upscale_factor=None'):
+        report.scale_of(Config(dict(model=dict(generator=dict(type='SRCNNNet')))))

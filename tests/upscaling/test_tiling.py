@@ -1,0 +1,67 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from csnln_mm.upscaling.tiling import tile_starts, tiled_forward
+
+
+def nearest(scale):
+    return lambda x: F.interpolate(x, scale_factor=scale, mode='nearest')
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('size', [(1, 1), (5, 40), (33, 17), (64, 50)])
+@pytest.mark.parametrize('tile, overlap', [(16, 4), (16, 0), (15, 7), (8, 4), (0, 0)])
+def test_pieces_of_a_local_model_make_the_whole(scale, size, tile, overlap):
+    x = torch.rand(2, 3, *size)
+    out = tiled_forward(nearest(scale), x, scale, tile=tile, overlap=overlap)
+    torch.testing.assert_close(out, nearest(scale)(x))
+
+
+@pytest.mark.parametrize('length', [1, 16, 17, 23, 40, 100, 101])
+@pytest.mark.parametrize('scale', [1, 2, 3, 4])
+@pytest.mark.parametrize('tile, overlap', [(16, 0), (16, 4), (16, 8), (7, 3), (2, 1)])
+def test_pieces_cover_the_side_and_overlap(length, scale, tile, overlap):
+    starts = tile_starts(length, tile, overlap, scale)
+    assert starts[0] == 0
+    assert starts[-1] + min(tile, length) == length
+    assert all(0 < right - left <= tile - overlap for left, right in zip(starts, starts[1:]))
+    if tile - overlap >= scale:
+        assert all(start % scale == 0 for start in starts[:-1])
+
+
+def test_no_piece_is_larger_than_the_tile_and_their_number_is_linear_in_the_area():
+    sizes = []
+
+    def model(x):
+        sizes.append(x.shape[-2:])
+        return nearest(2)(x)
+
+    tiled_forward(model, torch.rand(1, 3, 116, 66), 2, tile=16, overlap=5)
+    assert set(sizes) == {(16, 16)}
+    assert len(sizes) == 11 * 6
+
+
+def test_blends_linearly_between_pieces():
+    values = iter([0.0, 1.0])
+
+    def model(x):
+        return torch.full((1, 1, *x.shape[-2:]), next(values))
+
+    out = tiled_forward(model, torch.zeros(1, 1, 4, 12), 1, tile=8, overlap=4)[0, 0, 0]
+    torch.testing.assert_close(
+        out, torch.tensor([0.0, 0, 0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1, 1, 1])
+    )
+
+
+def test_half_precision_pieces_are_added_up_in_float32():
+    out = tiled_forward(
+        lambda x: nearest(2)(x.double()).bfloat16(), torch.rand(1, 3, 20, 20), 2, tile=8, overlap=2
+    )
+    assert out.dtype == torch.float32
+
+
+@pytest.mark.parametrize('tile, overlap', [(-1, 0), (16, 9), (16, -1), (16.0, 4), (16, 1.5)])
+def test_refuses_impossible_pieces(tile, overlap):
+    with pytest.raises(ValueError, match='must be'):
+        tiled_forward(nearest(2), torch.rand(1, 3, 40, 40), 2, tile=tile, overlap=overlap)

@@ -1,0 +1,580 @@
+"""Pictures of every kind through the network and back."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from golden import load_golden
+from mmagic.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from PIL import Image, ImageCms, ImageOps
+from tiny_data import smooth_noise
+
+from csnln_mm.errors import UserError
+from csnln_mm.images.image_file import read_picture
+from csnln_mm.upscaling import Upscaler, upscale
+from csnln_mm.upscaling.progress import ConsoleProgress
+
+DEMO = Path(__file__).parents[2] / 'configs' / 'csnln_x2_demo.py'
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+
+
+def save_checkpoint(path, *, plain=False, **generator):
+    """As a training saves it; ``plain``: a network that enlarges bicubically and no more."""
+    cfg = Config.fromfile(DEMO)
+    cfg.model.generator.update(mid_channels=4, num_recurrences=1, **generator)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        model = MODELS.build(cfg.model)
+    if plain:
+        torch.nn.init.zeros_(model.generator.reconstruct.weight)
+        torch.nn.init.zeros_(model.generator.reconstruct.bias)
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path)
+    cfg.dump(str(path.with_suffix('.py')))
+    return path
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return save_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'tiny.pth')
+
+
+@pytest.fixture(scope='module')
+def plain(tmp_path_factory):
+    return save_checkpoint(tmp_path_factory.mktemp('plain') / 'plain.pth', plain=True)
+
+
+def photograph(height=20, width=26, seed=3):
+    """Smooth, so that bicubic enlargements by different programs agree."""
+    return cv2.GaussianBlur(smooth_noise(height, width, seed), (0, 0), 3)
+
+
+def bicubic(image):
+    return np.asarray(image.resize([2 * side for side in image.size], Image.Resampling.BICUBIC))
+
+
+def run(source, out, checkpoint, **kwargs):
+    (result,) = upscale([source], out, checkpoint=checkpoint, device='cpu', **kwargs)
+    assert result.status == 'done', result.reason
+    return result.target
+
+
+def close(a, b, tolerance=4):
+    assert a.shape == b.shape and a.dtype == b.dtype
+    assert np.abs(a.astype(int) - b.astype(int)).max() <= tolerance
+
+
+def test_the_network_makes_the_pixels(checkpoint, tmp_path):
+    image = photograph()
+    with DefaultScope.overwrite_default_scope('mmagic'):
+        model = MODELS.build(Config.fromfile(checkpoint.with_suffix('.py')).model).eval()
+    model.load_state_dict(torch.load(checkpoint)['state_dict'])
+    with torch.no_grad():
+        expected = model.generator(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+    expected = (expected[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
+    close(Upscaler(checkpoint, device='cpu')(image), expected, 1)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.bmp', '.tif', '.tiff', '.webp', '.PNG'])
+def test_every_format(plain, tmp_path, suffix):
+    source = tmp_path / f'picture{suffix}'
+    image = Image.fromarray(photograph())
+    image.save(source, lossless=True)
+    target = run(source, tmp_path / 'out', plain, suffix='same')
+    assert target.name == source.name
+    result = Image.open(target)
+    assert result.mode == 'RGB'
+    close(np.asarray(result), bicubic(image))
+
+
+def test_jpeg(plain, tmp_path):
+    Image.fromarray(photograph()).save(tmp_path / 'a.jpg', quality=95, icc_profile=PROFILE)
+    read = Image.open(tmp_path / 'a.jpg')
+    target = run(tmp_path / 'a.jpg', tmp_path / 'out', plain)
+    result = Image.open(target)
+    assert target.name == 'a.png' and result.info['icc_profile'] == PROFILE
+    close(np.asarray(result), bicubic(read))
+    result = Image.open(run(tmp_path / 'a.jpg', tmp_path / 'out', plain, suffix='same'))
+    assert result.format == 'JPEG' and result.info['icc_profile'] == PROFILE
+    close(np.asarray(result), bicubic(read), 12)
+
+
+@pytest.mark.parametrize('mode', ['L', '1'])
+def test_grey_stays_grey(plain, tmp_path, mode):
+    image = Image.fromarray(photograph()).convert(mode)
+    image.save(tmp_path / 'a.png')
+    result = Image.open(run(tmp_path / 'a.png', tmp_path / 'out', plain))
+    assert result.mode == 'L'
+    if mode == 'L':
+        close(np.asarray(result), bicubic(image))
+
+
+@pytest.mark.parametrize(
+    'mode, suffix', [('LA', '.png'), ('RGBA', '.png'), ('RGBA', '.webp'), ('RGBA', '.tif')]
+)
+def test_transparency_is_enlarged_bicubically(plain, tmp_path, mode, suffix):
+    alpha = Image.fromarray(photograph(seed=5)[..., 0])
+    image = Image.fromarray(photograph()).convert(mode[:-1])
+    image.putalpha(alpha)
+    image.save(tmp_path / f'a{suffix}', lossless=True)
+    result = Image.open(run(tmp_path / f'a{suffix}', tmp_path / 'out', plain, suffix=suffix))
+    assert result.mode == mode
+    close(np.asarray(result.getchannel('A')), bicubic(alpha), 1)
+    colour = np.asarray(result.convert(mode[:-1]))
+    close(colour, bicubic(Image.fromarray(photograph()).convert(mode[:-1])))
+
+
+@pytest.mark.parametrize('transparent', [False, True])
+def test_palettes_become_colours(plain, tmp_path, transparent):
+    image = Image.fromarray(photograph()).quantize(8)
+    image.save(tmp_path / 'a.png', **(dict(transparency=2) if transparent else {}))
+    result = Image.open(run(tmp_path / 'a.png', tmp_path / 'out', plain))
+    assert result.mode == ('RGBA' if transparent else 'RGB')
+    assert result.size == (52, 40)
+
+
+def deep_photograph(channels=3):
+    image = np.dstack([photograph(), photograph(seed=7)[..., :1]])[..., :channels]
+    image = image.astype(np.uint16) * 256 + np.arange(26, dtype=np.uint16)[:, None] * 9
+    return image[..., 0] if channels == 1 else image
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+@pytest.mark.parametrize('profile', [None, PROFILE])
+def test_16_bits_stay_16_bits(plain, tmp_path, suffix, channels, profile):
+    image = deep_photograph(channels)
+    tifffile.imwrite(
+        tmp_path / 'a.tif',
+        image,
+        photometric='minisblack' if channels == 1 else 'rgb',
+        extrasamples=['unassalpha'] if channels == 4 else None,
+        iccprofile=profile,
+    )
+    target = run(tmp_path / 'a.tif', tmp_path / 'out', plain, suffix=suffix)
+    result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    order = [2, 1, 0, 3][:channels]
+    result = result if channels == 1 else result[..., order]
+    assert result.dtype == np.uint16
+    expected = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    # The alpha's kernel is another one than OpenCV's.
+    close(result[4:-4, 4:-4], expected[4:-4, 4:-4], 300)
+    assert Image.open(target).info.get('icc_profile') == profile
+    # What was written is read again as it is.
+    again = run(target, tmp_path / 'again', plain, suffix=suffix)
+    assert cv2.imread(str(again), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+def test_16_bit_grey_with_transparency(plain, tmp_path):
+    grey = deep_photograph(1)
+    # No library here writes a PNG of 16-bit grey and alpha.
+    pixels = np.dstack([grey, grey]).astype('>u2')
+    rows = b''.join(b'\0' + row.tobytes() for row in pixels)
+
+    def chunk(kind, data):
+        return (
+            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        )
+
+    header = struct.pack('>IIBBBBB', 26, 20, 16, 4, 0, 0, 0)
+    (tmp_path / 'a.png').write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', header)
+        + chunk(b'IDAT', zlib.compress(rows))
+        + chunk(b'IEND', b'')
+    )
+    result = cv2.imread(str(run(tmp_path / 'a.png', tmp_path / 'out', plain)), cv2.IMREAD_UNCHANGED)
+    assert result.dtype == np.uint16 and result.shape == (40, 52, 4)
+    np.testing.assert_array_equal(result[..., 0], result[..., 2])
+
+
+def test_16_bit_tiff_in_other_arrangements(tmp_path):
+    colour, alpha = deep_photograph(), deep_photograph(1)
+    opaque = np.full_like(alpha, 65535)
+    halved = np.dstack([colour // 2, opaque // 2])
+
+    def read(image, photometric='rgb', **kwargs):
+        tifffile.imwrite(tmp_path / 'a.tif', image, photometric=photometric, **kwargs)
+        return read_picture(tmp_path / 'a.tif')
+
+    planes = read(colour.transpose(2, 0, 1), planarconfig='separate')
+    np.testing.assert_array_equal(planes.colour, colour)
+    planes = read(
+        np.dstack([colour, alpha]).transpose(2, 0, 1),
+        planarconfig='separate',
+        extrasamples=['unassalpha'],
+    )
+    np.testing.assert_array_equal(planes.colour, colour)
+    np.testing.assert_array_equal(planes.alpha, alpha)
+    np.testing.assert_array_equal(read(65535 - alpha, 'miniswhite').colour, alpha)
+    np.testing.assert_array_equal(read(alpha, 'minisblack', planarconfig='separate').colour, alpha)
+    premultiplied = read(halved, extrasamples=['assocalpha'])
+    np.testing.assert_allclose(premultiplied.colour, colour, atol=3)
+    np.testing.assert_array_equal(premultiplied.alpha, opaque // 2)
+    unnamed = read(np.dstack([colour, alpha]), extrasamples=['unspecified'])
+    np.testing.assert_array_equal(unnamed.colour, colour)
+    assert unnamed.alpha is None
+
+
+def test_the_transparent_grey_of_a_16_bit_png(tmp_path):
+    grey = deep_photograph(1)
+    png = cv2.imencode('.png', grey)[1].tobytes()
+    chunk = b'tRNS' + struct.pack('>H', grey[0, 0])
+    chunk = struct.pack('>I', 2) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    (tmp_path / 'a.png').write_bytes(png[:33] + chunk + png[33:])
+    picture = read_picture(tmp_path / 'a.png')
+    np.testing.assert_array_equal(picture.colour, grey)
+    np.testing.assert_array_equal(picture.alpha == 0, grey == grey[0, 0])
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+def test_a_cut_16_bit_picture_is_told_in_one_line(tmp_path, capfd, suffix):
+    path = tmp_path / f'a{suffix}'
+    if suffix == '.png':
+        cv2.imwrite(str(path), deep_photograph())
+    else:
+        tifffile.imwrite(path, deep_photograph(), photometric='rgb')
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(UserError, match='truncated'):
+        read_picture(path)
+    assert capfd.readouterr().err == ''
+
+
+@pytest.mark.parametrize('profile', [None, b'not a profile'])
+def test_cmyk_becomes_rgb(plain, tmp_path, profile):
+    image = Image.fromarray(photograph()).convert('CMYK')
+    image.save(tmp_path / 'a.jpg', quality=95, icc_profile=profile)
+    result = Image.open(run(tmp_path / 'a.jpg', tmp_path / 'out', plain))
+    assert result.mode == 'RGB' and 'icc_profile' not in result.info
+    close(np.asarray(result), bicubic(Image.open(tmp_path / 'a.jpg').convert('RGB')))
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('kind', ['jpg', 'png16', 'tif16'])
+def test_exif_rotation_is_honoured(plain, tmp_path, orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = Image.fromarray(photograph())
+    if kind == 'jpg':
+        upright.save(tmp_path / 'a.jpg', quality=95, exif=exif)
+        source = tmp_path / 'a.jpg'
+    elif kind == 'tif16':
+        source = tmp_path / 'a.tif'
+        tifffile.imwrite(
+            source,
+            photograph().astype(np.uint16) * 257,
+            photometric='rgb',
+            extratags=[(0x0112, 'H', 1, orientation, True)],
+        )
+    else:
+        # The chunk that says so, as Pillow writes it, in a file of 16 bits by OpenCV.
+        file = io.BytesIO()
+        upright.save(file, 'PNG', exif=exif)
+        data = file.getvalue()
+        start = data.index(b'eXIf') - 4
+        chunk = data[start : start + 12 + int.from_bytes(data[start : start + 4], 'big')]
+        deep = cv2.imencode('.png', photograph()[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+        source = tmp_path / 'a.png'
+        source.write_bytes(deep[:33] + chunk + deep[33:])
+    tagged = Image.open(io.BytesIO(_jpeg_with(upright, exif)))
+    expected = bicubic(ImageOps.exif_transpose(tagged))
+    target = run(source, tmp_path / 'out', plain)
+    result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    if kind != 'jpg':
+        assert result.dtype == np.uint16
+        result = (result / 257).round().astype(np.uint8)
+    close(result, expected, 12)
+    assert Image.open(target).getexif().get(0x0112) is None
+
+
+def _jpeg_with(image, exif):
+    file = io.BytesIO()
+    image.save(file, 'JPEG', quality=95, exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 2), (3, 3)])
+@pytest.mark.parametrize('ensemble', [False, True])
+def test_any_size(checkpoint, size, ensemble):
+    image = np.random.RandomState(0).randint(0, 256, (*size, 3), np.uint8)
+    result = Upscaler(checkpoint, device='cpu', ensemble=ensemble)(image)
+    assert result.shape == (2 * size[0], 2 * size[1], 3)
+
+
+@pytest.mark.parametrize('factor', [3, 4])
+def test_other_scales(tmp_path, factor):
+    checkpoint = save_checkpoint(tmp_path / 'c.pth', upscale_factor=factor)
+    assert Upscaler(checkpoint, device='cpu')(photograph()).shape == (20 * factor, 26 * factor, 3)
+
+
+def test_pieces_change_little_and_do_not_show(checkpoint):
+    image = photograph(60, 70)
+    whole = Upscaler(checkpoint, tile=0, device='cpu')(image)
+    pieces = Upscaler(checkpoint, tile=32, overlap=12, device='cpu')(image)
+    assert not np.array_equal(pieces, whole)
+    close(pieces, whole, 6)
+
+
+def test_ensemble_is_the_mean_over_flips_and_rotations(checkpoint):
+    image = photograph(16, 22)
+    single = Upscaler(checkpoint, tile=0, device='cpu')
+    expected = np.zeros((32, 44, 3))
+    for turns in range(4):
+        for flip in (False, True):
+            turned = np.rot90(image[:, ::-1] if flip else image, turns)
+            result = np.rot90(single(np.ascontiguousarray(turned)).astype(float), -turns)
+            expected += (result[:, ::-1] if flip else result) / 8
+    ensemble = Upscaler(checkpoint, tile=0, device='cpu', ensemble=True)(image)
+    assert np.abs(ensemble - expected).max() <= 1.0
+
+
+def test_bfloat16(checkpoint):
+    image = photograph()
+    close(
+        Upscaler(checkpoint, device='cpu', dtype='bfloat16')(image),
+        Upscaler(checkpoint, device='cpu')(image),
+        6,
+    )
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_same_pixels_as_mmagics_inferencer(checkpoint, tmp_path):
+    from mmagic.apis import MMagicInferencer
+
+    Image.fromarray(photograph(50, 41)).save(tmp_path / 'a.png')
+    cfg = Config.fromfile(checkpoint.with_suffix('.py'))
+    cfg.model.test_cfg = dict(mode='tile', tile=32, overlap=8)
+    inferencer = MMagicInferencer(
+        'rdn', model_config=cfg, model_ckpt=str(checkpoint), device=torch.device('cpu')
+    )
+    inferencer.infer(img=str(tmp_path / 'a.png'), result_out_dir=str(tmp_path / 'theirs' / 'a.png'))
+    ours = run(tmp_path / 'a.png', tmp_path / 'ours', checkpoint, tile=32, overlap=8)
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(ours)), np.asarray(Image.open(tmp_path / 'theirs' / 'a.png'))
+    )
+
+
+# Files
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    for name in ('b.png', 'a.jpg', 'sub/c.png', 'sub/deep/d.webp'):
+        path = tmp_path / 'in' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph(8, 9)).save(path)
+    (tmp_path / 'in' / 'notes.txt').write_text('no picture')
+    return tmp_path
+
+
+def names(out):
+    return sorted(str(path.relative_to(out)) for path in out.rglob('*') if path.is_file())
+
+
+def test_folder(folder, plain):
+    upscale([folder / 'in'], folder / 'out', checkpoint=plain, device='cpu')
+    assert names(folder / 'out') == ['a.png', 'b.png']
+
+
+def test_folder_recursively(folder, plain):
+    upscale([folder / 'in'], folder / 'out', checkpoint=plain, device='cpu', recursive=True)
+    assert names(folder / 'out') == ['a.png', 'b.png', 'sub/c.png', 'sub/deep/d.png']
+
+
+def test_patterns(folder, plain):
+    upscale([f'{folder}/in/**/*.png'], folder / 'out', checkpoint=plain, device='cpu')
+    assert names(folder / 'out') == ['b.png', 'sub/c.png']
+
+
+def test_one_file_to_one_file(folder, plain):
+    run(folder / 'in' / 'b.png', folder / 'new' / 'large.tif', plain)
+    assert names(folder / 'new') == ['large.tif']
+
+
+def test_existing_results_are_skipped_or_replaced(folder, plain):
+    out = folder / 'out'
+    out.mkdir()
+    (out / 'a.png').write_text('old')
+    results = upscale([folder / 'in'], out, checkpoint=plain, device='cpu')
+    assert {r.target.name: r.status for r in results} == {'a.png': 'skipped', 'b.png': 'done'}
+    assert (out / 'a.png').read_text() == 'old'
+    results = upscale([folder / 'in'], out, checkpoint=plain, device='cpu', overwrite=True)
+    assert [r.status for r in results] == ['done', 'done']
+    assert Image.open(out / 'a.png').size == (18, 16)
+
+
+def test_bad_files_do_not_stop_the_others(folder, plain):
+    source, out = folder / 'in', folder / 'out'
+    (source / 'cut.png').write_bytes((source / 'b.png').read_bytes()[:80])
+    (source / 'empty.jpg').touch()
+    (source / 'text.png').write_text('hello')
+    Image.fromarray(np.ones((4, 4), np.float32)).save(source / 'float.tif')
+    results = upscale(
+        [source, source / 'none.png', f'{source}/x*', folder / 'nowhere'],
+        out,
+        checkpoint=plain,
+        device='cpu',
+    )
+    reasons = {Path(r.source).name: r.reason for r in results if r.status == 'failed'}
+    assert set(reasons) == {
+        'cut.png',
+        'empty.jpg',
+        'text.png',
+        'float.tif',
+        'none.png',
+        'x*',
+        'nowhere',
+    }
+    assert 'is empty' in reasons['empty.jpg'] and 'does not exist' in reasons['none.png']
+    assert '32 bits' in reasons['float.tif'] and 'no pictures match' in reasons['x*']
+    assert names(out) == ['a.png', 'b.png']
+
+
+def test_a_name_that_no_file_can_have_does_not_stop_the_others(folder, plain):
+    results = upscale(
+        ['a' * 300 + '.png', folder / 'in' / 'b.png'],
+        folder / 'out',
+        checkpoint=plain,
+        device='cpu',
+    )
+    assert [r.status for r in results] == ['failed', 'done']
+    assert 'too long' in results[0].reason
+
+
+def test_an_output_folder_that_is_a_file(folder, plain):
+    (folder / 'out').touch()
+    with pytest.raises(UserError, match='is a file; name a folder'):
+        upscale([folder / 'in' / 'b.png'], folder / 'out', checkpoint=plain, device='cpu')
+
+
+def test_formats_that_cannot_hold_a_picture(plain, tmp_path):
+    image = Image.fromarray(photograph())
+    image.putalpha(100)
+    image.save(tmp_path / 'a.png')
+    cv2.imwrite(str(tmp_path / 'b.png'), deep_photograph())
+    results = upscale(
+        [tmp_path / 'a.png', tmp_path / 'b.png'],
+        tmp_path / 'out',
+        checkpoint=plain,
+        device='cpu',
+        suffix='.jpg',
+    )
+    assert 'transparency' in results[0].reason and '16 bits' in results[1].reason
+    assert not (tmp_path / 'out').exists()
+
+
+def test_results_never_replace_a_picture_or_each_other(folder, plain):
+    Image.fromarray(photograph(8, 9)).save(folder / 'in' / 'a.png')
+    before = (folder / 'in' / 'b.png').read_bytes()
+    results = upscale(
+        [folder / 'in'], folder / 'in', checkpoint=plain, device='cpu', overwrite=True
+    )
+    assert 'would replace the picture' in results[0].reason
+    assert (folder / 'in' / 'b.png').read_bytes() == before
+    results = upscale([folder / 'in'], folder / 'out', checkpoint=plain, device='cpu')
+    assert sorted(r.status for r in results) == ['done', 'done', 'failed']
+    assert 'already the result of' in [r.reason for r in results if r.status == 'failed'][0]
+
+
+def test_nothing_is_left_where_writing_fails(folder, plain):
+    (folder / 'out').mkdir()
+    (folder / 'out' / 'b.png').mkdir()
+    (result,) = upscale(
+        [folder / 'in' / 'b.png'], folder / 'out', checkpoint=plain, device='cpu', overwrite=True
+    )
+    assert result.status == 'failed' and 'cannot write' in result.reason
+    assert names(folder / 'out') == []
+
+
+def test_tells_the_pieces_and_the_time_left(folder, plain):
+    stream = io.StringIO()
+    progress = ConsoleProgress(stream)
+    progress.interval = 0.0
+    Image.fromarray(photograph(70, 40)).save(folder / 'in' / 'b.png')
+    (folder / 'in' / 'c.png').write_text('hello')
+    upscale(
+        [folder / 'in'], folder / 'out', checkpoint=plain, device='cpu', tile=32, progress=progress
+    )
+    text = stream.getvalue()
+    assert '[2/3] ' in text and '40x70 to 80x140, 6 pieces of 32 px, overlap 8' in text
+    assert '100 %, 0 s left; all: 0 s left' in text
+    assert 'failed: ' in text
+
+
+# The model
+
+
+def test_needs_no_config(checkpoint):
+    assert Upscaler(checkpoint, device='cpu').scale == 2
+
+
+@pytest.mark.parametrize('scale', [2, 4])
+def test_a_released_state_dict_tells_its_network(tmp_path, scale):
+    golden = load_golden(scale)
+    torch.save(golden.state_dict, tmp_path / 'released.pth')
+    upscaler = Upscaler(tmp_path / 'released.pth', tile=0, device='cpu')
+    assert upscaler.scale == scale
+    image = golden.arrays['lr'][0].permute(1, 2, 0).numpy()
+    result = upscaler((image * 65535).round().astype(np.uint16)) / 65535
+    expected = golden.arrays['sr'][0].permute(1, 2, 0).clamp(0, 1).numpy()
+    np.testing.assert_allclose(result, expected, atol=2e-3)
+
+
+def test_a_config_may_be_given(checkpoint, tmp_path):
+    bare = tmp_path / 'bare.pth'
+    torch.save(torch.load(checkpoint)['state_dict'], bare)
+    with pytest.raises(UserError, match='give a config'):
+        Upscaler(bare, device='cpu')
+    image = photograph()
+    np.testing.assert_array_equal(
+        Upscaler(bare, checkpoint.with_suffix('.py'), device='cpu')(image),
+        Upscaler(checkpoint, device='cpu')(image),
+    )
+
+
+def test_a_config_that_does_not_fit(checkpoint):
+    with pytest.raises(UserError, match='does not fit'):
+        Upscaler(checkpoint, DEMO, device='cpu')
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ("type='CSNLNNet'", "type='os.getcwd'"),
+        ("type='CSNLNEditor'", "type='subprocess.Popen'"),
+        ('mid_channels=4', "mid_channels=__import__('os').getpid()"),
+        ('mid_channels=4', 'mid_channels=4, **dict()'),
+    ],
+)
+def test_a_checkpoint_cannot_run_code(checkpoint, tmp_path, change, message):
+    content = torch.load(checkpoint)
+    text = content['meta']['cfg']
+    assert change in text
+    content['meta']['cfg'] = text.replace(change, message)
+    torch.save(content, tmp_path / 'evil.pth')
+    with pytest.raises(UserError, match='refused|give one'):
+        Upscaler(tmp_path / 'evil.pth', device='cpu')
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(tile=16, overlap=9), 'half of the tile'),
+        (dict(tile=-1), 'must be'),
+        (dict(overlap=4), 'needs a tile'),
+        (dict(device='nowhere'), 'device nowhere'),
+        (dict(dtype='float16', device='cpu'), 'bfloat16'),
+        (dict(dtype='int8', device='cpu'), 'dtype'),
+    ],
+)
+def test_settings_that_cannot_be(checkpoint, settings, message):
+    with pytest.raises(UserError, match=message):
+        Upscaler(checkpoint, **settings)

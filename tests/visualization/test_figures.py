@@ -1,0 +1,251 @@
+"""What the pictures of attention show is what the network computed."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_data import smooth_noise
+
+from csnln_mm.errors import UserError
+from csnln_mm.images.image_file import Picture
+from csnln_mm.networks import CrossScaleNonLocalAttention, InScaleNonLocalAttention
+from csnln_mm.upscaling import Upscaler
+from csnln_mm.visualization import (
+    attention_figure,
+    compare_methods,
+    comparison_figure,
+    matches_figure,
+)
+from csnln_mm.visualization.attention import Look, look
+from csnln_mm.visualization.figures import most_different_box, most_engaged
+
+CONFIG = """
+model = dict(
+    type='CSNLNEditor',
+    generator=dict(
+        type='CSNLNNet', mid_channels=4, num_recurrences=2, upscale_factor={scale}, cell={cell}),
+    data_preprocessor=dict(type='DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
+"""
+
+
+def save_checkpoint(path, scale=2, **cell):
+    from csnln_mm.networks import CSNLNNet
+
+    torch.manual_seed(0)
+    network = CSNLNNet(mid_channels=4, num_recurrences=2, upscale_factor=scale, cell=cell)
+    state_dict = {f'generator.{key}': value for key, value in network.state_dict().items()}
+    torch.save(
+        dict(meta=dict(cfg=CONFIG.format(scale=scale, cell=cell)), state_dict=state_dict), path
+    )
+    return path
+
+
+@pytest.fixture(scope='module')
+def upscaler(tmp_path_factory):
+    return Upscaler(
+        save_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'x2.pth'), tile=0, device='cpu'
+    )
+
+
+def picture(height=20, width=26):
+    return Picture(smooth_noise(height, width, 3))
+
+
+def all_positions(height, width):
+    return [(row, column) for row in range(height) for column in range(width)]
+
+
+# The weights that modules give
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+@pytest.mark.parametrize('patch_size', [1, 3, 5])
+@pytest.mark.parametrize('size', [(6, 8), (5, 7), (1, 1)])
+def test_cross_scale_weights_make_the_modules_output(scale, patch_size, size):
+    torch.manual_seed(0)
+    module = CrossScaleNonLocalAttention(4, scale=scale, patch_size=patch_size).double()
+    x = torch.randn(2, 4, *size, dtype=torch.float64)
+    # The module pads by replication: so is the map whose pixels are asked here, to see all.
+    height, width = (-(-side // scale) * scale for side in size)
+    x = F.pad(x, (0, width - size[1], 0, height - size[0]), mode='replicate')
+    weights = module.weights_at(x, all_positions(height, width))
+    torch.testing.assert_close(weights.sum((2, 3)), torch.ones_like(weights[:, :, 0, 0]))
+    value, radius = module.value(x), patch_size // 2
+    patches = F.unfold(value, scale * patch_size, padding=scale * radius, stride=scale)
+    rebuilt = patches @ weights.flatten(2).transpose(1, 2)  # a patch per pixel
+    out = F.fold(
+        rebuilt,
+        (scale * height, scale * width),
+        scale * patch_size,
+        padding=scale * radius,
+        stride=scale,
+    )
+    torch.testing.assert_close(out / module.divisor, module(x))
+
+
+@pytest.mark.parametrize('grid', [None, (2, 3)])
+@pytest.mark.parametrize('size', [(5, 8), (1, 1)])
+def test_in_scale_weights_make_the_modules_output(grid, size):
+    torch.manual_seed(0)
+    module = InScaleNonLocalAttention(4, grid=grid).double()
+    x = torch.randn(2, 4, *size, dtype=torch.float64)
+    weights = module.weights_at(x, all_positions(*size))
+    torch.testing.assert_close(weights.sum((2, 3)), torch.ones_like(weights[:, :, 0, 0]))
+    out = module.value(x).flatten(2) @ weights.flatten(2).transpose(1, 2)
+    torch.testing.assert_close(out.view_as(x), module(x))
+
+
+@pytest.mark.parametrize(
+    'module',
+    [
+        CrossScaleNonLocalAttention(4),
+        InScaleNonLocalAttention(4),
+    ],
+)
+@pytest.mark.parametrize('position', [(6, 0), (0, 8), (-1, 0)])
+def test_weights_outside_the_map(module, position):
+    with pytest.raises(ValueError, match='lies outside the map of 6 rows and 8 columns'):
+        module.weights_at(torch.rand(1, 4, 6, 8), [position])
+
+
+# Caught in the network
+
+
+@pytest.mark.parametrize('recurrence', [1, 2])
+def test_maps_are_of_the_networks_own_features(upscaler, recurrence):
+    one, other = look(upscaler, picture(), [(3, 5), (25, 19)], recurrence=recurrence)
+    attention = upscaler.model.generator.cell.stages[0].cross_scale_attention
+    features = []
+    hook = attention.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
+    enlarged = upscaler(picture().colour)
+    hook.remove()
+    with torch.no_grad():
+        expected = attention.weights_at(features[recurrence - 1], [(5, 3), (19, 25)])[0]
+    np.testing.assert_allclose(one.cross_scale, expected[0])
+    np.testing.assert_allclose(other.cross_scale, expected[1])
+    assert one.in_scale.shape == (20, 26) and one.cross_scale.shape == (10, 13)
+    for weights in (one.in_scale, one.cross_scale, other.in_scale, other.cross_scale):
+        assert weights.sum() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(one.enlarged, enlarged)
+    assert not attention._forward_pre_hooks
+
+
+def test_a_window_of_a_large_picture(upscaler):
+    corner, middle = look(upscaler, picture(40, 50), [(49, 0), (24, 21)], window=16)
+    assert corner.seen.shape == middle.seen.shape == (16, 16, 3)
+    assert corner.offset == (34, 0) and corner.point == (15, 0)
+    assert middle.offset == (16, 13) and middle.point == (8, 8)
+    np.testing.assert_array_equal(middle.seen, picture(40, 50).colour[13:29, 16:32])
+    (whole,) = look(upscaler, picture(40, 50), [(24, 21)], window=0)
+    assert whole.seen.shape == (40, 50, 3) and whole.point == (24, 21)
+
+
+def test_the_second_stage_at_x4(tmp_path):
+    upscaler = Upscaler(save_checkpoint(tmp_path / 'x4.pth', 4), tile=0, device='cpu')
+    (one,) = look(upscaler, picture(8, 10), [(3, 5)], stage=2)
+    assert one.zoom == 2 and one.query == (11, 7)
+    assert one.in_scale.shape == (16, 20) and one.cross_scale.shape == (8, 10)
+    matches, _ = most_engaged(one, 1)
+    assert matches[0].side == 3  # 3 x 3 blocks of 2 x 2 pixels of a map twice as large
+    assert attention_figure(upscaler, picture(8, 10), [(3, 5)], stage=2).ndim == 3
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(points=[(26, 0)]), 'x is from 0 to 25, y from 0 to 19'),
+        (dict(points=[(0, -1)]), 'outside the picture'),
+        (dict(points=[(0, 0)], recurrence=3), 'recurrences 1 to 2, not 3'),
+        (dict(points=[(0, 0)], stage=2), 'no stage 2'),
+        (dict(points=[(0, 0)], window=-1), 'the window must have at least 1 pixel'),
+    ],
+)
+def test_what_is_not_there(upscaler, settings, message):
+    with pytest.raises(UserError, match=message):
+        look(upscaler, picture(), **settings)
+
+
+# Figures
+
+
+def test_most_engaged_patches_are_whole_and_apart():
+    weights = np.full((6, 6), 0.001)
+    weights[0, 3] = 0.3  # across the border
+    weights[2, 2], weights[2, 3], weights[4, 4] = 0.2, 0.19, 0.1  # the second hides the third
+    one = Look(
+        np.zeros((12, 12, 3), np.uint8),
+        (0, 0),
+        (5, 5),
+        np.zeros((24, 24, 3), np.uint8),
+        None,
+        weights,
+        1,
+        (5, 5),
+        2,
+        3,
+    )
+    matches, left_out = most_engaged(one, 2)
+    assert matches == [(0.2, 2, 2, 6), (0.1, 6, 6, 6)]
+    assert left_out == 2
+    with pytest.raises(UserError, match='no patch of 6x6 pixels fits into 5x12 pixels'):
+        most_engaged(one._replace(seen=one.seen[:, :5]), 2)
+
+
+@pytest.mark.parametrize(
+    'branches',
+    [['local', 'in_scale'], ['local', 'cross_scale'], ['local', 'in_scale', 'cross_scale']],
+)
+def test_attention_figure_of_every_network(tmp_path, branches):
+    upscaler = Upscaler(
+        save_checkpoint(tmp_path / 'c.pth', branches=branches), tile=0, device='cpu'
+    )
+    figure = attention_figure(upscaler, picture(), [(3, 5), (0, 0)], recurrence=1)
+    assert figure.dtype == np.uint8 and figure.ndim == 3 and figure.shape[2] == 3
+    if 'cross_scale' in branches:
+        assert matches_figure(upscaler, picture(), (3, 5), top=3).shape[2] == 3
+    else:
+        with pytest.raises(UserError, match='no cross-scale attention'):
+            matches_figure(upscaler, picture(), (3, 5))
+
+
+@pytest.mark.parametrize('size', [(1, 1), (3, 40), (40, 3), (6, 40)])
+def test_figures_of_pictures_of_any_size(upscaler, size):
+    assert attention_figure(upscaler, picture(*size), [(0, 0)]).ndim == 3
+    if min(size) < 6:
+        with pytest.raises(UserError, match='no patch of 6x6 pixels fits into'):
+            matches_figure(upscaler, picture(*size), (0, 0))
+    else:
+        assert matches_figure(upscaler, picture(*size), (0, 0)).ndim == 3
+
+
+@pytest.mark.parametrize('top', [0, 9])
+def test_number_of_matches(upscaler, top):
+    with pytest.raises(UserError, match='from 1 to 8'):
+        matches_figure(upscaler, picture(), (3, 5), top=top)
+
+
+def test_comparison(tmp_path):
+    checkpoint = save_checkpoint(tmp_path / 'x2.pth')
+    truth = picture(41, 53)
+    figure = compare_methods(truth, ['bicubic', f'ours={checkpoint}'], box=(4, 5, 20, 10))
+    assert figure.ndim == 3
+    for methods, message in ((['lanczos'], 'neither'), (['bicubic', 'bicubic'], 'two methods')):
+        with pytest.raises(UserError, match=message):
+            compare_methods(truth, methods)
+    for scale in 0, 3:
+        with pytest.raises(UserError, match=f'enlarges by 2, not by {scale}'):
+            compare_methods(truth, [f'ours={checkpoint}'], scale=scale)
+    with pytest.raises(UserError, match='reaches beyond the picture of 52x40'):
+        compare_methods(truth, ['bicubic'], box=(40, 5, 20, 10))
+    with pytest.raises(UserError, match='too small'):
+        compare_methods(picture(9, 9), ['bicubic'])
+
+
+def test_the_box_is_where_methods_differ():
+    truth = np.zeros((50, 60, 3), np.uint8)
+    other = truth.copy()
+    other[30:34, 40:44] = 200
+    x, y, width, height = most_different_box(truth, dict(a=truth, b=other), side=10)
+    assert width == height == 10
+    assert x <= 40 and x + 10 >= 44 and y <= 30 and y + 10 >= 34
+    assert comparison_figure(truth, dict(a=truth.copy() + 1, b=other), scale=2).ndim == 3
