@@ -1,6 +1,6 @@
 _base_ = 'mmagic::_base_/default_runtime.py'
 
-custom_imports = dict(imports=['csnln_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['csnln_mm.mmagic'], allow_failed_imports=False)
 
 default_hooks = dict(
     # Beside the log, in the work directory.

@@ -1,7 +1,7 @@
 # MMagic's own DIV2K training and runtime, as EDSR has them, with CSNLN as the generator.
 _base_ = 'mmagic::edsr/edsr_x2c64b16_1xb16-300k_div2k.py'
 
-custom_imports = dict(imports=['csnln_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['csnln_mm.mmagic'], allow_failed_imports=False)
 
 model = dict(generator=dict(_delete_=True, type='CSNLNNet', upscale_factor=2))
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.base_models import BaseEditModel
+from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from torch import Tensor
 
@@ -20,6 +21,7 @@ _WHOLE_OR_PIECES = {
 _OPTIONS = {'whole': (), 'chop': ('overlap', 'max_pixels'), 'tile': ('tile', 'overlap')}
 
 
+@MODELS.register_module()
 class CSNLNEditor(BaseEditModel):
     """Train and test a super-resolution network; test it in pieces, or on the whole image.
 

@@ -14,19 +14,14 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from csnln_mm.checkpoints import (
-    checkpoints_in,
-    load_checkpoint_file,
-    newest_whole_checkpoint,
-    use_safe_loading,
-)
+from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
 from csnln_mm.datasets.pairs import check_images
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 from csnln_mm.memory import return_freed_memory
 from csnln_mm.mmagic.check_config import check_config, suggest
-from csnln_mm.mmagic.resume import Newest
+from csnln_mm.mmagic.resume import Newest, checkpoints_in, newest_whole_checkpoint
 from csnln_mm.mmagic.training import checkpoint_folder, checkpoint_template
 
 __all__ = ['load_config', 'change_settings', 'build_train_runner', 'build_test_runner', 'check_fit']

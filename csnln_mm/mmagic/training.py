@@ -5,9 +5,9 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from csnln_mm.checkpoints import newest_whole_checkpoint
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.graceful_shutdown import ToldToEnd, end_between_steps
+from csnln_mm.mmagic.resume import newest_whole_checkpoint
 
 __all__ = ['checkpoint_folder', 'checkpoint_template', 'run_training']
 

@@ -2,9 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ['BicubicUpsampler']
 
@@ -12,8 +10,7 @@ __all__ = ['BicubicUpsampler']
 _REACH = 2
 
 
-@MODELS.register_module()
-class BicubicUpsampler(BaseModule):
+class BicubicUpsampler(nn.Module):
     """Enlarge images without learning: the same pipeline then scores what is known.
 
     Args:

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from csnln_mm import ops
 from csnln_mm.networks.conv_prelu import ConvPReLU
@@ -15,8 +13,7 @@ from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
 __all__ = ['CrossScaleNonLocalAttention']
 
 
-@MODELS.register_module()
-class CrossScaleNonLocalAttention(BaseModule):
+class CrossScaleNonLocalAttention(nn.Module):
     """Enlarge a feature map with patches of itself (Eq. 4, Figure 2).
 
     Each p x p patch of the map is compared with the p x p patches of the map at 1/s of its
@@ -29,7 +26,6 @@ class CrossScaleNonLocalAttention(BaseModule):
         embed_channels: channels in which patches are compared; C / 2 by default.
         softmax_scale: factor on the similarities before the softmax.
         divisor: constant for the overlap of patches. 6 in the released model, whose p is 3.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ValueError: if ``scale`` or ``patch_size`` is out of range.
@@ -44,9 +40,8 @@ class CrossScaleNonLocalAttention(BaseModule):
         embed_channels: int | None = None,
         softmax_scale: float = 10.0,
         divisor: float = 6.0,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         if not isinstance(scale, int) or scale < 2:
             raise ValueError(f'scale must be an integer of at least 2, got {scale}')
         if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:

@@ -4,19 +4,17 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from csnln_mm.networks.build import build_part
 from csnln_mm.networks.conv_prelu import ConvPReLU
 from csnln_mm.networks.sem_cell import SEMCell
 
 __all__ = ['CSNLNNet']
 
 
-@MODELS.register_module()
-class CSNLNNet(BaseModule):
+class CSNLNNet(nn.Module):
     """Super-resolution by the same SEM cell, time and again.
 
     Args:
@@ -34,7 +32,6 @@ class CSNLNNet(BaseModule):
             alone. Not in the paper; lets small networks learn in minutes.
         with_cp: in training, keep no activations within a recurrence but compute them again in
             the backward pass: less memory, more time.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -51,9 +48,8 @@ class CSNLNNet(BaseModule):
         rgb_mean: Sequence[float] = (0.4488, 0.4371, 0.4040),
         image_skip: bool = False,
         with_cp: bool = False,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         for name, number in dict(
             in_channels=in_channels,
             out_channels=out_channels,
@@ -76,9 +72,8 @@ class CSNLNNet(BaseModule):
         self.head = nn.Sequential(
             ConvPReLU(in_channels, mid_channels), ConvPReLU(mid_channels, mid_channels)
         )
-        cell = dict(dict(type='SEMCell'), **(cell or {}))
-        self.cell = MODELS.build(
-            dict(mid_channels=mid_channels, upscale_factor=upscale_factor, **cell)
+        self.cell = build_part(
+            cell, SEMCell, mid_channels=mid_channels, upscale_factor=upscale_factor
         )
         if num_recurrences == 1 and isinstance(self.cell, SEMCell):
             # DistributedDataParallel stops at a parameter that bears on nothing.

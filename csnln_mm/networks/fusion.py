@@ -12,8 +12,6 @@ and returns the hidden state [N, C, S H, S W].
 from collections.abc import Sequence
 
 import torch
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from csnln_mm.networks.conv_prelu import Downsample, Upsample
@@ -38,8 +36,7 @@ def check_branches(branches: Sequence[str], *, at_least: int = 0) -> None:
         raise ValueError('there is nothing to fuse without branches')
 
 
-@MODELS.register_module()
-class MutualProjectedFusion(BaseModule):
+class MutualProjectedFusion(nn.Module):
     """Add what cross-scale attention knows beyond in-scale attention, then project back.
 
     With both attention branches, their difference R is transformed and added to the in-scale
@@ -53,7 +50,6 @@ class MutualProjectedFusion(BaseModule):
         branches: those that will deliver features.
         recipe: 'released', R = cross - in, transformed by a residual block of two convolutions,
             or 'paper', R = in - cross, transformed by one convolution.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ValueError: if a value is not one of the above, or ``branches`` is empty.
@@ -66,9 +62,8 @@ class MutualProjectedFusion(BaseModule):
         scale: int,
         branches: Sequence[str] = BRANCHES,
         recipe: str = 'released',
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         check_branches(branches, at_least=1)
         if recipe not in ('released', 'paper'):
             raise ValueError(f"recipe must be 'released' or 'paper', got {recipe!r}")
@@ -108,15 +103,13 @@ class MutualProjectedFusion(BaseModule):
         return cross_scale + self.projection(cross_scale - in_scale)
 
 
-@MODELS.register_module()
-class AdditionFusion(BaseModule):
+class AdditionFusion(nn.Module):
     """The sum of all branches, the local one enlarged.
 
     Args:
         channels: C.
         scale: S, 2, 3 or 4.
         branches: those that will deliver features.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ValueError: if a value is not one of the above, or ``branches`` is empty.
@@ -128,9 +121,8 @@ class AdditionFusion(BaseModule):
         *,
         scale: int,
         branches: Sequence[str] = BRANCHES,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         check_branches(branches, at_least=1)
         if 'local' in branches:
             self.upsample = Upsample(channels, scale)
@@ -147,15 +139,13 @@ class AdditionFusion(BaseModule):
         return sum(x for x in (local, in_scale, cross_scale) if x is not None)
 
 
-@MODELS.register_module()
-class ConcatenationFusion(BaseModule):
+class ConcatenationFusion(nn.Module):
     """A 3x3 convolution over all branches side by side, the local one enlarged.
 
     Args:
         channels: C.
         scale: S, 2, 3 or 4.
         branches: those that will deliver features.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ValueError: if a value is not one of the above, or ``branches`` is empty.
@@ -167,9 +157,8 @@ class ConcatenationFusion(BaseModule):
         *,
         scale: int,
         branches: Sequence[str] = BRANCHES,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         check_branches(branches, at_least=1)
         if 'local' in branches:
             self.upsample = Upsample(channels, scale)

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from csnln_mm import ops
 from csnln_mm.networks.conv_prelu import ConvPReLU
@@ -14,8 +12,7 @@ from csnln_mm.ops.attention_maps import check_positions, in_scale_weights
 __all__ = ['InScaleNonLocalAttention']
 
 
-@MODELS.register_module()
-class InScaleNonLocalAttention(BaseModule):
+class InScaleNonLocalAttention(nn.Module):
     """Describe every pixel by the pixels that resemble it (Eq. 1 and 2).
 
     Args:
@@ -23,7 +20,6 @@ class InScaleNonLocalAttention(BaseModule):
         embed_channels: channels in which pixels are compared; C / 2 by default.
         grid: (rows, columns) of regions that attend each to itself, as in the paper's text; by
             default the map attends to all of itself, as in the released model.
-        init_cfg: initialisation config of MMEngine.
 
     Raises:
         ValueError: if ``grid`` is not two positive integers.
@@ -35,9 +31,8 @@ class InScaleNonLocalAttention(BaseModule):
         *,
         embed_channels: int | None = None,
         grid: tuple[int, int] | None = None,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         if grid is not None and (len(grid) != 2 or min(grid) < 1):
             raise ValueError(f'grid must be two positive integers (rows, columns), got {grid}')
         embed_channels = embed_channels or max(1, in_channels // 2)

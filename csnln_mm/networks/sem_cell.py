@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from math import prod
 
-from mmagic.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from csnln_mm.networks.build import build_part
 from csnln_mm.networks.conv_prelu import ConvPReLU, Downsample, Upsample
 from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
-from csnln_mm.networks.fusion import BRANCHES, check_branches
+from csnln_mm.networks.fusion import BRANCHES, MutualProjectedFusion, check_branches
 from csnln_mm.networks.in_scale_attention import InScaleNonLocalAttention
 
 __all__ = ['SEMCell']
@@ -18,7 +17,7 @@ __all__ = ['SEMCell']
 _RELEASED_STAGES = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
-class _Stage(BaseModule):
+class _Stage(nn.Module):
     """The attention branches on one map, and their fusion with the cell's input.
 
     Args:
@@ -26,8 +25,8 @@ class _Stage(BaseModule):
         scale: enlargement by the attention branches.
         total_scale: enlargement from the cell's input to the stage's output.
         branches: names out of :data:`BRANCHES`, at least one.
-        patch_size: p of the cross-scale attention.
-        in_scale_grid: regions of the in-scale attention.
+        cross_scale_attention: config of the cross-scale attention.
+        in_scale_attention: config of the in-scale attention.
         fusion: config of the fusion.
     """
 
@@ -37,23 +36,32 @@ class _Stage(BaseModule):
         scale: int,
         total_scale: int,
         branches: Sequence[str],
-        patch_size: int,
-        in_scale_grid: tuple[int, int] | None,
-        fusion: dict,
+        cross_scale_attention: dict,
+        in_scale_attention: dict,
+        fusion: dict | None,
     ) -> None:
         super().__init__()
         self.use_local = 'local' in branches
         self.use_in_scale = 'in_scale' in branches
         self.use_cross_scale = 'cross_scale' in branches
         if self.use_in_scale:
-            self.in_scale_attention = InScaleNonLocalAttention(channels, grid=in_scale_grid)
+            self.in_scale_attention = build_part(
+                in_scale_attention, InScaleNonLocalAttention, in_channels=channels
+            )
             self.in_scale_upsample = Upsample(channels, scale)
         if self.use_cross_scale:
-            self.cross_scale_attention = CrossScaleNonLocalAttention(
-                channels, scale=scale, patch_size=patch_size
+            self.cross_scale_attention = build_part(
+                cross_scale_attention,
+                CrossScaleNonLocalAttention,
+                in_channels=channels,
+                scale=scale,
             )
-        self.fusion = MODELS.build(
-            dict(channels=channels, scale=total_scale, branches=branches, **fusion)
+        self.fusion = build_part(
+            fusion,
+            MutualProjectedFusion,
+            channels=channels,
+            scale=total_scale,
+            branches=branches,
         )
 
     def forward(self, x: Tensor, local: Tensor) -> Tensor:
@@ -66,8 +74,7 @@ class _Stage(BaseModule):
         return self.fusion(local if self.use_local else None, in_scale, cross_scale)
 
 
-@MODELS.register_module()
-class SEMCell(BaseModule):
+class SEMCell(nn.Module):
     """One step of the recurrence: mine a feature map for exemplars and enlarge it.
 
     Args:
@@ -82,7 +89,11 @@ class SEMCell(BaseModule):
         in_scale_grid: (rows, columns) of regions for the in-scale attention; the whole map by
             default.
         num_plain_convs: 3x3 convolutions of the cell without branches.
-        init_cfg: initialisation config of MMEngine.
+        cross_scale_attention: config of the cross-scale attention, in place of ``patch_size``;
+            with ``type``, of one that maps [N, C, h, w] to [N, C, s h, s w] and takes
+            ``in_channels`` and ``scale``.
+        in_scale_attention: config of the in-scale attention, in place of ``in_scale_grid``; with
+            ``type``, of one that keeps the shape and takes ``in_channels``.
 
     Raises:
         ValueError: if a value is not one of the above.
@@ -99,9 +110,10 @@ class SEMCell(BaseModule):
         patch_size: int = 3,
         in_scale_grid: tuple[int, int] | None = None,
         num_plain_convs: int = 10,
-        init_cfg: dict | None = None,
+        cross_scale_attention: dict | None = None,
+        in_scale_attention: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         check_branches(branches)
         if not isinstance(upscale_factor, int) or upscale_factor not in _RELEASED_STAGES:
             raise ValueError(
@@ -129,9 +141,9 @@ class SEMCell(BaseModule):
                     scale,
                     prod(stages[: i + 1]),
                     branches,
-                    patch_size,
-                    in_scale_grid,
-                    dict(dict(type='MutualProjectedFusion'), **(fusion or {})),
+                    cross_scale_attention or dict(patch_size=patch_size),
+                    in_scale_attention or dict(grid=in_scale_grid),
+                    fusion,
                 )
                 for i, scale in enumerate(stages)
             )

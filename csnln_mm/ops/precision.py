@@ -1,7 +1,6 @@
 """Which dtype, and how much at a time, the attention operators compute in."""
 
-from contextlib import nullcontext
-from typing import ContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ def block_elements(device: torch.device) -> int:
     return CPU_BLOCK if device.type == 'cpu' else GPU_BLOCK
 
 
-def no_autocast(device: torch.device) -> ContextManager:
+def no_autocast(device: torch.device) -> AbstractContextManager:
     """Within, operations compute in the dtypes of their inputs."""
     try:
         return torch.autocast(device.type, enabled=False)

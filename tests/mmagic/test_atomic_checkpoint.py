@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from short_training import CONFIG, end_of, make_data, output_of, settings, start, train
 
-from csnln_mm.checkpoints import checkpoints_in, newest_whole_checkpoint
+from csnln_mm.mmagic.resume import checkpoints_in, newest_whole_checkpoint
 
 STEPS = 30
 

@@ -4,8 +4,8 @@ import shutil
 import pytest
 import torch
 
-from csnln_mm.checkpoints import checkpoints_in, newest_whole_checkpoint
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.resume import checkpoints_in, newest_whole_checkpoint
 
 WHOLE = dict(meta=dict(iter=1), state_dict=dict(w=torch.ones(1000)), optimizer={}, message_hub={})
 

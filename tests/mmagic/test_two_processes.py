@@ -101,7 +101,7 @@ def faulty_config(folder, name, hook):
     path = folder / f'{name}.py'
     path.write_text(f"""
 _base_ = {str(CONFIG)!r}
-custom_imports = dict(imports=['csnln_mm', 'faulty_process'])
+custom_imports = dict(imports=['csnln_mm.mmagic', 'faulty_process'])
 custom_hooks = [{hook!r}]
 """)
     return path

@@ -130,7 +130,7 @@ def test_two_processes_end_with_the_same_weights(folder):
     config = folder / 'two.py'
     config.write_text(f"""
 _base_ = {str(CONFIG)!r}
-custom_imports = dict(imports=['csnln_mm', 'dump_weights'])
+custom_imports = dict(imports=['csnln_mm.mmagic', 'dump_weights'])
 custom_hooks = [dict(type='DumpWeightsHook', folder='weights')]
 """)
     run(

@@ -1,7 +1,7 @@
 # EDSR as MMagic trains it, with a further module after its body; the module is the leaf's.
 _base_ = 'mmagic::edsr/edsr_x2c64b16_1xb16-300k_div2k.py'
 
-custom_imports = dict(imports=['csnln_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['csnln_mm.mmagic'], allow_failed_imports=False)
 
 model = dict(
     generator=dict(
