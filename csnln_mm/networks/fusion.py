@@ -1,6 +1,7 @@
 """Fusion of a SEM cell's branches: mutual projection (section 4.2) and its rivals (Table 5).
 
-Every fusion is called with what the branches deliver, None where the cell lacks a branch:
+Every fusion is called with what the branches deliver, None where the cell lacks a branch or does
+not use it in a recurrence:
 
     local         [N, C, H, W]      features at the size of the cell's input
     in_scale      [N, C, S H, S W]  in-scale attention, enlarged
@@ -12,6 +13,7 @@ and returns the hidden state [N, C, S H, S W].
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csnln_mm.networks.conv_prelu import Downsample, Upsample
@@ -162,6 +164,7 @@ class ConcatenationFusion(nn.Module):
         check_branches(branches, at_least=1)
         if 'local' in branches:
             self.upsample = Upsample(channels, scale)
+        self.branches = [branch for branch in BRANCHES if branch in branches]
         self.conv = nn.Conv2d(channels * len(branches), channels, 3, padding=1)
 
     def forward(
@@ -173,4 +176,13 @@ class ConcatenationFusion(nn.Module):
         """Shapes are those of the module's documentation."""
         if local is not None:
             local = self.upsample(local)
-        return self.conv(torch.cat([x for x in (local, in_scale, cross_scale) if x is not None], 1))
+        delivered = dict(local=local, in_scale=in_scale, cross_scale=cross_scale)
+        kernels = dict(zip(self.branches, self.conv.weight.chunk(len(self.branches), 1)))
+        present = [branch for branch in self.branches if delivered[branch] is not None]
+        # A branch that delivers nothing counts as zeros.
+        return F.conv2d(
+            torch.cat([delivered[branch] for branch in present], 1),
+            torch.cat([kernels[branch] for branch in present], 1),
+            self.conv.bias,
+            padding=1,
+        )

@@ -151,16 +151,23 @@ class SEMCell(nn.Module):
             Downsample(mid_channels, upscale_factor), ConvPReLU(mid_channels, mid_channels)
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, attention: bool = True) -> tuple[Tensor, Tensor]:
         """One recurrence.
 
         Args:
             x: L_(i-1), [N, C, H, W].
+            attention: whether the attention branches work; without them the fusion of the last
+                stage gets the local branch alone, which the cell must have.
 
         Returns:
             The next input L_i, [N, C, H, W], and the hidden state H_i, [N, C, S H, S W].
         """
-        hidden = x if self.plain is None else self.plain(x)
-        for stage in self.stages:
-            hidden = stage(hidden, x)
+        if self.plain is not None:
+            hidden = self.plain(x)
+        elif attention:
+            hidden = x
+            for stage in self.stages:
+                hidden = stage(hidden, x)
+        else:
+            hidden = self.stages[-1].fusion(x)
         return self.next_input(hidden), hidden

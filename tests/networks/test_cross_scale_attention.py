@@ -1,10 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from mmagic.registry import MODELS
 
 from csnln_mm import ops
-from csnln_mm.networks import CrossScaleNonLocalAttention
+from csnln_mm.networks import CrossScaleNonLocalAttention, build_network
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4, 5])
@@ -12,7 +11,7 @@ from csnln_mm.networks import CrossScaleNonLocalAttention
 @pytest.mark.parametrize('size', [(1, 1), (6, 8), (7, 5)])
 def test_is_the_direct_formula_on_a_replicated_map(scale, patch_size, size):
     torch.manual_seed(0)
-    module = MODELS.build(
+    module = build_network(
         dict(type='CrossScaleNonLocalAttention', in_channels=4, scale=scale, patch_size=patch_size)
     ).double()
     x = torch.randn(2, 4, *size).double()

@@ -109,6 +109,10 @@ def test_all_hidden_states_make_the_image():
         dict(cell=dict(stages=(2, 2))),
         dict(cell=dict(patch_size=2)),
         dict(cell=dict(in_scale_grid=(0, 2))),
+        dict(attention_recurrences=[]),
+        dict(attention_recurrences=[3]),
+        dict(attention_recurrences=[1], cell=dict(branches=['local'])),
+        dict(attention_recurrences=[1], cell=dict(branches=['in_scale'])),
     ],
 )
 def test_refuses_arguments_out_of_range(arguments):
@@ -119,3 +123,43 @@ def test_refuses_arguments_out_of_range(arguments):
 def test_grey_images_have_their_own_mean():
     net = small_net(in_channels=1, out_channels=1, rgb_mean=[0.44])
     assert net(torch.rand(1, 1, 4, 4)).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize('scale', [2, 4])
+@pytest.mark.parametrize(
+    'fusion', ['MutualProjectedFusion', 'AdditionFusion', 'ConcatenationFusion']
+)
+def test_attention_in_chosen_recurrences(fusion, scale):
+    """In the others the cell is the local branch of its last stage, with the same weights."""
+    net = small_net(
+        num_recurrences=3,
+        upscale_factor=scale,
+        attention_recurrences=[2],
+        cell=dict(fusion=dict(type=fusion)),
+    ).double()
+    assert (
+        net.state_dict().keys()
+        == small_net(num_recurrences=3, upscale_factor=scale, cell=dict(fusion=dict(type=fusion)))
+        .state_dict()
+        .keys()
+    )
+    x = torch.rand(1, 3, 4, 6).double()
+    features, hidden = net.head(x - net.mean), []
+    last = net.cell.stages[-1].fusion
+    for recurrence in 1, 2, 3:
+        if recurrence == 2:
+            features, state = net.cell(features)
+        else:
+            state = last.upsample(features)
+            if fusion == 'ConcatenationFusion':
+                state = last.conv(torch.cat([state, torch.zeros_like(state.repeat(1, 2, 1, 1))], 1))
+            features = net.cell.next_input(state)
+        hidden.append(state)
+    torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
+
+
+def test_attention_in_all_recurrences_is_the_default():
+    nets = small_net(), small_net(attention_recurrences=[1, 2])
+    nets[1].load_state_dict(nets[0].state_dict())
+    x = torch.rand(1, 3, 4, 6)
+    assert torch.equal(nets[0](x), nets[1](x))

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from mmagic.registry import MODELS
 
-from csnln_mm.networks import CrossScaleEnhancer, SEMEnhancer
+from csnln_mm.networks import CrossScaleEnhancer, SEMEnhancer, build_network
 
 
 @pytest.mark.parametrize('enhancer', [CrossScaleEnhancer, SEMEnhancer])
@@ -27,8 +26,10 @@ def test_features_pass_and_all_weights_learn(enhancer):
 
 def test_arguments_reach_what_is_inside():
     config = dict(type='CrossScaleEnhancer', channels=4, attention=dict(patch_size=5))
-    assert MODELS.build(config).attention.patch_size == 5
-    cell = MODELS.build(dict(type='SEMEnhancer', channels=4, cell=dict(branches=['in_scale']))).cell
+    assert build_network(config).attention.patch_size == 5
+    cell = build_network(
+        dict(type='SEMEnhancer', channels=4, cell=dict(branches=['in_scale']))
+    ).cell
     assert not cell.stages[0].use_cross_scale
 
 

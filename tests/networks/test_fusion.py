@@ -1,6 +1,7 @@
 import pytest
 import torch
-from mmagic.registry import MODELS
+
+from csnln_mm.networks import build_network
 
 FUSIONS = ['MutualProjectedFusion', 'AdditionFusion', 'ConcatenationFusion']
 
@@ -14,7 +15,7 @@ def features(scale):
 
 def build(name, **kwargs):
     torch.manual_seed(1)
-    return MODELS.build(dict(type=name, channels=4, **kwargs)).double()
+    return build_network(dict(type=name, channels=4, **kwargs)).double()
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])

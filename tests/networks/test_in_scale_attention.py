@@ -1,8 +1,7 @@
 import pytest
 import torch
-from mmagic.registry import MODELS
 
-from csnln_mm.networks import InScaleNonLocalAttention
+from csnln_mm.networks import InScaleNonLocalAttention, build_network
 
 
 def direct(module, x):
@@ -20,7 +19,7 @@ def direct(module, x):
 @pytest.mark.parametrize('size', [(1, 1), (4, 3)])
 def test_attends_to_the_whole_map(size):
     torch.manual_seed(0)
-    module = MODELS.build(dict(type='InScaleNonLocalAttention', in_channels=4)).double()
+    module = build_network(dict(type='InScaleNonLocalAttention', in_channels=4)).double()
     x = torch.randn(2, 4, *size).double()
     torch.testing.assert_close(module(x), direct(module, x), rtol=0, atol=1e-10)
 

@@ -2,9 +2,8 @@ import itertools
 
 import pytest
 import torch
-from mmagic.registry import MODELS
 
-from csnln_mm.networks import SEMCell
+from csnln_mm.networks import SEMCell, build_network
 
 BRANCHES = 'local', 'in_scale', 'cross_scale'
 TABLE_3 = [subset for size in range(4) for subset in itertools.combinations(BRANCHES, size)]
@@ -24,7 +23,7 @@ def assert_trains(cell, scale):
 @pytest.mark.parametrize('scale', [2, 3, 4])
 @pytest.mark.parametrize('branches', TABLE_3)
 def test_every_variant_of_table_3(branches, scale):
-    cell = MODELS.build(
+    cell = build_network(
         dict(type='SEMCell', mid_channels=4, upscale_factor=scale, branches=branches)
     )
     assert_trains(cell, scale)
