@@ -1,60 +1,179 @@
-"""(temporary)"""
+"""MMagic 1.2 beside today's packages: what cannot be imported is stood in for.
 
-import importlib.abc
+MMagic imports all of its models at once, among them diffusion models that want the diffusers and
+transformers of 2023, and video models that want the compiled operators of mmcv. Importing this
+module before MMagic lets it import without them::
+
+    import csnln_mm.compatibility
+    import mmagic.models
+
+A part of MMagic is tried first, and stays as it is wherever it can be imported. Otherwise every
+class of it is a stand-in that raises :class:`ImportError` with the reason when it is made.
+"""
+
 import importlib.machinery
+import importlib.util
 import sys
 import types
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 
+__all__ = ['install', 'stood_in', 'summary']
 
-def install():
-    import numpy
-
-    if not hasattr(numpy, 'bool8'):
-        numpy.bool8 = numpy.bool_
-    if any(isinstance(f, _F) for f in sys.meta_path):
-        return
-    sys.meta_path.insert(0, _F())
-
-
-_NAMES = (
-    'mmcv.ops',
-    'diffusers',
-    'albumentations',
-    'face_alignment',
-    'facexlib',
-    'mediapipe',
-    'lpips',
-    'resize_right',
-    'clip',
-    'transformers',
-    'huggingface_hub',
-    'mmagic.models.diffusion_schedulers',
+# Parts of MMagic that need more than mmcv and mmengine, beside every editor.
+_EDITORS = 'mmagic.models.editors'
+_PARTS = (
+    'mmagic.apis.inferencers.controlnet_animation_inferencer',
+    'mmagic.datasets.transforms.albu_function',
+    'mmagic.datasets.transforms.generate_assistant',
+    'mmagic.evaluation.metrics.ppl',
     'mmagic.models.archs.attention_injection',
-    'controlnet_aux',
-) + tuple(
-    'mmagic.models.editors.' + n
-    for n in 'animatediff controlnet disco_diffusion stable_diffusion stable_diffusion_inpaint stable_diffusion_tomesd stable_diffusion_xl dreambooth textual_inversion vico fastcomposer ddpm eg3d guided_diffusion arcface glide'.split()
+    'mmagic.models.diffusion_schedulers',
 )
 
-
-class _F(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if any(name == n or name.startswith(n + '.') for n in _NAMES):
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec):
-        m = _M(spec.name)
-        m.__path__ = []
-        return m
-
-    def exec_module(self, m):
-        pass
+_reasons: dict[str, str] = {}
 
 
-class _M(types.ModuleType):
-    def __getattr__(self, n):
-        if n.startswith('__'):
-            raise AttributeError(n)
-        import torch
+def stood_in() -> dict[str, str]:
+    """The modules that are stood in for so far, each with the reason."""
+    return dict(_reasons)
 
-        return type(n, (torch.nn.Module,), {})
+
+def summary() -> str:
+    """One line that names what is stood in for so far; empty if nothing is."""
+    if not _reasons:
+        return ''
+    return f'stand-ins for what MMagic cannot import here: {", ".join(sorted(_reasons))}'
+
+
+def install() -> None:
+    """Stand in, from now on, for what MMagic imports and this environment lacks.
+
+    Does nothing a second time, and nothing at all to imports of other packages.
+    """
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        # Before the ordinary finders: mmcv-lite has a folder mmcv/ops that cannot be imported.
+        sys.meta_path.insert(0, _Finder())
+
+
+def _stand_in(module: str, name: str) -> type:
+    """A class that only raises when it is made: MMagic derives from some, registers others."""
+    from torch import nn
+
+    def __new__(cls: type, *args: object, **kwargs: object) -> None:
+        raise ImportError(f'{name} cannot be used: {_reasons[module]}')
+
+    return type(name, (nn.Module,), dict(__new__=__new__, __module__=module))
+
+
+class _StandInModule(types.ModuleType):
+    """A module whose every public name is a stand-in."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith('_'):
+            raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
+        module = next(part for part in _parents(self.__name__) if part in _reasons)
+        stand_in = _stand_in(module, name)
+        setattr(self, name, stand_in)
+        return stand_in
+
+
+class _StandInLoader(Loader):
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
+        return _StandInModule(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__path__ = []
+
+
+class _TryingLoader(Loader):
+    """Loads the real module; where that fails, turns it into one of stand-ins."""
+
+    def __init__(self, real: Loader) -> None:
+        self.real = real
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
+        return self.real.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        try:
+            self.real.exec_module(module)
+        except Exception as error:  # a package of another year fails in its own way
+            name = module.__name__
+            _reasons[name] = f'importing {name} failed: {type(error).__name__}: {error}'
+            for other in [key for key in sys.modules if key.startswith(f'{name}.')]:
+                del sys.modules[other]
+            for public in [key for key in vars(module) if not key.startswith('__')]:
+                delattr(module, public)
+            module.__class__ = _StandInModule
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> ModuleSpec | None:
+        _remove_empty_diffusers()
+        if name == 'mmagic':
+            _restore_bool8()
+        elif any(parent in _reasons for parent in _parents(name)[1:]):
+            return ModuleSpec(name, _StandInLoader(), is_package=True)
+        elif name == 'mmcv.ops':
+            if importlib.util.find_spec('mmcv._ext') is None:
+                _reasons[name] = 'it needs the compiled operators of mmcv, which mmcv-lite lacks'
+                return ModuleSpec(name, _StandInLoader(), is_package=True)
+        elif name == 'diffusers':
+            return _diffusers_for_mmagic()
+        elif name in _PARTS or name.rpartition('.')[0] == _EDITORS:
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _TryingLoader(spec.loader)
+            return spec
+        return None
+
+
+class _EmptyDiffusers(Loader):
+    """``mmagic.models.archs`` lists what diffusers offers, and fails where there is none."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.models = types.ModuleType('diffusers.models')
+        module.pipelines = types.ModuleType('diffusers.pipelines')
+        module.DiffusionPipeline = type('DiffusionPipeline', (), {})
+
+
+def _diffusers_for_mmagic() -> ModuleSpec | None:
+    # The list is made after the last import of archs; whoever else asks gets the usual error.
+    if not _archs_are_listing() or importlib.machinery.PathFinder.find_spec('diffusers'):
+        return None
+    return ModuleSpec('diffusers', _EmptyDiffusers())
+
+
+def _remove_empty_diffusers() -> None:
+    loader = getattr(getattr(sys.modules.get('diffusers'), '__spec__', None), 'loader', None)
+    if isinstance(loader, _EmptyDiffusers) and not _archs_are_listing():
+        del sys.modules['diffusers']
+
+
+def _archs_are_listing() -> bool:
+    spec = getattr(sys.modules.get('mmagic.models.archs'), '__spec__', None)
+    return getattr(spec, '_initializing', False) and 'mmagic.models.archs.wrapper' in sys.modules
+
+
+def _restore_bool8() -> None:
+    """``mmagic.utils`` names a type that numpy 2 calls ``bool_`` alone."""
+    import numpy
+
+    if int(numpy.__version__.partition('.')[0]) >= 2:
+        numpy.bool8 = numpy.bool_
+
+
+def _parents(name: str) -> list[str]:
+    """The name itself and those of its packages, the longest first."""
+    parts = name.split('.')
+    return ['.'.join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+install()

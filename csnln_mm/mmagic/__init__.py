@@ -3,18 +3,15 @@
 In a config: ``custom_imports = dict(imports=['csnln_mm.mmagic'])``.
 """
 
-from csnln_mm import compatibility
-
-compatibility.install()
-
-from csnln_mm.mmagic.atomic_checkpoint import WholeCheckpointHook  # noqa: E402
-from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper  # noqa: E402
-from csnln_mm.mmagic.check_invalid_loss import FiniteNumbersHook  # noqa: E402
-from csnln_mm.mmagic.dataset import ImagePairDataset  # noqa: E402
-from csnln_mm.mmagic.editor import CSNLNEditor  # noqa: E402
-from csnln_mm.mmagic.exact_resume import ExactResumeHook  # noqa: E402
-from csnln_mm.mmagic.extended_network import extend_network  # noqa: E402
-from csnln_mm.mmagic.networks import (  # noqa: E402
+import csnln_mm.compatibility  # noqa: F401  before the first import of MMagic
+from csnln_mm.mmagic.atomic_checkpoint import WholeCheckpointHook
+from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper
+from csnln_mm.mmagic.check_invalid_loss import FiniteNumbersHook
+from csnln_mm.mmagic.dataset import ImagePairDataset
+from csnln_mm.mmagic.editor import CSNLNEditor
+from csnln_mm.mmagic.exact_resume import ExactResumeHook
+from csnln_mm.mmagic.extended_network import extend_network
+from csnln_mm.mmagic.networks import (
     AdditionFusion,
     BicubicUpsampler,
     ConcatenationFusion,
@@ -26,8 +23,8 @@ from csnln_mm.mmagic.networks import (  # noqa: E402
     SEMCell,
     SEMEnhancer,
 )
-from csnln_mm.mmagic.resumable_sampler import ResumableSampler  # noqa: E402
-from csnln_mm.mmagic.seed_per_sample import SeedPerSample  # noqa: E402
+from csnln_mm.mmagic.resumable_sampler import ResumableSampler
+from csnln_mm.mmagic.seed_per_sample import SeedPerSample
 
 __all__ = [
     'AdditionFusion',

@@ -1,0 +1,110 @@
+"""MMagic imports beside today's packages, and what is there stays as it is."""
+
+import subprocess
+import sys
+
+import pytest
+
+LITE = 'importlib.util.find_spec("mmcv._ext") is None'
+
+
+def run(code):
+    """In a process of its own, since imports happen once."""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', f'import importlib.util, sys\n{code}'],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    'imports',
+    [
+        'import csnln_mm.compatibility, mmagic.models',
+        'import mmengine, mmcv, csnln_mm.compatibility, mmagic.apis',
+        'import csnln_mm.mmagic, mmagic.evaluation, mmagic.datasets',
+        'import csnln_mm.mmagic.editor',
+    ],
+)
+def test_mmagic_imports_in_any_order(imports):
+    """And its networks for super-resolution are the real ones."""
+    run(f"""
+{imports}
+from csnln_mm.compatibility import stood_in
+from mmagic.utils import register_all_modules
+register_all_modules()
+import torch
+from mmagic.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+for name in "EDSRNet RRDBNet RDNNet SwinIRNet SRCNNNet RealESRGAN ESRGAN".split():
+    assert MODELS.get(name) and "editors." + name.lower()[:4] not in str(stood_in()), name
+edsr = MODELS.build(dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=4))
+assert edsr(torch.rand(1, 3, 4, 4)).shape == (1, 3, 16, 16)
+assert DATASETS.get("BasicImageDataset") and METRICS.get("PSNR") and TRANSFORMS.get("RandomNoise")
+""")
+
+
+def test_what_is_stood_in_for_raises_when_it_is_made_and_says_why():
+    run(f"""
+import csnln_mm.compatibility as compatibility
+import mmagic.models
+from mmagic.registry import MODELS
+if {LITE}:
+    from mmcv.ops import ModulatedDeformConv2d
+    from mmcv.ops.fused_bias_leakyrelu import fused_bias_leakyrelu
+    class Derived(ModulatedDeformConv2d):
+        def __init__(self):
+            pass
+    for make in ModulatedDeformConv2d, fused_bias_leakyrelu, Derived:
+        try:
+            make()
+        except ImportError as error:
+            assert "compiled operators of mmcv" in str(error)
+        else:
+            raise AssertionError(make)
+    assert "mmcv.ops" in compatibility.stood_in() and "mmcv.ops" in compatibility.summary()
+for module, reason in compatibility.stood_in().items():
+    assert module.startswith(("mmcv.ops", "mmagic.")) and reason
+""")
+
+
+def test_other_packages_see_nothing_of_it():
+    run("""
+there = importlib.util.find_spec("diffusers") is not None
+import csnln_mm.compatibility
+import mmagic.models
+assert (importlib.util.find_spec("diffusers") is not None) == there
+try:
+    import diffusers.models
+    assert there
+except ImportError:
+    assert not there
+try:
+    import no_such_package
+except ModuleNotFoundError:
+    pass
+""")
+
+
+def test_a_real_package_stays(tmp_path):
+    """Compiled operators and a diffusers that can be imported are not stood in for."""
+    for name, content in (('mmcv/_ext', ''), ('mmcv/ops', 'REAL = 1'), ('diffusers', 'REAL = 1')):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / '__init__.py').write_text(content)
+    (tmp_path / 'mmcv/__init__.py').write_text('')
+    run(f"""
+sys.path.insert(0, {str(tmp_path)!r})
+import csnln_mm.compatibility as compatibility
+import diffusers, mmcv.ops
+assert diffusers.REAL == mmcv.ops.REAL == 1 and not compatibility.stood_in()
+assert compatibility.summary() == ""
+""")
+
+
+def test_it_costs_nothing():
+    run("""
+import csnln_mm.compatibility
+assert not {"torch", "numpy", "mmagic", "mmengine", "mmcv", "logging"} & set(sys.modules)
+""")
