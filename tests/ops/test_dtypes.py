@@ -101,7 +101,8 @@ def module():
 
 def module_gradients(module, run=None):
     x = torch.linspace(-1, 1, 2 * 4 * 8 * 6).reshape(2, 4, 8, 6).sin().requires_grad_()
-    out = (run or module)(x)
+    # Not `run or module`: from torch 2.14 on a compiled module has no truth value.
+    out = (module if run is None else run)(x)
     return [out, *torch.autograd.grad(out.float().square().mean(), [x, *module.parameters()])]
 
 
