@@ -1,4 +1,4 @@
-"""State dicts of the authors' released code, and their names in :class:`~csnln_mm.networks.CSNLNNet`.
+"""State dicts of the authors' released code, and their names in our network.
 
 The released layout follows from three numbers, the scale, the channels C and the recurrences:
 it is written out here once, as a table of layers, and read in either direction.

@@ -41,7 +41,7 @@ def prepare_demo(root: Path, scale: int = 2) -> None:
     """
     for part, photographs in (('train', TRAIN_PHOTOGRAPHS), ('test', TEST_PHOTOGRAPHS)):
         for name, load in photographs.items():
-            write_test_images(lambda: _rgb(load()), root / part, name, [scale])
+            write_test_images(lambda load=load: _rgb(load()), root / part, name, [scale])
 
 
 def _rgb(photograph: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ from csnln_mm.images.image_io import write_image
 NOT_RUN = {
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
     r'pip install -e .': 'changes the environment; tools/make_env.sh does it',
-    r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs docs/installed.md',
+    r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs the page',
     r'python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',

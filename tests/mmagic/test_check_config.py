@@ -154,7 +154,7 @@ def test_a_mistake_is_told_by_its_key(key, value, expected, build):
         (
             'train_dataloader.dataset.pipeline',
             [dict(type='Flipp')],
-            "train_dataloader.dataset.pipeline[0].type: there is no transform 'Flipp'; did you mean",
+            "dataset.pipeline[0].type: there is no transform 'Flipp'; did you mean",
         ),
         (
             'train_dataloader.dataset.pipeline',
@@ -170,7 +170,7 @@ def test_a_mistake_is_told_by_its_key(key, value, expected, build):
         (
             'train_dataloader.dataset.pipeline',
             [dict(type='PairedRandomCrop', gt_patch_size=47)],
-            'pipeline[0].gt_patch_size must be a multiple of model.generator.upscale_factor (2), got 47',
+            'gt_patch_size must be a multiple of model.generator.upscale_factor (2), got 47',
         ),
         ('train_dataloader.sampler.type', 'Infinite', 'sampler.type: there is no data sampler'),
     ],
