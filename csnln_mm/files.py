@@ -1,18 +1,24 @@
-"""Files that are whole or not there."""
+"""Files that are complete or absent, and JSON files that somebody else may have written."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-__all__ = ['write_file']
+from csnln_mm.errors import UserError
+
+__all__ = ['MAX_JSON_BYTES', 'atomic_write', 'read_json']
+
+MAX_JSON_BYTES = 16 * 2**20
 
 
-def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
+def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file under a temporary name and move it into place.
 
     Args:
         path: missing folders are made.
         content: all of it.
-        durable: return when it is on the disk, and would be there after a loss of power.
+        durable: return when it is on the disk, and would survive a loss of power.
 
     Raises:
         OSError: if it cannot be written; nothing is left behind.
@@ -34,3 +40,24 @@ def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        UserError: if it is missing, has more than :data:`MAX_JSON_BYTES` or is no JSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'{path} is not a file' if path.exists() else f'{path} does not exist')
+    try:
+        with path.open('rb') as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise UserError(f'{path} is refused: it has more than {MAX_JSON_BYTES} bytes')
+        return json.loads(content)
+    except OSError as error:
+        raise UserError(f'cannot read {path}: {error.strerror or error}') from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{path} is no JSON: {error}') from error

@@ -32,7 +32,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    from csnln_mm.files import write_file
+    from csnln_mm.files import atomic_write
     from csnln_mm.paper import benchmark
 
     cases = benchmark.QUICK if args.quick else benchmark.FULL
@@ -47,7 +47,7 @@ def main() -> None:
     print(', '.join(f'{key} {value}' for key, value in machine.items()))
     print(benchmark.format_table(rows))
     if args.json:
-        write_file(
+        atomic_write(
             args.json, (json.dumps(dict(machine=machine, rows=rows), indent=2) + '\n').encode()
         )
 

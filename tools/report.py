@@ -63,7 +63,7 @@ def main() -> None:
     if args.model_size and (args.checkpoint or args.results or args.per_image or args.pictures):
         parser.error('--model-size tests nothing')
 
-    from csnln_mm.files import write_file
+    from csnln_mm.files import atomic_write
     from csnln_mm.mmagic.runner import load_config
     from csnln_mm.paper import tables as report
 
@@ -82,7 +82,7 @@ def main() -> None:
             )
         text = report.format_table_1(report.result_row(name, scale, metrics), args.format)
     if args.out:
-        write_file(args.out, f'{text}\n'.encode())
+        atomic_write(args.out, f'{text}\n'.encode())
     else:
         print(text)
 

@@ -53,7 +53,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    from csnln_mm.files import write_file
+    from csnln_mm.files import atomic_write
     from csnln_mm.paper.ablation import Budget, format_ablation, run_ablation
 
     budget = Budget(
@@ -76,7 +76,7 @@ def main() -> None:
     )
     text = format_ablation(args.table, results, budget, args.format)
     if args.out:
-        write_file(args.out, f'{text}\n'.encode())
+        atomic_write(args.out, f'{text}\n'.encode())
     print(text)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from csnln_mm.checkpoints import convert_released_state_dict, load_checkpoint_file
 from csnln_mm.checkpoints.architecture import read_embedded_model_config
-from csnln_mm.device import choose_device
+from csnln_mm.device import select_device
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import build_model
 from csnln_mm.mmagic.runner import check_fit, load_config
@@ -48,7 +48,7 @@ def load_model(checkpoint: str, config: str | None = None, device: str | None = 
     Raises:
         UserError: if a file cannot be read, they do not fit together, or there is no such device.
     """
-    torch_device = choose_device(device)
+    torch_device = select_device(device)
     content = load_checkpoint_file(checkpoint)
     if config:
         model_config = load_config(config).get('model')

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmengine.config import DictAction
 
+from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
-from csnln_mm.memory import reuse_freed_memory
 
 __all__ = [
     'run',
@@ -38,7 +38,7 @@ def run(main: Callable[[], int | None]) -> None:
 
     A user's mistake, and a file that the system refuses, is one line and status 2.
     """
-    reuse_freed_memory()
+    set_malloc_thresholds(mmap=32, trim=256)
     # What cannot be logged, on a full disk, is told once by whoever stops, not for every line.
     logging.raiseExceptions = False
     try:

@@ -24,10 +24,9 @@ from PIL import Image
 
 from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
-from csnln_mm.files import write_file
+from csnln_mm.files import atomic_write, read_json
 from csnln_mm.images.degradation import crop_to_multiple, downsample
 from csnln_mm.images.image_io import FORMATS, images_in, read_image, write_image
-from csnln_mm.json_file import read_json
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
 
@@ -152,7 +151,7 @@ def _prepare_all(job: _Job, tasks: list[_Task], processes: int | None) -> Failur
             for task in sorted(tasks)
             for name in _sub_image_names(task.name, job)
         ]
-        write_file(job.root / ANNOTATION_FILE, ''.join(lines).encode())
+        atomic_write(job.root / ANNOTATION_FILE, ''.join(lines).encode())
     return [(str(task.photograph or task.name), reason) for task, reason in failures]
 
 
@@ -338,4 +337,4 @@ def _remember_sub_images(job: _Job) -> None:
                 f'the sub-images in {job.root} are of {cut.size} pixels every '
                 f'{cut.step}; remove its *_sub folders and {path.name} to cut others'
             )
-    write_file(path, json.dumps(job.sub_images._asdict()).encode())
+    atomic_write(path, json.dumps(job.sub_images._asdict()).encode())

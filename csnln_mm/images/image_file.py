@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from csnln_mm.errors import UserError
-from csnln_mm.files import write_file
+from csnln_mm.files import atomic_write
 from csnln_mm.images.image_io import FORMATS
 
 __all__ = [
@@ -118,7 +118,7 @@ def write_picture(path: Path, picture: Picture) -> None:
             data = _encode_16_bit_png(picture)
         else:
             data = _encode_16_bit_tiff(picture)
-        write_file(path, data)
+        atomic_write(path, data)
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror or error}') from error
     except (ValueError, cv2.error) as error:

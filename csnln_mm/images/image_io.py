@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from csnln_mm.errors import UserError
-from csnln_mm.files import write_file
+from csnln_mm.files import atomic_write
 
 __all__ = ['FORMATS', 'IMAGE_SUFFIXES', 'images_in', 'read_image', 'write_image']
 
@@ -85,4 +85,4 @@ def write_image(path: Path, image: np.ndarray) -> None:
         encoded = False
     if not encoded:
         raise OSError(f'cannot encode {path}')
-    write_file(path, data.tobytes())
+    atomic_write(path, data.tobytes())

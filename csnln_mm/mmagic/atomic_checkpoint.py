@@ -14,7 +14,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from csnln_mm.files import write_file
+from csnln_mm.files import atomic_write
 
 __all__ = ['WholeCheckpointHook']
 
@@ -35,7 +35,7 @@ class _WholeFiles(LocalBackend):
             # Made anew, it would look as if the earlier checkpoints had never been.
             raise FileNotFoundError(errno.ENOENT, 'the folder has vanished', str(path.parent))
         try:
-            write_file(path, obj, durable=True)
+            atomic_write(path, obj, durable=True)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -17,9 +17,9 @@ from torch import nn
 from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
 from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
 from csnln_mm.datasets.pairs import check_images
+from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
-from csnln_mm.memory import return_freed_memory
 from csnln_mm.mmagic.check_config import check_config, suggest
 from csnln_mm.mmagic.resume import Newest, checkpoints_in, newest_whole_checkpoint
 from csnln_mm.mmagic.training import checkpoint_folder, checkpoint_template
@@ -157,7 +157,7 @@ def build_train_runner(
     _check_writable(Path(cfg.work_dir))
     newest = _choose_beginning(cfg, resume)
     if any(getattr(module, 'with_cp', False) for module in model.modules()):
-        return_freed_memory()  # who trades time for memory wants this trade as well
+        set_malloc_thresholds(mmap=4)  # who trades time for memory wants this trade as well
     runner = _build_runner(cfg)
     for reason in newest.left_out:
         runner.logger.warning(f'left out: {reason}')

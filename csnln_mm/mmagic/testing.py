@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from csnln_mm.files import write_file
+from csnln_mm.files import atomic_write
 from csnln_mm.images.image_io import write_image
 
 __all__ = ['run_test', 'SavePredictionsHook']
@@ -36,7 +36,7 @@ def run_test(
     runner.register_hook(kept, 'LOWEST')
     runner.test()
     if out and is_main_process():
-        write_file(Path(out), (json.dumps(kept.metrics, indent=2) + '\n').encode())
+        atomic_write(Path(out), (json.dumps(kept.metrics, indent=2) + '\n').encode())
     return kept.metrics
 
 

@@ -10,8 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
-from csnln_mm.files import write_file
-from csnln_mm.json_file import read_json
+from csnln_mm.files import atomic_write, read_json
 from csnln_mm.mmagic.check_config import check_config
 from csnln_mm.mmagic.runner import (
     build_test_runner,
@@ -240,7 +239,7 @@ def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
     settings, max_iters = _settings(cfg), cfg.train_cfg.max_iters
     runner = build_train_runner(cfg, resume=True)
     # Not of a run that was refused: the folder is free for another.
-    write_file(work_dir / 'settings.json', settings.encode())
+    atomic_write(work_dir / 'settings.json', settings.encode())
     run_training(runner)
     parameters = sum(p.numel() for p in runner.model.parameters())
     # Its loading processes end with it.
@@ -251,7 +250,7 @@ def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
     )
     metrics = run_test(runner)
     result = Result(metrics['test/PSNR'], metrics['test/SSIM'], parameters)
-    write_file(work_dir / 'result.json', json.dumps(result._asdict()).encode())
+    atomic_write(work_dir / 'result.json', json.dumps(result._asdict()).encode())
 
 
 def _read_result(work_dir: Path) -> Result | None:

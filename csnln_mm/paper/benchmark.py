@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from csnln_mm.device import choose_device
+from csnln_mm.device import select_device
 from csnln_mm.errors import UserError
 from csnln_mm.paper.benchmark_cases import (
     FULL,
@@ -67,7 +67,7 @@ def benchmark(
     for name, number in dict(runs=runs, threads=threads).items():
         if number is not None and number < 1:
             raise UserError(f'{name} must be at least 1, got {number}')
-    choose_device(device)
+    select_device(device)
     if threads:
         torch.set_num_threads(threads)
     rows = []

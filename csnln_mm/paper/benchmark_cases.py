@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from csnln_mm import ops
-from csnln_mm.memory import return_freed_memory, reuse_freed_memory
+from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.ops.in_scale import choose_in_scale_tile
 from csnln_mm.ops.precision import block_elements
 
@@ -122,7 +122,7 @@ def direct_formulas() -> Iterator[None]:
 
 def treat_memory_like_the_tools(case: Case) -> None:
     """From now on the C library treats freed memory as in a training, or test, of this network."""
-    return_freed_memory() if case.with_cp else reuse_freed_memory()
+    set_malloc_thresholds(mmap=4) if case.with_cp else set_malloc_thresholds(mmap=32, trim=256)
 
 
 def make_workload(case: Case, device: torch.device) -> Workload:

@@ -10,8 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from csnln_mm.errors import UserError
-from csnln_mm.files import write_file
-from csnln_mm.json_file import read_json
+from csnln_mm.files import atomic_write, read_json
 from csnln_mm.mmagic.check_config import check_config
 from csnln_mm.mmagic.runner import build_test_runner
 from csnln_mm.mmagic.testing import run_test
@@ -75,7 +74,7 @@ def evaluate(
     runner.register_hook(hook)
     metrics = run_test(runner, images=pictures)
     if per_image:
-        write_file(Path(per_image), (json.dumps(hook.images, indent=1) + '\n').encode())
+        atomic_write(Path(per_image), (json.dumps(hook.images, indent=1) + '\n').encode())
     return metrics
 
 

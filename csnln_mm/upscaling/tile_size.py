@@ -1,14 +1,14 @@
 """How large the pieces are that a picture goes through the network in."""
 
-import os
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from csnln_mm.device import free_memory
 from csnln_mm.upscaling.tiling import tile_starts
 
-__all__ = ['Pieces', 'choose_pieces', 'free_memory', 'piece_memory', 'work_of']
+__all__ = ['Pieces', 'choose_pieces', 'piece_memory', 'work_of']
 
 # Sides of a piece in LR pixels: attention takes time with the square of a piece's pixels, so
 # these bound what a picture takes per pixel of its own (docs/upscaling.md has the measurements).
@@ -93,22 +93,3 @@ def piece_memory(pixels: int, network: nn.Module) -> int:
     the blocks that the attention works in on a GPU.
     """
     return 10 * 4 * network.mid_channels * network.upscale_factor**2 * pixels + 2**28
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that the device has free; None where it does not tell."""
-    if device.type == 'cuda':
-        return torch.cuda.mem_get_info(device)[0]
-    if device.type != 'cpu':
-        return None
-    try:
-        with open('/proc/meminfo') as file:
-            for line in file:
-                if line.startswith('MemAvailable:'):
-                    return 1024 * int(line.split()[1])
-    except OSError:
-        pass  # not Linux
-    try:
-        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
-    except (ValueError, OSError, AttributeError):
-        return None

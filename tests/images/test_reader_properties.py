@@ -14,9 +14,9 @@ from tiny_data import smooth_noise
 from csnln_mm.checkpoints.architecture import read_embedded_model_config
 from csnln_mm.datasets.pairs import _size
 from csnln_mm.errors import UserError
+from csnln_mm.files import read_json
 from csnln_mm.images.image_file import read_picture
 from csnln_mm.images.image_io import read_image
-from csnln_mm.json_file import read_json
 from csnln_mm.paper.tables import read_results
 
 FORMATS = 'PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM'
@@ -91,19 +91,6 @@ def test_json(path, content):
     attempt(read_json, path)
     metrics = attempt(read_results, path)
     assert metrics is None or all(isinstance(value, float) for value in metrics.values())
-
-
-@pytest.mark.parametrize('content', ['[' * 100000, '1' * 5000, '{"a": NaN', '{} {}'])
-def test_json_that_is_meant_to_hurt(path, content):
-    path.write_text(content)
-    assert attempt(read_json, path) is None
-
-
-def test_json_is_not_read_beyond_its_limit(path):
-    with path.open('wb') as file:
-        file.truncate(2**34)
-    with pytest.raises(UserError, match='more than 16777216 bytes'):
-        read_json(path)
 
 
 @given(text=st.text(max_size=60) | st.builds('model = {}'.format, st.text('dict(){}[]=,"a1:*-\n')))
