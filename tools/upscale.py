@@ -81,14 +81,19 @@ def main() -> int:
     )
     args = parser.parse_args()
 
+    from csnln_mm.upscaling import upscale
     from csnln_mm.upscaling.progress import ConsoleProgress
-    from csnln_mm.upscaling.upscaler import upscale
+
+    network = args.checkpoint
+    if args.config:
+        from csnln_mm.mmagic.generator import load_generator
+
+        network = load_generator(args.config, args.checkpoint)
 
     results = upscale(
         args.inputs,
         args.out,
-        checkpoint=args.checkpoint,
-        config=args.config,
+        checkpoint=network,
         recursive=args.recursive,
         overwrite=args.overwrite,
         suffix='same' if args.format == 'same' else f'.{args.format}',

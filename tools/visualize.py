@@ -117,17 +117,28 @@ def _draw(args: argparse.Namespace) -> Any:
             args.methods,
             box=args.box,
             scale=args.scale,
-            config=args.config,
+            load=lambda checkpoint: _load(checkpoint, args.config),
             device=args.device,
         )
     from csnln_mm.upscaling import Upscaler
     from csnln_mm.visualization import attention_figure, matches_figure
 
-    upscaler = Upscaler(args.checkpoint, args.config, tile=0, device=args.device)
+    network = _load(args.checkpoint, args.config)
+    upscaler = Upscaler(network, tile=0, device=args.device)
     options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
     if args.command == 'attention':
         return attention_figure(upscaler, picture, args.at, **options)
     return matches_figure(upscaler, picture, args.at, top=args.top, **options)
+
+
+def _load(checkpoint: str, config: str | None) -> Any:
+    if config:
+        from csnln_mm.mmagic.generator import load_generator
+
+        return load_generator(config, checkpoint)
+    from csnln_mm.checkpoints import load_network
+
+    return load_network(checkpoint)
 
 
 def _numbers(form: str, count: int) -> Any:

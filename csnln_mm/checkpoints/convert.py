@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csnln_mm.checkpoints.architecture import read_embedded_model_config
+from csnln_mm.checkpoints.architecture import differences, read_architecture
+from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import (
     RGB_MEAN,
     ReleasedCheckpoint,
     convert_released_state_dict,
     convert_to_released_state_dict,
 )
-from csnln_mm.checkpoints.safe_load import load_checkpoint_file
-from csnln_mm.checkpoints.untraced_settings import untraced_difference
 from csnln_mm.errors import UserError
 
 __all__ = ['convert_released_file', 'convert_to_released_file']
@@ -44,7 +43,7 @@ def convert_released_file(
             run code; nothing is written.
     """
     _check_paths(source, target)
-    checkpoint = load_checkpoint_file(source)
+    checkpoint = load_checkpoint(source)
     if isinstance(checkpoint, dict) and 'state_dict' in checkpoint:
         raise UserError(
             f'{source} is a checkpoint of MMEngine, not of the released code; the '
@@ -83,7 +82,7 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
             is one that the released code does not have; nothing is written.
     """
     _check_paths(source, target)
-    checkpoint = load_checkpoint_file(source)
+    checkpoint = load_checkpoint(source)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), dict):
         raise UserError(f'{source} is not a checkpoint of MMEngine')
     weights = checkpoint['state_dict']
@@ -95,8 +94,7 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
         convert_to_released_state_dict,
         {key[len(_PREFIX) :]: value for key, value in weights.items()},
     )
-    generator = read_embedded_model_config(checkpoint, str(source)).get('generator', {})
-    difference = untraced_difference(generator, {})
+    difference = differences(read_architecture(checkpoint, str(source)), {})
     if difference:
         raise UserError(f'{source} does not fit the released code: {difference}')
     _save(_copied(converted), target)

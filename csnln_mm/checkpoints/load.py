@@ -15,31 +15,56 @@ from typing import Any, BinaryIO
 
 import torch
 
-from csnln_mm.checkpoints.safe_pickle import Refused, RestrictedUnpickler, Storage
+from csnln_mm.checkpoints.safe_pickle import SafeUnpickler, Storage, UnsafeCheckpoint
+from csnln_mm.errors import UserError
 
-__all__ = ['load_torch_file']
+__all__ = ['load_checkpoint']
 
 # How the format before torch 1.6 begins, and its version.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 
 
-def load_torch_file(path: Path) -> Any:
-    """The object that ``torch.save`` wrote, its tensors on the CPU.
+def load_checkpoint(path: str | Path) -> Any:
+    """Like :func:`torch.load` to the CPU, but only of tensors, containers, numbers and logs.
+
+    ``weights_only=True`` of torch refuses the logs that MMEngine saves beside the weights to
+    resume a training run, and believes what a file says of its sizes.
 
     Args:
-        path: file.
+        path: file, as ``torch.save`` writes it. Logs of MMEngine come back as
+            :class:`~csnln_mm.checkpoints.safe_pickle.TrainingLog`.
 
     Raises:
-        Refused: if the file asks for more than plain data and tensors.
-        OSError: if it cannot be read.
-        Exception: of many kinds, if it is cut off or something else.
+        UserError: if the file is missing, unreadable, truncated, not a checkpoint, would run code,
+            or claims more than it holds.
     """
-    with open(path, 'rb') as file:
-        if zipfile.is_zipfile(file):
-            return _load_zip(file)
-        file.seek(0)
-        return _load_stream(file)
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError(
+            f'checkpoint {path} does not exist'
+            if not path.exists()
+            else f'checkpoint {path} is not a file'
+        )
+    try:
+        with open(path, 'rb') as file:
+            if zipfile.is_zipfile(file):
+                return _load_zip(file)
+            file.seek(0)
+            return _load_stream(file)
+    except UnsafeCheckpoint as error:
+        raise UserError(
+            f'{path} is refused: it would {error}, which no checkpoint needs'
+        ) from error
+    except OSError as error:
+        raise UserError(f'cannot read {path}: {error.strerror or error}') from error
+    except zipfile.BadZipFile as error:
+        if 'CRC' not in str(error):
+            raise UserError(f'{path} is cut off or not a checkpoint ({error})') from error
+        raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
+    except Exception as error:  # whatever comes of bytes that are no checkpoint
+        reason = ' '.join(f'{type(error).__name__} {error}'.split())
+        raise UserError(f'{path} is cut off or not a checkpoint ({reason:.200})') from error
 
 
 def _load_zip(file: BinaryIO) -> Any:
@@ -47,10 +72,10 @@ def _load_zip(file: BinaryIO) -> Any:
     with zipfile.ZipFile(file) as archive:
         records = {info.filename.partition('/')[2]: info for info in archive.infolist()}
         if 'constants.pkl' in records:
-            raise Refused('run a TorchScript program')
+            raise UnsafeCheckpoint('run a TorchScript program')
         for name, record in records.items():
             if record.compress_type != zipfile.ZIP_STORED:
-                raise Refused(f'unpack the compressed record {name!r:.100}')
+                raise UnsafeCheckpoint(f'unpack the compressed record {name!r:.100}')
         if 'byteorder' in records and archive.read(records['byteorder']).decode() != sys.byteorder:
             raise ValueError('numbers of another byte order')
         storages: dict[str, Storage] = {}
@@ -66,16 +91,14 @@ def _load_zip(file: BinaryIO) -> Any:
                 storages[key] = Storage(_storage(archive.read(record)), dtype)
             return storages[key]
 
-        return RestrictedUnpickler(
-            io.BytesIO(archive.read(records['data.pkl'])), load_storage
-        ).load()
+        return SafeUnpickler(io.BytesIO(archive.read(records['data.pkl'])), load_storage).load()
 
 
 def _load_stream(file: BinaryIO) -> Any:
     """Five pickles and then the storages one after another, as torch wrote it before 1.6."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    head = [RestrictedUnpickler(file).load() for _ in range(3)]
+    head = [SafeUnpickler(file).load() for _ in range(3)]
     if head[:2] != [_MAGIC, _VERSION]:
         raise pickle.UnpicklingError('it does not begin as a checkpoint does')
     if not head[2]['little_endian'] or sys.byteorder != 'little':
@@ -92,8 +115,8 @@ def _load_stream(file: BinaryIO) -> Any:
             storages[key] = Storage(torch.UntypedStorage(count * dtype.itemsize), dtype)
         return storages[key]
 
-    content = RestrictedUnpickler(file, load_storage).load()
-    keys = RestrictedUnpickler(file).load()
+    content = SafeUnpickler(file, load_storage).load()
+    keys = SafeUnpickler(file).load()
     if sorted(keys) != sorted(storages):
         raise ValueError('its storages are not those of its tensors')
     for key in keys:

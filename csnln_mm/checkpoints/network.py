@@ -1,119 +1,82 @@
-"""From a checkpoint file to MMagic's editor, ready to enlarge pictures."""
+"""From a checkpoint file to the network that it is of, ready to run."""
 
 from typing import Any
 
 import torch
-from mmengine.registry import init_default_scope
 from torch import nn
 
-from csnln_mm.checkpoints import convert_released_state_dict, load_checkpoint_file
-from csnln_mm.checkpoints.architecture import read_embedded_model_config
-from csnln_mm.device import select_device
+from csnln_mm.checkpoints.architecture import read_architecture
+from csnln_mm.checkpoints.load import load_checkpoint
+from csnln_mm.checkpoints.released import convert_released_state_dict
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.check_config import build_model
-from csnln_mm.mmagic.runner import check_fit, load_config
+from csnln_mm.networks import build_network
 
-__all__ = ['load_model']
+__all__ = ['check_fit', 'load_network']
 
-_LOSS = dict(type='L1Loss', loss_weight=1.0, reduction='mean')
-_PREPROCESSOR = dict(
-    type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0], data_keys=None
-)
-
-# A registry also builds whatever Python object a dotted name leads to, and MMagic has models
-# that fetch weights: a checkpoint chooses among these types alone.
-_ALLOWED_TYPES = {
-    'AdditionFusion',
-    'CSNLNEditor',
-    'CSNLNNet',
-    'ConcatenationFusion',
-    'CrossScaleNonLocalAttention',
-    'DataPreprocessor',
-    'InScaleNonLocalAttention',
-    'MutualProjectedFusion',
-    'SEMCell',
-}
-# What no size in such a config exceeds: layers are made one by one before they are compared.
-_LARGEST = 4096
+_PREFIX = 'generator.'
 
 
-def load_model(checkpoint: str, config: str | None = None, device: str | None = None) -> nn.Module:
-    """The editor of a checkpoint, in evaluation mode.
+def load_network(path: str) -> nn.Module:
+    """The network of a checkpoint, on the CPU, in evaluation mode.
 
     Args:
-        checkpoint: a training's checkpoint, a converted one, or a released state dict.
-        config: config file; needed only where the checkpoint does not carry its config.
-        device: such as 'cpu' or 'cuda:1'; by default CUDA if there is some.
+        path: checkpoint of a training run, a converted one, or a released state dict.
 
     Raises:
-        UserError: if a file cannot be read, they do not fit together, or there is no such device.
+        UserError: if the file cannot be read, does not say which network it is of, is of one that
+            this package does not have, or does not fit it.
     """
-    torch_device = select_device(device)
-    content = load_checkpoint_file(checkpoint)
-    if config:
-        model_config = load_config(config).get('model')
-        if not model_config:
-            raise UserError(f'config {config} has no model')
-    elif isinstance(content, dict) and isinstance(content.get('meta'), dict):
-        model_config = _restrict(read_embedded_model_config(content, checkpoint), checkpoint)
+    content = load_checkpoint(path)
+    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        architecture = read_architecture(content, path)
+        weights = content.get('state_dict', content)
     else:
-        content, model_config = _released(content, checkpoint)
-    preprocessor = model_config.get('data_preprocessor') or {}
-    if preprocessor.get('type') == 'DataPreprocessor':
-        # It would look for a ground truth with every picture, and warn.
-        preprocessor['data_keys'] = None
-    init_default_scope('mmagic')
-    source = f'config {config}' if config else f'the config in checkpoint {checkpoint}'
+        architecture, weights = _read_released(content, path)
     # First without its tensors: a checkpoint may claim a network that no memory holds.
     with torch.device('meta'):
-        model = build_model(model_config, source)
-    if not hasattr(model, 'set_test_cfg'):
-        raise UserError(f'config {config} makes a {type(model).__name__}, not a CSNLNEditor')
-    check_fit(model, content, checkpoint)
-    model = build_model(model_config, source)
-    model.load_state_dict(content.get('state_dict', content))
-    return model.to(torch_device).eval()
+        network = _build(architecture, path)
+    check_fit(network, weights, path, prefix=_PREFIX)
+    network = _build(architecture, path)
+    network.load_state_dict({key.removeprefix(_PREFIX): weights[key] for key in weights})
+    return network.eval()
 
 
-def _restrict(model: dict, path: str) -> dict:
-    """What enlarging needs of an embedded config, of types that are known."""
-    generator = model.get('generator')
-    if model.get('type') != 'CSNLNEditor' or not isinstance(generator, dict):
-        raise UserError(
-            f'the config in checkpoint {path} is not of a CSNLNEditor with a '
-            'generator; give one that you trust'
-        )
-    parts = dict(
-        generator=generator, data_preprocessor=model.get('data_preprocessor') or _PREPROCESSOR
-    )
-    for name, part in parts.items():
-        if not isinstance(part, dict):
-            raise UserError(f'the config in checkpoint {path} is refused: its {name} is no dict')
-        _check_types(part, path)
-    return dict(type='CSNLNEditor', pixel_loss=_LOSS, **parts)
+def check_fit(network: nn.Module, weights: Any, path: str, *, prefix: str = '') -> None:
+    """Raise UserError, naming the first tensor in question, unless weights fill a network.
 
-
-def _check_types(value: Any, path: str) -> None:
-    if isinstance(value, dict):
-        # Initialisation may read further files.
-        value.pop('init_cfg', None)
-        if 'type' in value and str(value['type']) not in _ALLOWED_TYPES:
+    Args:
+        network: a module.
+        weights: state dict of a file, or a dict with one as ``state_dict``.
+        path: of the file.
+        prefix: what the names in the file begin with.
+    """
+    given = weights.get('state_dict', weights) if isinstance(weights, dict) else None
+    if not isinstance(given, dict):
+        raise UserError(f'checkpoint {path} holds no state dict')
+    wanted = {f'{prefix}{key}': value for key, value in network.state_dict().items()}
+    for key, value in wanted.items():
+        if not isinstance(given.get(key), torch.Tensor):
+            raise UserError(f'checkpoint {path} does not fit the config: it lacks {key}')
+        if given[key].shape != value.shape:
             raise UserError(
-                f'the config in checkpoint {path} is refused: it builds a '
-                f'{value["type"]!r:.100}; give one that you trust'
+                f'checkpoint {path} does not fit the config: {key} is '
+                f'{tuple(given[key].shape)}, the config makes it {tuple(value.shape)}'
             )
-    if isinstance(value, int) and value > _LARGEST:
-        raise UserError(
-            f'the config in checkpoint {path} is refused: {value} is a size beyond '
-            f'{_LARGEST}; give one that you trust'
-        )
-    if isinstance(value, (dict, list, tuple)):
-        for item in value.values() if isinstance(value, dict) else value:
-            _check_types(item, path)
+    for key in given:
+        if key not in wanted:
+            raise UserError(f'checkpoint {path} does not fit the config, which has no {key!r:.100}')
 
 
-def _released(content: Any, path: str) -> tuple:
-    """(translated state dict, model config) of a released state dict."""
+def _build(architecture: dict, path: str) -> nn.Module:
+    try:
+        return build_network(architecture)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(f'the config in checkpoint {path} is refused: {reason:.300}') from error
+
+
+def _read_released(content: Any, path: str) -> tuple[dict, dict]:
+    """(architecture, weights under our names) of a released state dict."""
     if not isinstance(content, dict):
         raise UserError(f'checkpoint {path} holds no state dict')
     try:
@@ -123,14 +86,9 @@ def _released(content: Any, path: str) -> tuple:
             f'checkpoint {path} carries no config, and is none that was released '
             f'({error}); give a config'
         ) from error
-    generator = dict(
-        type='CSNLNNet',
+    architecture = dict(
         upscale_factor=released.upscale_factor,
         num_recurrences=released.num_recurrences,
         mid_channels=released.mid_channels,
     )
-    state_dict = {f'generator.{key}': value for key, value in released.state_dict.items()}
-    model = dict(
-        type='CSNLNEditor', generator=generator, pixel_loss=_LOSS, data_preprocessor=_PREPROCESSOR
-    )
-    return state_dict, model
+    return architecture, {f'{_PREFIX}{key}': value for key, value in released.state_dict.items()}

@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor
 
-__all__ = ['Refused', 'RestrictedUnpickler', 'Storage']
+__all__ = ['SafeUnpickler', 'Storage', 'TrainingLog', 'UnsafeCheckpoint']
 
 
-class Refused(pickle.UnpicklingError):
+class UnsafeCheckpoint(pickle.UnpicklingError):
     """The pickle asks for something that no checkpoint needs."""
 
 
@@ -30,9 +29,18 @@ class Storage(NamedTuple):
     dtype: torch.dtype
 
 
+class TrainingLog:
+    """What a checkpoint holds of one of MMEngine's ``HistoryBuffer``s: its data, not its methods.
+
+    Attributes:
+        max_length: of the history.
+        _log_history, _count_history: arrays, one value for each step.
+    """
+
+
 # The pure Python class: that of C cannot be told what may be changed, and fills as much memory
 # as an index in the file says.
-class RestrictedUnpickler(pickle._Unpickler):
+class SafeUnpickler(pickle._Unpickler):
     """Reads what state dicts, optimizers and MMEngine's training logs are made of.
 
     Args:
@@ -41,7 +49,7 @@ class RestrictedUnpickler(pickle._Unpickler):
             refers to; by default there are none.
 
     Raises:
-        Refused: when it meets anything else.
+        UnsafeCheckpoint: when it meets anything else.
     """
 
     dispatch = dict(pickle._Unpickler.dispatch)
@@ -57,7 +65,7 @@ class RestrictedUnpickler(pickle._Unpickler):
         try:
             return _NAMES[module, name]
         except KeyError:
-            raise Refused(f'run {module}.{name}') from None
+            raise UnsafeCheckpoint(f'run {module}.{name}') from None
 
     def persistent_load(self, pid: Any) -> Any:
         """A storage: ('storage', dtype, key, device, number of elements[, None])."""
@@ -71,7 +79,7 @@ class RestrictedUnpickler(pickle._Unpickler):
             or any(pid[5:])
             or not self.load_storage
         ):
-            raise Refused('refer to something that is no storage')
+            raise UnsafeCheckpoint('refer to something that is no storage')
         return self.load_storage(pid[1], pid[2], pid[4])
 
     def load_build(self) -> None:
@@ -82,32 +90,30 @@ class RestrictedUnpickler(pickle._Unpickler):
             _fill_array(target, state)
         elif isinstance(target, np.dtype):
             if not isinstance(state, tuple) or state[1:2] not in (('<',), ('|',), ('=',)):
-                raise Refused('change a numpy.dtype')
+                raise UnsafeCheckpoint('change a numpy.dtype')
         elif type(target) in _ATTRIBUTES:
             accepted, ignored = _ATTRIBUTES[type(target)]
             if not isinstance(state, dict) or set(state) - accepted - ignored:
-                raise Refused(f'change the methods of a {type(target).__name__}')
+                raise UnsafeCheckpoint(f'change the methods of a {type(target).__name__}')
             vars(target).update({key: state[key] for key in state if key in accepted})
         else:
-            raise Refused(f'change {target!r:.100}')
+            raise UnsafeCheckpoint(f'change {target!r:.100}')
 
     dispatch[pickle.BUILD[0]] = load_build
 
 
-# What an instance may be given, and what is left as the program has it: MMEngine's logs carry a
-# table of their own methods, which their class would take over for all logs.
+# What an instance may be given, and what is left out: MMEngine's logs carry a table of their own
+# methods.
 _ATTRIBUTES = {
     OrderedDict: ({'_metadata'}, set()),
-    HistoryBuffer: ({'max_length', '_log_history', '_count_history'}, {'statistics_methods'}),
+    TrainingLog: ({'max_length', '_log_history', '_count_history'}, {'statistics_methods'}),
 }
-# The first one of a program tells the class its methods; it may be one from a file.
-HistoryBuffer()
 
 
 def _latin1(text: str, encoding: str) -> bytes:
     """How older protocols of pickle write bytes."""
     if encoding != 'latin1':
-        raise Refused(f'run the codec {encoding!r:.100}')
+        raise UnsafeCheckpoint(f'run the codec {encoding!r:.100}')
     return text.encode('latin1')
 
 
@@ -115,18 +121,17 @@ def _no_bytes() -> bytes:
     return b''
 
 
-def _history_statistic(owner: Any, name: str) -> Any:
+def _no_method(owner: Any, name: str) -> None:
     """The one use of getattr in a checkpoint: MMEngine's logs refer to their own methods."""
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
-        return getattr(owner, name)
-    raise Refused(f'run getattr({owner!r:.100}, {name!r:.100})')
+    if owner is not TrainingLog or name not in ('min', 'max', 'current', 'mean'):
+        raise UnsafeCheckpoint(f'run getattr({owner!r:.100}, {name!r:.100})')
 
 
 def _dtype(name: str, *_: Any) -> np.dtype:
     """Numbers and booleans alone: of others NumPy believes what a pickle says of their layout."""
     dtype = np.dtype(name) if isinstance(name, str) else None
     if dtype is None or dtype.kind not in 'biufc' or dtype.fields or dtype.subdtype:
-        raise Refused(f'make an array of {name!r:.100}')
+        raise UnsafeCheckpoint(f'make an array of {name!r:.100}')
     return dtype
 
 
@@ -162,7 +167,7 @@ def _tensor(
 ) -> Tensor:
     """A view of a storage, no larger than what the file holds of it."""
     if not isinstance(storage, Storage) or metadata:
-        raise Refused('make a tensor of something that is no storage')
+        raise UnsafeCheckpoint('make a tensor of something that is no storage')
     size, stride = tuple(size), tuple(stride)
     last = sum((n - 1) * step for n, step in zip(size, stride)) if prod(size) else -1
     available = storage.content.nbytes() // storage.dtype.itemsize
@@ -195,13 +200,13 @@ _STORAGE_TYPES = {
 
 _NAMES: dict[tuple[str, str], Any] = {
     ('builtins', 'bytes'): _no_bytes,
-    ('builtins', 'getattr'): _history_statistic,
+    ('builtins', 'getattr'): _no_method,
     ('builtins', 'set'): set,
     ('collections', 'Counter'): Counter,
     ('collections', 'OrderedDict'): OrderedDict,
     ('collections', 'defaultdict'): defaultdict,
     ('_codecs', 'encode'): _latin1,
-    ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
+    ('mmengine.logging.history_buffer', 'HistoryBuffer'): TrainingLog,
     ('numpy', 'dtype'): _dtype,
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy.core.multiarray', '_reconstruct'): _empty_array,

@@ -9,7 +9,7 @@ import numpy as np
 
 from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
-from csnln_mm.images.degradation import crop_to_multiple, downsample
+from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_io import images_in, read_image, write_image
 
 __all__ = [
@@ -118,7 +118,7 @@ def write_test_images(
     if _is_done(folder, name, scales):
         return
     gt_path, lr_paths = _paths(folder, name, scales)
-    gt = crop_to_multiple(load(), 12)
+    gt = mod_crop(load(), 12)
     # First: a test lists the LR images, and each of them must have its partner.
     if not gt_path.exists():
         write_image(gt_path, gt)

@@ -25,7 +25,7 @@ from PIL import Image
 from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
-from csnln_mm.images.degradation import crop_to_multiple, downsample
+from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_io import FORMATS, images_in, read_image, write_image
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
@@ -202,7 +202,7 @@ def _is_done(task: _Task, job: _Job) -> bool:
 def _prepare(task: _Task, job: _Job) -> None:
     hr_path = _hr_path(task.name, job)
     if task.photograph and not hr_path.exists():
-        hr = crop_to_multiple(read_image(task.photograph), 12)
+        hr = mod_crop(read_image(task.photograph), 12)
         for side in hr.shape[:2]:
             _starts(side, job.sub_images)
         write_image(hr_path, hr)
@@ -212,7 +212,7 @@ def _prepare(task: _Task, job: _Job) -> None:
         source = hr_path if scale == 1 else _lr_path(task.name, scale, job)
         if scale > 1:
             if job.make_lr and not source.exists():
-                write_image(source, downsample(crop_to_multiple(hr, scale), scale))
+                write_image(source, downsample(mod_crop(hr, scale), scale))
             lr = read_image(source)
             _check_fit(hr.shape, lr.shape, scale)
         if not all((folder / name).exists() for name in names):

@@ -1,11 +1,14 @@
 """Pairs of HR and LR images by the protocol of the field."""
 
 import numpy as np
+import torch
 
-__all__ = ['crop_to_multiple', 'downsample', 'upsample']
+from csnln_mm.ops.imresize import imresize
+
+__all__ = ['mod_crop', 'downsample', 'upsample']
 
 
-def crop_to_multiple(image: np.ndarray, multiple: int) -> np.ndarray:
+def mod_crop(image: np.ndarray, multiple: int) -> np.ndarray:
     """Cut the bottom and right so that ``multiple`` divides both sides.
 
     Args:
@@ -53,9 +56,6 @@ def upsample(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    from mmagic.datasets.transforms import MATLABLikeResize
-
-    resized = MATLABLikeResize(keys=['x'], output_shape=size)(dict(x=image.astype(np.float64)))
-    # MATLABLikeResize gives grey images a third axis.
-    resized = resized['x'].reshape(*size, *image.shape[2:])
-    return resized.round().clip(0, 255).astype(np.uint8)
+    x = torch.from_numpy(image.astype(np.float64)).reshape(*image.shape[:2], -1)
+    y = imresize(x.permute(2, 0, 1), size).permute(1, 2, 0)
+    return y.round().clamp(0, 255).numpy().astype(np.uint8).reshape(*size, *image.shape[2:])

@@ -4,10 +4,20 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from csnln_mm.checkpoints.safe_load import load_checkpoint_file
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from csnln_mm.checkpoints.load import load_checkpoint
+from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
 
-__all__ = ['Newest', 'checkpoints_in', 'load_whole_checkpoint', 'newest_whole_checkpoint']
+__all__ = [
+    'Newest',
+    'checkpoints_in',
+    'load_whole_checkpoint',
+    'newest_whole_checkpoint',
+    'use_safe_loading',
+]
 
 _NEEDED = 'meta', 'state_dict', 'optimizer', 'message_hub'
 
@@ -70,10 +80,36 @@ def load_whole_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         UserError: if it is cut off, has changed since it was written, lacks what a training needs
-            besides weights, or :func:`~.safe_load.load_checkpoint_file` refuses it.
+            besides weights, or :func:`~.safe_load.load_checkpoint` refuses it.
     """
-    checkpoint = load_checkpoint_file(path)
+    checkpoint = load_checkpoint(path)
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise UserError(f'{path} cannot be gone on from: it lacks {", ".join(missing)}')
     return checkpoint
+
+
+def use_safe_loading() -> None:
+    """Have MMEngine read local checkpoints (``load_from``, resuming) by our safe loader."""
+
+    def load_from_local(filename: str, map_location: Any = None) -> Any:
+        checkpoint = _with_training_logs(load_checkpoint(filename))
+        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+        if isinstance(meta, dict):
+            # Runner.resume would run it as a program.
+            meta.pop('config', None)
+        return checkpoint
+
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+
+
+def _with_training_logs(value: Any) -> Any:
+    """The same content with MMEngine's own logs, as its message hub wants them."""
+    if isinstance(value, TrainingLog):
+        log = HistoryBuffer()
+        vars(log).update(vars(value))
+        return log
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _with_training_logs(value[key])
+    return value

@@ -14,17 +14,22 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
-from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
+from csnln_mm.checkpoints import check_fit, load_checkpoint
+from csnln_mm.checkpoints.architecture import check_settings
 from csnln_mm.datasets.pairs import check_images
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import check_config, suggest
-from csnln_mm.mmagic.resume import Newest, checkpoints_in, newest_whole_checkpoint
+from csnln_mm.mmagic.resume import (
+    Newest,
+    checkpoints_in,
+    newest_whole_checkpoint,
+    use_safe_loading,
+)
 from csnln_mm.mmagic.training import checkpoint_folder, checkpoint_template
 
-__all__ = ['load_config', 'change_settings', 'build_train_runner', 'build_test_runner', 'check_fit']
+__all__ = ['load_config', 'change_settings', 'build_train_runner', 'build_test_runner']
 
 # What a file system gives out at a time: less may fit into a full disk's last one.
 _BLOCK = 4096
@@ -162,8 +167,8 @@ def build_train_runner(
     for reason in newest.left_out:
         runner.logger.warning(f'left out: {reason}')
     if newest.path:
-        check_untraced_settings(newest.content, cfg.model.get('generator', {}), str(newest.path))
-        check_fit(runner.model, newest.content, str(newest.path))
+        check_settings(newest.content, cfg.model.get('generator', {}), str(newest.path))
+        check_fit(getattr(runner.model, 'module', runner.model), newest.content, str(newest.path))
         runner.logger.info(f'the training goes on from {newest.path}')
     elif resume:
         runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
@@ -199,37 +204,12 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
     return _build_runner(cfg)
 
 
-def check_fit(model: nn.Module, checkpoint: dict, path: str) -> None:
-    """Raise UserError, naming the first tensor in question, unless a checkpoint fills a model.
-
-    Args:
-        model: in a distributed wrapper or not.
-        checkpoint: what the file holds.
-        path: of the file.
-    """
-    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(given, dict):
-        raise UserError(f'checkpoint {path} holds no state dict')
-    wanted = getattr(model, 'module', model).state_dict()
-    for key, value in wanted.items():
-        if not isinstance(given.get(key), torch.Tensor):
-            raise UserError(f'checkpoint {path} does not fit the config: it lacks {key}')
-        if given[key].shape != value.shape:
-            raise UserError(
-                f'checkpoint {path} does not fit the config: {key} is '
-                f'{tuple(given[key].shape)}, the config makes it {tuple(value.shape)}'
-            )
-    for key in given:
-        if key not in wanted:
-            raise UserError(f'checkpoint {path} does not fit the config, which has no {key!r:.100}')
-
-
 def _check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
     """Raise UserError unless a checkpoint is what a config's model was trained to."""
     if '://' in path:
         raise UserError(f'checkpoint {path}: download it first, and name the file')
-    checkpoint = load_checkpoint_file(path)
-    check_untraced_settings(checkpoint, cfg.model.get('generator', {}), path)
+    checkpoint = load_checkpoint(path)
+    check_settings(checkpoint, cfg.model.get('generator', {}), path)
     check_fit(model, checkpoint, path)
 
 

@@ -1,5 +1,6 @@
 """Super-resolve images: arrays in memory, files and folders, whole or in tiles."""
 
-from csnln_mm.upscaling.upscaler import Upscaler, upscale
+from csnln_mm.upscaling.files import upscale
+from csnln_mm.upscaling.upscaler import Upscaler
 
 __all__ = ['Upscaler', 'upscale']

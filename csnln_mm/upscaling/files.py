@@ -1,15 +1,43 @@
-"""Which pictures to enlarge, and where the results go."""
+"""Upscaling files and folders: which images, where the results go, and what became of each."""
 
 import glob
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import OUTPUT_FORMATS, SUFFIXES
+from torch import nn
 
-__all__ = ['Job', 'plan_jobs']
+from csnln_mm.errors import UserError
+from csnln_mm.images.image_file import (
+    OUTPUT_FORMATS,
+    SUFFIXES,
+    check_format,
+    read_picture,
+    read_size,
+    write_picture,
+)
+from csnln_mm.upscaling.progress import Progress
+from csnln_mm.upscaling.upscaler import Upscaler
+
+__all__ = ['Job', 'Result', 'plan_jobs', 'upscale']
+
+
+class Result(NamedTuple):
+    """What became of a picture.
+
+    Attributes:
+        source: the input.
+        target: where the result is; None if the input led to no picture.
+        status: 'done', 'skipped' (the result was there already) or 'failed'.
+        reason: why it failed.
+    """
+
+    source: str
+    target: Path | None
+    status: str
+    reason: str = ''
 
 
 class Job(NamedTuple):
@@ -106,3 +134,103 @@ def _find(item: str, recursive: bool) -> list[tuple[Path, Path]]:
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith('.')
+
+
+def upscale(
+    inputs: Iterable[str | Path],
+    out: str | Path,
+    *,
+    checkpoint: str | Path | nn.Module,
+    recursive: bool = False,
+    overwrite: bool = False,
+    suffix: str = '.png',
+    tile: int | None = None,
+    overlap: int | None = None,
+    ensemble: bool = False,
+    device: str | None = None,
+    dtype: str = 'float32',
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Enlarge picture files; what one of them suffers from does not stop the others.
+
+    Args:
+        inputs: files, folders and glob patterns.
+        out: folder, or a file for a single input file.
+        checkpoint: or a network; like tile, overlap, ensemble, device and dtype, see
+            :class:`~csnln_mm.upscaling.Upscaler`.
+        recursive: look into folders of folders.
+        overwrite: replace results that exist; otherwise they are skipped.
+        suffix: format of the results, such as '.png'; 'same' for that of each input.
+        progress: is told what goes on.
+
+    Returns:
+        What became of each picture.
+
+    Raises:
+        UserError: if a setting is wrong, so that no picture could be enlarged.
+    """
+    progress = progress or Progress()
+    jobs, failed = plan_jobs(inputs, out, recursive=recursive, suffix=suffix)
+    results = [Result(source, None, 'failed', reason) for source, reason in failed]
+    todo = []
+    for job in jobs:
+        if job.target.exists() and not overwrite:
+            results.append(Result(str(job.source), job.target, 'skipped'))
+        else:
+            todo.append(job)
+    if not todo:
+        return results
+    upscaler = Upscaler(
+        checkpoint,
+        tile=tile,
+        overlap=overlap,
+        ensemble=ensemble,
+        device=device,
+        dtype=dtype,
+    )
+    work = {job: _expected_work(upscaler, job) for job in todo}
+    progress.begin(len(todo), sum(work.values()))
+    for job in todo:
+        results.append(_upscale_file(upscaler, job, work[job], progress))
+    return results
+
+
+def _expected_work(upscaler: Upscaler, job: Job) -> float:
+    try:
+        return upscaler.work(upscaler.pieces(*read_size(job.source)))
+    except UserError:
+        return 0.0  # is told when it is its turn
+
+
+def _upscale_file(upscaler: Upscaler, job: Job, work: float, progress: Progress) -> Result:
+    started = time.monotonic()
+    done, begun = 0.0, False
+
+    def begin(text: str) -> None:
+        nonlocal begun
+        begun = True
+        progress.begin_picture(job.source, text, work)
+
+    def advance(amount: float) -> None:
+        nonlocal done
+        done += amount
+        progress.advance(amount)
+
+    try:
+        picture = read_picture(job.source)
+        check_format(job.target, picture)
+        width, height = picture.size
+        scale = upscaler.scale
+        begin(
+            f'{width}x{height} to {scale * width}x{scale * height}, '
+            f'{upscaler.pieces(width, height)}'
+        )
+        write_picture(job.target, upscaler(picture, advance=advance))
+    except (UserError, MemoryError) as error:
+        reason = str(error) or 'not enough memory'
+        if not begun:
+            begin('cannot be enlarged')
+        progress.end_picture(f'failed: {reason}', work - done)
+        return Result(str(job.source), job.target, 'failed', reason)
+    progress.end_picture(f'{job.target}, {time.monotonic() - started:.1f} s', work - done)
+    return Result(str(job.source), job.target, 'done')

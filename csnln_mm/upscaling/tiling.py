@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ['check_tiles', 'tiled_forward', 'tile_starts']
+__all__ = ['check_tiles', 'self_ensemble', 'tiled_forward', 'tile_starts']
 
 
 def tiled_forward(
@@ -58,6 +58,22 @@ def tiled_forward(
             ]
             area += piece * row_weights[:, None] * column_weights
     return out
+
+
+def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The mean over the eight flips and rotations of an image, each turned back.
+
+    Args:
+        model: [N, C, h, w] -> [N, C', s h, s w].
+        x: [N, C, H, W].
+    """
+    outputs = []
+    for transpose in False, True:
+        for dims in (), (-1,), (-2,), (-2, -1):
+            turned = x.flip(dims)
+            y = model(turned.mT if transpose else turned)
+            outputs.append((y.mT if transpose else y).flip(dims).cpu())
+    return torch.stack(outputs).mean(0).to(x.device)
 
 
 def check_tiles(tile: int, overlap: int) -> None:

@@ -70,12 +70,18 @@ def look(
         raise UserError(
             f'the window must have at least 1 pixel, or 0 for the whole picture, got {window}'
         )
-    network = upscaler.model.generator
-    recurrence = network.num_recurrences if recurrence is None else recurrence
-    if not 1 <= recurrence <= network.num_recurrences:
+    network = upscaler.network
+    total = network.num_recurrences
+    attending = sorted(network.attention_recurrences or range(1, total + 1))
+    recurrence = attending[-1] if recurrence is None else recurrence
+    if not 1 <= recurrence <= total:
+        raise UserError(f'the network has recurrences 1 to {total}, not {recurrence}')
+    if recurrence not in attending:
         raise UserError(
-            f'the network has recurrences 1 to {network.num_recurrences}, not {recurrence}'
+            f'the network has no attention in recurrence {recurrence}, but in '
+            + ', '.join(map(str, attending))
         )
+    call = attending.index(recurrence) + 1
     stages = network.cell.stages
     if not 1 <= stage <= len(stages):
         raise UserError(f'the network has {len(stages)} stages with attention, no stage {stage}')
@@ -88,7 +94,7 @@ def look(
             )
     rgb = as_8_bit_rgb(picture.colour)
     if window == 0 or width * height <= window**2:
-        return _look_at(upscaler, rgb, (0, 0), points, recurrence, stages[stage - 1])
+        return _look_at(upscaler, rgb, (0, 0), points, call, stages[stage - 1])
     looks = []
     for x, y in points:
         left, top = (
@@ -96,7 +102,7 @@ def look(
         )
         seen = np.ascontiguousarray(rgb[top : top + window, left : left + window])
         looks += _look_at(
-            upscaler, seen, (left, top), [(x - left, y - top)], recurrence, stages[stage - 1]
+            upscaler, seen, (left, top), [(x - left, y - top)], call, stages[stage - 1]
         )
     return looks
 
@@ -106,7 +112,7 @@ def _look_at(
     seen: np.ndarray,
     offset: tuple[int, int],
     points: Sequence[tuple[int, int]],
-    recurrence: int,
+    call: int,
     stage: nn.Module,
 ) -> list[Look]:
     attentions = {
@@ -120,7 +126,7 @@ def _look_at(
     if not attentions:
         raise UserError('the network has no attention')
     probes = {
-        name: _Probe(attention, points, seen.shape[1], recurrence)
+        name: _Probe(attention, points, seen.shape[1], call)
         for name, attention in attentions.items()
     }
     try:
@@ -148,13 +154,13 @@ def _look_at(
 
 
 class _Probe:
-    """Asks an attention module for its weights when its turn comes."""
+    """Asks an attention module for its weights in its ``call``-th run."""
 
     def __init__(
-        self, attention: nn.Module, points: Sequence[tuple[int, int]], width: int, recurrence: int
+        self, attention: nn.Module, points: Sequence[tuple[int, int]], width: int, call: int
     ) -> None:
         self.points, self.width = points, width
-        self.calls_left = recurrence
+        self.calls_left = call
         self.weights: np.ndarray | None = None
         self.remove = attention.register_forward_pre_hook(self).remove
 

@@ -1,11 +1,13 @@
 """Methods that enlarge the same reduced picture again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from torch import nn
 
+from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
-from csnln_mm.images.degradation import crop_to_multiple, downsample, upsample
+from csnln_mm.images.degradation import downsample, mod_crop, upsample
 from csnln_mm.images.image_file import Picture
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attention import as_8_bit_rgb
@@ -22,7 +24,7 @@ def compare_methods(
     *,
     box: tuple[int, int, int, int] | None = None,
     scale: int | None = None,
-    config: str | None = None,
+    load: Callable[[str], nn.Module] = load_network,
     device: str | None = None,
 ) -> np.ndarray:
     """Reduce a picture by the field's protocol, enlarge it by each method, and draw them.
@@ -32,7 +34,7 @@ def compare_methods(
         methods: 'bicubic' or 'NAME=CHECKPOINT' each.
         box: see :func:`~.visualization.comparison_figure`.
         scale: that of the networks by default, or 2 without any.
-        config: for checkpoints that carry none.
+        load: makes a network of a checkpoint.
         device: see :class:`~.upscaling.Upscaler`.
 
     Returns:
@@ -43,7 +45,7 @@ def compare_methods(
     """
     checkpoints = _parse(methods)
     upscalers = {
-        name: Upscaler(path, config, device=device)
+        name: Upscaler(load(path), device=device)
         for name, path in checkpoints.items()
         if path is not None
     }
@@ -55,7 +57,7 @@ def compare_methods(
     if scale < 2:
         raise UserError(f'the scale must be at least 2, got {scale}')
     try:
-        reference = np.ascontiguousarray(crop_to_multiple(as_8_bit_rgb(truth.colour), scale))
+        reference = np.ascontiguousarray(mod_crop(as_8_bit_rgb(truth.colour), scale))
     except ValueError as error:
         raise UserError(str(error)) from error
     if min(reference.shape[:2]) < 2 * scale + 11:

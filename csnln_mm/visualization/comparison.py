@@ -10,6 +10,7 @@ from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import upsample
 from csnln_mm.images.image_io import read_image
+from csnln_mm.images.metrics import psnr, ssim
 
 __all__ = ['Comparison', 'Score', 'score', 'compare_benchmark', 'format_table', 'draw_comparison']
 
@@ -133,17 +134,14 @@ def draw_comparison(comparison: Comparison, path: Path, crop: int = 64) -> None:
 
 
 def score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Score:
-    """MMagic's PSNR and SSIM on Y, a border of ``scale`` pixels left out.
+    """PSNR and SSIM on Y, a border of ``scale`` pixels left out.
 
     Args:
         truth: uint8 RGB, [H, W, 3].
         picture: of the same size.
         scale: S.
     """
-    from mmagic.evaluation.metrics import psnr, ssim
-
-    options = dict(crop_border=scale, input_order='HWC', convert_to='Y', channel_order='rgb')
-    return Score(psnr(truth, picture, **options), ssim(truth, picture, **options))
+    return Score(psnr(picture, truth, scale), ssim(picture, truth, scale))
 
 
 def _most_gained(comparison: Comparison, crop: int) -> tuple[int, int]:

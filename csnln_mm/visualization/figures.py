@@ -55,7 +55,7 @@ def attention_figure(
         uint8 RGB, [H, W, 3].
     """
     looks = look(upscaler, picture, points, recurrence=recurrence, stage=stage, window=window)
-    network = upscaler.model.generator
+    network = upscaler.network
     height, width = looks[0].seen.shape[:2]
     cell_width = 4.4 * min(1.0, (width / height) ** 0.5)
     cell_height = cell_width * height / width
@@ -172,7 +172,7 @@ def matches_figure(
         )
     axis.add_patch(_square(*target, POINT))
     x, y = point
-    network = upscaler.model.generator
+    network = upscaler.network
     which = network.num_recurrences if recurrence is None else recurrence
     upper.suptitle(
         f'Target around pixel ({x}, {y}) and the {len(matches)} patches that count most for it '

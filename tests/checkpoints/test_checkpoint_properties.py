@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
 from mutation import mutations
 
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.errors import UserError
 
 
@@ -54,7 +54,7 @@ def path(tmp_path_factory):
 
 def attempt(path):
     try:
-        return load_checkpoint_file(path)
+        return load_checkpoint(path)
     except UserError as error:
         assert str(path) in str(error) and '\n' not in str(error)
         return None
@@ -63,7 +63,7 @@ def attempt(path):
 @pytest.mark.parametrize('new_format', [True, False])
 def test_reads_what_torch_reads(path, new_format):
     path.write_bytes(REAL[new_format])
-    ours, theirs = load_checkpoint_file(path), torch.load(path, weights_only=False)
+    ours, theirs = load_checkpoint(path), torch.load(path, weights_only=False)
     assert plain(ours) == plain(theirs)
     assert isinstance(ours['parameter'], torch.nn.Parameter)
 
@@ -79,7 +79,7 @@ def test_a_mutated_archive_has_its_content_or_none(path, data):
     path.write_bytes(data.draw(mutations(REAL[True])))
     content = attempt(path)
     path.write_bytes(REAL[True])
-    assert content is None or plain(content) == plain(load_checkpoint_file(path))
+    assert content is None or plain(content) == plain(load_checkpoint(path))
 
 
 @given(data=st.data())

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader
 
-from csnln_mm.checkpoints import load_checkpoint_file, use_safe_loading
+from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.errors import UserError
 
 
@@ -62,7 +61,7 @@ def dumps(content):
 def refuse(path, match):
     before = sorted(os.listdir(path.parent))
     with pytest.raises(UserError, match=match) as caught:
-        load_checkpoint_file(path)
+        load_checkpoint(path)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
     assert sorted(os.listdir(path.parent)) == before
 
@@ -88,9 +87,7 @@ def test_the_methods_of_logs_are_not_replaced(tmp_path):
     state = dict(
         max_length=1, _log_history=[], _count_history=[], statistics_methods={'mean': OrderedDict}
     )
-    log = load_checkpoint_file(
-        write_zip(tmp_path / 'a.pth', dumps(Call(HistoryBuffer, state=state)))
-    )
+    log = load_checkpoint(write_zip(tmp_path / 'a.pth', dumps(Call(HistoryBuffer, state=state))))
     log.update(3.0)
     assert log.max_length == 1 and log.statistics('mean') == 3
 
@@ -151,9 +148,7 @@ def test_a_storage_is_as_long_as_its_record(tmp_path):
     program = dumps(tensor((100000,), count=100000))
     refuse(write_zip(tmp_path / 'long.pth', program, {'0': b'1234'}), 'storage .0. has 4 bytes')
     assert (
-        load_checkpoint_file(
-            write_zip(tmp_path / 'right.pth', dumps(tensor((1,))), {'0': bytes(4)})
-        )
+        load_checkpoint(write_zip(tmp_path / 'right.pth', dumps(tensor((1,))), {'0': bytes(4)}))
         == 0
     )
 
@@ -202,7 +197,7 @@ def test_an_index_of_the_file_takes_no_memory(tmp_path):
     """The unpickler of C makes a table as long as the largest index: here 16 GB."""
     path = write_zip(tmp_path / 'index.pth', b'\x80\x02Nr\xff\xff\xff\x7f.')
     tracemalloc.start()
-    assert load_checkpoint_file(path) is None
+    assert load_checkpoint(path) is None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
@@ -240,11 +235,3 @@ def test_what_is_no_storage_is_refused(tmp_path, pid):
     file = io.BytesIO()
     Pickler(file, 2).dump(['here'])
     refuse(write_zip(tmp_path / 'a.pth', file.getvalue(), {'0': bytes(4)}), 'no storage')
-
-
-def test_resuming_does_not_run_a_config_of_the_file(tmp_path):
-    """MMEngine's Runner.resume runs meta['config'] as Python."""
-    torch.save(dict(meta=dict(config='raise SystemExit', iter=1)), tmp_path / 'a.pth')
-    use_safe_loading()
-    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
-    assert loaded['meta'] == dict(iter=1)

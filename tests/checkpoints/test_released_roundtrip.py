@@ -10,7 +10,7 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 
 import csnln_mm.networks  # noqa: F401
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
 from csnln_mm.errors import UserError
 
@@ -36,17 +36,17 @@ def test_there_and_back_is_bit_exact(released, tmp_path, scale):
     told = convert_released_file(released / f'x{scale}.pt', tmp_path / 'ours.pth', scale=scale)
     assert told[1:] == (scale, 2, 128)
     convert_to_released_file(tmp_path / 'ours.pth', tmp_path / 'back.pt')
-    back = load_checkpoint_file(tmp_path / 'back.pt')
-    assert_same(back, load_checkpoint_file(released / f'x{scale}.pt'))
+    back = load_checkpoint(tmp_path / 'back.pt')
+    assert_same(back, load_checkpoint(released / f'x{scale}.pt'))
     convert_released_file(tmp_path / 'back.pt', tmp_path / 'again.pth')
-    again, ours = (load_checkpoint_file(tmp_path / f'{name}.pth') for name in ('again', 'ours'))
+    again, ours = (load_checkpoint(tmp_path / f'{name}.pth') for name in ('again', 'ours'))
     assert_same(again['state_dict'], ours['state_dict'])
     assert sorted(p.name for p in tmp_path.iterdir()) == ['again.pth', 'back.pt', 'ours.pth']
 
 
 def test_the_config_inside_builds_the_model_that_the_config_file_builds(released, tmp_path):
     convert_released_file(released / 'x3.pt', tmp_path / 'ours.pth')
-    checkpoint = load_checkpoint_file(tmp_path / 'ours.pth')
+    checkpoint = load_checkpoint(tmp_path / 'ours.pth')
     inside = Config.fromstring(checkpoint['meta']['cfg'], '.py').model
     cfg = Config.fromfile(ROOT / 'configs/csnln_x3_div2k.py').model
     cfg.generator.num_recurrences = 2
@@ -145,8 +145,8 @@ def test_weights_trained_here_go_to_the_released_code(tmp_path, scale):
     assert told[1:] == (scale, 2, 4)
     convert_released_file(tmp_path / 'a.pt', tmp_path / 'b.pth', scale=scale)
     assert_same(
-        load_checkpoint_file(tmp_path / 'a.pth')['state_dict'],
-        load_checkpoint_file(tmp_path / 'b.pth')['state_dict'],
+        load_checkpoint(tmp_path / 'a.pth')['state_dict'],
+        load_checkpoint(tmp_path / 'b.pth')['state_dict'],
     )
 
 

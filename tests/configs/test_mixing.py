@@ -11,7 +11,7 @@ import skimage.data
 import torch
 import torchvision
 
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.images.degradation import downsample
 from csnln_mm.images.image_io import write_image
 
@@ -115,7 +115,7 @@ train_dataloader['dataset'] = dict(pipeline=train_pipeline)
     assert 5 < float(re.search(r'Iter\(val\).*?PSNR: (\S+)', output).group(1)) < 60
 
     work_dir = folder / 'work_dirs' / recipe
-    before, after = (load_checkpoint_file(work_dir / f'iter_{i}.pth')['state_dict'] for i in (1, 2))
+    before, after = (load_checkpoint(work_dir / f'iter_{i}.pth')['state_dict'] for i in (1, 2))
     # A PReLU may have met nothing negative in two steps of so small a network.
     keys = [key for key in after if key.startswith(f'generator.{part}.') and after[key].ndim == 4]
     assert keys

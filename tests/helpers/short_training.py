@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from tiny_data import make_benchmark
 
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/csnln_x2_demo.py'
@@ -86,7 +86,7 @@ def output_of(folder):
 
 
 def checkpoint(folder, step):
-    return load_checkpoint_file(Path(folder) / f'iter_{step}.pth')
+    return load_checkpoint(Path(folder) / f'iter_{step}.pth')
 
 
 def assert_same(one, other, name='checkpoint'):

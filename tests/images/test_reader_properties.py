@@ -11,7 +11,7 @@ from mutation import mutations
 from PIL import Image
 from tiny_data import smooth_noise
 
-from csnln_mm.checkpoints.architecture import read_embedded_model_config
+from csnln_mm.checkpoints.architecture import read_architecture
 from csnln_mm.datasets.pairs import _size
 from csnln_mm.errors import UserError
 from csnln_mm.files import read_json
@@ -96,7 +96,7 @@ def test_json(path, content):
 @given(text=st.text(max_size=60) | st.builds('model = {}'.format, st.text('dict(){}[]=,"a1:*-\n')))
 def test_embedded_configs(text):
     try:
-        model = read_embedded_model_config(dict(meta=dict(cfg=text)), 'a.pth')
+        model = read_architecture(dict(meta=dict(cfg=text)), 'a.pth')
         assert isinstance(model, dict)
     except UserError as error:
         assert 'a.pth' in str(error)

@@ -21,7 +21,7 @@ from short_training import (
     train,
 )
 
-from csnln_mm.checkpoints import load_checkpoint_file, newest_whole_checkpoint
+from csnln_mm.checkpoints import load_checkpoint, newest_whole_checkpoint
 
 STEPS = 8
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
@@ -181,7 +181,7 @@ def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
     status, output = train(folder, tmp_path, *options, fault=DieAt('open', '.best_PSNR', after=1))
     assert status == -signal.SIGKILL, output
     (best,) = tmp_path.glob('best_*.pth')
-    assert load_checkpoint_file(best)['meta']['iter'] == int(best.stem.split('_')[-1])
+    assert load_checkpoint(best)['meta']['iter'] == int(best.stem.split('_')[-1])
     status, output = train(folder, tmp_path, '--resume', *options)
     assert status == 0, output
     (better,) = tmp_path.glob('best_*.pth')

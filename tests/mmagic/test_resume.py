@@ -3,9 +3,11 @@ import shutil
 
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.resume import checkpoints_in, newest_whole_checkpoint
+from csnln_mm.mmagic.resume import checkpoints_in, newest_whole_checkpoint, use_safe_loading
 
 WHOLE = dict(meta=dict(iter=1), state_dict=dict(w=torch.ones(1000)), optimizer={}, message_hub={})
 
@@ -87,3 +89,21 @@ def test_none_is_whole(tmp_path):
 def test_no_checkpoint_yet(tmp_path):
     assert newest_whole_checkpoint(tmp_path).path is None
     assert newest_whole_checkpoint(tmp_path / 'nowhere').path is None
+
+
+def test_resuming_does_not_run_a_config_of_the_file(tmp_path):
+    """MMEngine's Runner.resume runs meta['config'] as Python."""
+    torch.save(dict(meta=dict(config='raise SystemExit', iter=1)), tmp_path / 'a.pth')
+    use_safe_loading()
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    assert loaded['meta'] == dict(iter=1)
+
+
+def test_mmengine_gets_its_logs_back(tmp_path):
+    log = HistoryBuffer()
+    log.update(3.0)
+    torch.save(dict(message_hub=dict(log_scalars=dict(loss=log))), tmp_path / 'a.pth')
+    use_safe_loading()
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+    again = loaded['message_hub']['log_scalars']['loss']
+    assert isinstance(again, HistoryBuffer) and again.mean() == again.current() == 3

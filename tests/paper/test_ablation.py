@@ -6,7 +6,7 @@ from mmagic.registry import HOOKS, MODELS
 from mmengine.hooks import Hook
 from tiny_data import make_benchmark
 
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.runner import load_config
 from csnln_mm.paper.ablation import Budget, Result, format_ablation, run_ablation, variant_config
@@ -144,7 +144,7 @@ def test_a_table_is_trained_tested_and_resumed(data):
     for name in names:
         result = results[name]
         assert 0 < result.psnr < 60 and result.parameters > 100
-        checkpoint = load_checkpoint_file(work / name / 'iter_4.pth')
+        checkpoint = load_checkpoint(work / name / 'iter_4.pth')
         assert checkpoint['meta']['iter'] == 4
     assert run() == results and StepsHook.steps == 0
     with pytest.raises(UserError, match='another train_dataloader'):

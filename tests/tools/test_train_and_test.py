@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_data import make_benchmark
 
-from csnln_mm.checkpoints import load_checkpoint_file
+from csnln_mm.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/csnln_x2_demo.py'
@@ -84,7 +84,7 @@ def test_training_alone(trained):
     assert len(losses) == 4
     # Beside the logs, not in a folder of the toolbox's choosing.
     assert {'iter_2.pth', 'iter_4.pth', 'last_checkpoint'} <= set(os.listdir(work_dir))
-    before, after = (load_checkpoint_file(work_dir / f'iter_{i}.pth')['state_dict'] for i in (2, 4))
+    before, after = (load_checkpoint(work_dir / f'iter_{i}.pth')['state_dict'] for i in (2, 4))
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 

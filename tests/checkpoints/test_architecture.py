@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from csnln_mm.checkpoints.untraced_settings import check_untraced_settings
+from csnln_mm.checkpoints.architecture import check_settings
 from csnln_mm.errors import UserError
 
 
@@ -21,10 +21,8 @@ def checkpoint(**generator):
 )
 def test_what_the_weights_do_not_show_is_found(generator, reason):
     with pytest.raises(UserError, match=f'a.pth does not fit the config: .* {reason}'):
-        check_untraced_settings(checkpoint(**generator), dict(type='CSNLNNet'), 'a.pth')
-    check_untraced_settings(
-        checkpoint(**generator), dict(dict(type='CSNLNNet'), **generator), 'a.pth'
-    )
+        check_settings(checkpoint(**generator), dict(type='CSNLNNet'), 'a.pth')
+    check_settings(checkpoint(**generator), dict(dict(type='CSNLNNet'), **generator), 'a.pth')
 
 
 def test_defaults_that_are_written_out_are_the_same():
@@ -34,11 +32,11 @@ def test_defaults_that_are_written_out_are_the_same():
         rgb_mean=[0.4488, 0.4371, 0.4040],
         cell=dict(patch_size=3, in_scale_grid=None),
     )
-    check_untraced_settings(checkpoint(), written, 'a.pth')
-    check_untraced_settings(checkpoint(**written), dict(type='CSNLNNet'), 'a.pth')
+    check_settings(checkpoint(), written, 'a.pth')
+    check_settings(checkpoint(**written), dict(type='CSNLNNet'), 'a.pth')
 
 
 def test_nothing_to_compare_passes():
     for file in {}, [], dict(meta=dict()), dict(meta=dict(cfg='x = f()')), checkpoint(type='RDN'):
-        check_untraced_settings(file, dict(type='CSNLNNet', image_skip=True), 'a.pth')
-    check_untraced_settings(checkpoint(image_skip=True), dict(type='BicubicUpsampler'), 'a.pth')
+        check_settings(file, dict(type='CSNLNNet', image_skip=True), 'a.pth')
+    check_settings(checkpoint(image_skip=True), dict(type='BicubicUpsampler'), 'a.pth')

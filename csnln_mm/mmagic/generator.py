@@ -1,0 +1,39 @@
+"""The generator of a config with the weights of a checkpoint, for what runs without MMagic."""
+
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from csnln_mm.checkpoints import check_fit, load_checkpoint
+from csnln_mm.errors import UserError
+from csnln_mm.mmagic.check_config import build_model
+from csnln_mm.mmagic.runner import load_config
+
+__all__ = ['load_generator']
+
+
+def load_generator(config: str, checkpoint: str) -> nn.Module:
+    """Build the model of a config, fill it from a checkpoint and hand out its generator.
+
+    Args:
+        config: file, or the name of one that comes with the package. It is run as Python, as
+            MMEngine does.
+        checkpoint: of a training run with that config; a bare state dict will do.
+
+    Raises:
+        UserError: if a file cannot be read, they do not fit together, or the model has no
+            generator for super-resolution.
+    """
+    content = load_checkpoint(checkpoint)
+    cfg = load_config(config)
+    if not cfg.get('model'):
+        raise UserError(f'config {config} has no model')
+    init_default_scope(cfg.get('default_scope', 'mmagic'))
+    model = build_model(cfg.model, f'config {config}')
+    if not hasattr(getattr(model, 'generator', None), 'upscale_factor'):
+        raise UserError(
+            f'config {config} makes a {type(model).__name__} without a generator that has an '
+            'upscale_factor'
+        )
+    check_fit(model, content, checkpoint)
+    model.load_state_dict(content.get('state_dict', content))
+    return model.generator

@@ -1,0 +1,26 @@
+"""PSNR and SSIM against MMagic's."""
+
+import math
+
+import numpy as np
+import pytest
+from tiny_data import smooth_noise
+
+from csnln_mm.images.metrics import psnr, ssim
+
+
+@pytest.mark.parametrize('size', [(40, 50), (23, 31), (15, 15)])
+@pytest.mark.parametrize('border', [0, 2])
+def test_they_are_mmagics(size, border):
+    metrics = pytest.importorskip('mmagic.evaluation.metrics')
+    gt = smooth_noise(*size, 1)
+    image = np.clip(gt.astype(int) + np.random.RandomState(0).randint(-20, 21, gt.shape), 0, 255)
+    image = image.astype(np.uint8)
+    options = dict(crop_border=border, convert_to='Y', channel_order='rgb')
+    assert psnr(image, gt, border) == pytest.approx(metrics.psnr(image, gt, **options), abs=3e-6)
+    assert ssim(image, gt, border) == pytest.approx(metrics.ssim(image, gt, **options), abs=2e-8)
+
+
+def test_equal_images():
+    gt = smooth_noise(20, 20, 1)
+    assert psnr(gt, gt, 2) == math.inf and ssim(gt, gt, 2) == pytest.approx(1)

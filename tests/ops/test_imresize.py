@@ -1,0 +1,41 @@
+"""MATLAB's bicubic resize."""
+
+import numpy as np
+import pytest
+import torch
+
+from csnln_mm.images.degradation import downsample, upsample
+from csnln_mm.ops.imresize import imresize
+
+
+@pytest.mark.parametrize('size', [(12, 24), (36, 48), (60, 12), (132, 120), (12, 180)])
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_reductions_are_mmagics_to_the_pixel_and_enlargements_but_for_ties(size, scale):
+    import csnln_mm.compatibility  # noqa: F401
+
+    transforms = pytest.importorskip('mmagic.datasets.transforms')
+    image = np.random.RandomState(sum(size)).randint(0, 256, (*size, 3), np.uint8)
+
+    def mmagics(shape):
+        resize = transforms.MATLABLikeResize(['x'], output_shape=shape)
+        return resize(dict(x=image.astype(np.float64)))['x'].round().clip(0, 255)
+
+    reduced = mmagics([side // scale for side in size])
+    np.testing.assert_array_equal(downsample(image, scale), reduced)
+    different = upsample(image, scale) - mmagics([side * scale for side in size])
+    # A value half way between two, exact at a scale of 2, may go to either.
+    assert abs(different).max() <= 1 and (scale == 2 or (different != 0).mean() < 1e-3)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (3, 7), (10, 4)])
+def test_constants_stay(size):
+    for new in (1, 1), (5, 5), (30, 8), (2, 17):
+        y = imresize(torch.full((2, 3, *size), 0.7).double(), new)
+        torch.testing.assert_close(y, torch.full((2, 3, *new), 0.7).double())
+
+
+def test_a_line_is_kept_away_from_the_border():
+    x = torch.arange(40).double().expand(40, 40)
+    y = imresize(x, (20, 20))
+    expected = torch.arange(20).double() * 2 + 0.5
+    torch.testing.assert_close(y[:, 3:-3], expected.expand(20, 20)[:, 3:-3])
