@@ -4,6 +4,7 @@ import os.path as osp
 from typing import Any
 
 from mmagic.datasets import BasicImageDataset
+from mmagic.registry import DATASETS
 
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_io import read_image
@@ -11,6 +12,7 @@ from csnln_mm.images.image_io import read_image
 __all__ = ['ImagePairDataset']
 
 
+@DATASETS.register_module()
 class ImagePairDataset(BasicImageDataset):
     """MMagic's :class:`BasicImageDataset` that names the image that it cannot read.
 
