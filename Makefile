@@ -4,8 +4,14 @@
 # make docs   build the documentation in build/docs
 # make env    only make the environment
 #
-# VENV=dir puts the environment elsewhere; PYTHON names the Python 3.11 to make it with.
+# make test-oldest, make env-oldest: the same with the oldest supported versions
+#
+# VENV=dir and VENV_OLDEST=dir put the environments elsewhere; PYTHON names the Python to make them
+# with (default: the newest of 3.10 to 3.13, for the oldest versions 3.10 or 3.11).
 VENV ?= .venv
+VENV_OLDEST ?= .venv-oldest
+# What the versions of packages may break, as far as it is tested in a few minutes.
+TESTS_OLDEST ?= tests/test_compatibility.py tests/ops tests/networks tests/mmagic tests/datasets tests/checkpoints
 DEMO := work_dirs/csnln_x2_demo
 CONFIG := configs/csnln_x2_demo.py
 
@@ -16,10 +22,13 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PYTHONWARNINGS := ignore
 
-.PHONY: env demo test lint docs
+.PHONY: env env-oldest demo test test-oldest lint docs
 
 env:
-	@tools/make_env.sh $(VENV)
+	@tools/make_env.py $(VENV)
+
+env-oldest:
+	@tools/make_env.py $(VENV_OLDEST) --versions oldest
 
 demo: env
 	$(BIN)/python tools/prepare_demo.py data/demo
@@ -32,10 +41,13 @@ demo: env
 test: env
 	$(BIN)/python -m pytest
 
+test-oldest: env-oldest
+	PATH=$(abspath $(VENV_OLDEST))/bin:$$PATH \
+		$(abspath $(VENV_OLDEST))/bin/python -m pytest -m "not slow" $(TESTS_OLDEST)
+
 lint: env
-	$(BIN)/python -m flake8
-	$(BIN)/python -m isort --check --diff .
-	$(BIN)/python -m yapf --diff --recursive csnln_mm tools tests configs
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
 
 docs: env
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
