@@ -1,1 +1,117 @@
-"""The command line."""
+"""The command line: ``csnln COMMAND``, one module per command.
+
+A command's module has ``HELP`` (what ``csnln COMMAND --help`` begins with),
+``add_arguments(parser)`` and ``run(args) -> int``. Only the module of the command in question is
+imported, and it imports what is heavy (torch takes two seconds) inside ``run``: help and mistakes
+in arguments are quick.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from csnln_mm.errors import UserError
+
+__all__ = ['COMMANDS', 'exit_status', 'main']
+
+COMMANDS = {
+    'upscale': 'super-resolve images',
+    'train': 'train a model from a config',
+    'test': 'test a model on the benchmarks of a config',
+    'convert': 'convert checkpoints of the released code, and back',
+    'visualize': 'show what the attention sees, and compare methods',
+    'report': 'set results beside the published tables',
+    'ablation': "train the variants of the paper's Tables 3 to 5",
+    'benchmark': 'measure time and memory of operators and networks',
+    'prepare': 'prepare training and test images',
+    'info': 'print versions, devices and paths, for bug reports',
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: command and arguments; by default those of this process.
+
+    Returns:
+        The exit status: the command's own; 2 for an error that the user can fix, which is told
+        in one line (``CSNLN_TRACEBACK=1`` shows where it was raised); 130 if interrupted.
+
+    Raises:
+        SystemExit: by argparse, with 0 after help and 2 for mistakes in the arguments.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: list[str]) -> int | None:
+    parser = argparse.ArgumentParser(
+        'csnln', description='Cross-scale non-local super-resolution (CSNLN).'
+    )
+    parser.add_argument('--version', action=_Version)
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    module = None
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if argv[:1] == [name]:
+            module = importlib.import_module(f'{__name__}.{name}')
+            command.description = module.HELP
+            module.add_arguments(command)
+    args = parser.parse_args(argv)
+    from csnln_mm.device import set_malloc_thresholds
+
+    set_malloc_thresholds(mmap=32, trim=256)
+    # What cannot be logged, on a full disk, is told once by whoever stops, not for every line.
+    logging.raiseExceptions = False
+    return module.run(args)
+
+
+class _Version(argparse.Action):
+    """The version, imported when it is asked for."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(nargs=0, help='print the version', **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from csnln_mm.version import __version__
+
+        print(f'csnln {__version__}')
+        parser.exit()
+
+
+def exit_status(command: Callable[[], int | None]) -> int:
+    """Run a command; an error that the user can fix becomes one line and a status."""
+    try:
+        status = command() or 0
+        sys.stdout.flush()
+        return status
+    except (UserError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Nobody reads any more; Python's own flush at exit should not complain either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 128 + signal.SIGPIPE
+        # An OSError without a number is no failure of the system.
+        is_bug = isinstance(error, OSError) and error.errno is None
+        if is_bug or os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
+            raise
+        print(f'csnln: error: {_message(error)}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        # Again, while Python cleans up, it should not be answered by a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        print('interrupted', file=sys.stderr)
+        return 130
+
+
+def _message(error: UserError | OSError) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    where = f'{error.filename}: ' if error.filename else ''
+    return f'{where}{error.strerror}'

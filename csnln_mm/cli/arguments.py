@@ -1,16 +1,14 @@
-"""What all command lines share."""
+"""Types and groups of arguments that several commands share."""
 
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
-
+from csnln_mm.cli import exit_status
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 
@@ -34,31 +32,10 @@ _LAUNCHERS = {
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a tool's ``main`` and exit with its status.
-
-    A user's mistake, and a file that the system refuses, is one line and status 2.
-    """
+    """Run the ``main`` of a script in ``tools`` that has no subcommand yet."""
     set_malloc_thresholds(mmap=32, trim=256)
-    # What cannot be logged, on a full disk, is told once by whoever stops, not for every line.
     logging.raiseExceptions = False
-    try:
-        status = main()
-    except UserError as error:
-        status = 2
-        print(f'error: {error}', file=sys.stderr)
-    except OSError as error:
-        # Without a number it is no failure of the system.
-        if error.errno is None:
-            raise
-        status = 2
-        where = f'{error.filename}: ' if error.filename else ''
-        print(f'error: {where}{error.strerror}', file=sys.stderr)
-    except KeyboardInterrupt:
-        status = 130
-        # Again, while Python cleans up, it should not be answered by a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        print('interrupted', file=sys.stderr)
-    sys.exit(status)
+    sys.exit(exit_status(main))
 
 
 def output_file(text: str) -> Path:
@@ -83,12 +60,21 @@ def output_folder(text: str) -> Path:
     return path
 
 
-class _Settings(DictAction):
-    """MMEngine's, with its parser's message for what is no setting."""
+class _CfgOptions(argparse.Action):
+    """MMEngine's ``DictAction``, imported when the option is used."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        from mmengine.config import DictAction
+
+        action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         try:
-            super().__call__(*args, **kwargs)
+            action(parser, namespace, values, option_string)
         except (AssertionError, ValueError) as error:
             raise argparse.ArgumentError(
                 self, 'expected KEY=VALUE, and brackets in pairs'
@@ -98,7 +84,7 @@ class _Settings(DictAction):
 def add_cfg_options(parser: argparse.ArgumentParser, help: str) -> None:
     """Add ``--cfg-options``, a dict of settings by dotted name."""
     parser.add_argument(
-        '--cfg-options', nargs='+', action=_Settings, metavar='KEY=VALUE', help=help
+        '--cfg-options', nargs='+', action=_CfgOptions, metavar='KEY=VALUE', help=help
     )
 
 
@@ -106,12 +92,12 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--work-dir`` and ``--cfg-options``."""
     parser.add_argument(
         '--work-dir',
-        help='folder for logs, checkpoints and pictures; by default '
+        help='folder for logs, checkpoints and images; by default '
         'work_dirs/ and the name of the config',
     )
     add_cfg_options(
         parser,
-        'change settings of the config, e.g. train_dataloader.batch_size=4 or '
+        'override settings of the config, e.g. train_dataloader.batch_size=4 or '
         'model.generator.with_cp=True; lists as key="[a,b]" or key=a,b',
     )
 
