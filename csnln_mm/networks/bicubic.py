@@ -25,5 +25,6 @@ class BicubicUpsampler(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] in 0..1 -> [N, C, S H, S W], in 0..1 and in steps of 8 bits."""
-        size = [self.upscale_factor * side for side in x.shape[-2:]]
-        return imresize(x, size).mul(255).round().clamp(0, 255).div(255)
+        height, width = x.shape[-2:]
+        x = imresize(x, (self.upscale_factor * height, self.upscale_factor * width))
+        return x.mul(255).round().clamp(0, 255).div(255)
