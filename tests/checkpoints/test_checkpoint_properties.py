@@ -12,6 +12,7 @@ from mmengine.logging import HistoryBuffer
 from mutation import mutations
 
 from csnln_mm.checkpoints import load_checkpoint
+from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
 
 
@@ -38,8 +39,8 @@ def plain(value):
     """Something to compare by ==."""
     if isinstance(value, torch.Tensor):
         return str(value.dtype), value.shape, value.stride(), value.tolist()
-    if isinstance(value, HistoryBuffer):
-        return plain(vars(value))
+    if isinstance(value, (HistoryBuffer, TrainingLog)):
+        return plain({key: x for key, x in vars(value).items() if key != '_statistics_methods'})
     if isinstance(value, np.ndarray):
         return str(value.dtype), value.tolist()
     if isinstance(value, dict):

@@ -19,6 +19,7 @@ from tiny_data import smooth_noise
 
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import read_picture
+from csnln_mm.mmagic.generator import load_generator
 from csnln_mm.upscaling import Upscaler, upscale
 from csnln_mm.upscaling.progress import ConsoleProgress
 
@@ -535,21 +536,22 @@ def test_a_config_may_be_given(checkpoint, tmp_path):
         Upscaler(bare, device='cpu')
     image = photograph()
     np.testing.assert_array_equal(
-        Upscaler(bare, checkpoint.with_suffix('.py'), device='cpu')(image),
+        Upscaler(load_generator(str(checkpoint.with_suffix('.py')), str(bare)), device='cpu')(
+            image
+        ),
         Upscaler(checkpoint, device='cpu')(image),
     )
 
 
 def test_a_config_that_does_not_fit(checkpoint):
     with pytest.raises(UserError, match='does not fit'):
-        Upscaler(checkpoint, DEMO, device='cpu')
+        load_generator(str(DEMO), str(checkpoint))
 
 
 @pytest.mark.parametrize(
     'change, message',
     [
         ("type='CSNLNNet'", "type='os.getcwd'"),
-        ("type='CSNLNEditor'", "type='subprocess.Popen'"),
         ('mid_channels=4', "mid_channels=__import__('os').getpid()"),
         ('mid_channels=4', 'mid_channels=4, **dict()'),
     ],

@@ -114,7 +114,7 @@ def test_weights_outside_the_map(module, position):
 @pytest.mark.parametrize('recurrence', [1, 2])
 def test_maps_are_of_the_networks_own_features(upscaler, recurrence):
     one, other = look(upscaler, picture(), [(3, 5), (25, 19)], recurrence=recurrence)
-    attention = upscaler.model.generator.cell.stages[0].cross_scale_attention
+    attention = upscaler.network.cell.stages[0].cross_scale_attention
     features = []
     hook = attention.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
     enlarged = upscaler(picture().colour)
