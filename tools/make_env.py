@@ -35,6 +35,7 @@ SECONDS_TO_END = 5
 PYTORCH = ('torch', 'triton', 'nvidia-', 'cuda-')
 LINES_SHOWN = 8
 PR_SET_PDEATHSIG = 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What is found in the output of a step, and what it means for the user.
 ADVICE = (
     (
@@ -94,7 +95,7 @@ class Interrupted(BaseException):
 def main() -> int:
     """Makes the environment, and turns what went wrong into a message and an exit status."""
     arguments = parse_arguments()
-    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    for number in SIGNALS:
         signal.signal(number, interrupt)
     try:
         make_environment(Path(arguments.folder).absolute(), arguments.versions)
@@ -130,7 +131,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def interrupt(number: int, frame: Optional[FrameType]) -> NoReturn:
     """Ends what goes on, once: a second signal must not cut the cleaning short."""
-    for other in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     raise Interrupted(number)
 
@@ -350,6 +351,8 @@ class Step:
         environment['PYTHONUNBUFFERED'] = '1'
         with open(str(self.log), 'ab') as log:
             begin = log.tell()
+            # A signal between the start and `try` would leave the process to itself.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             process = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL,
@@ -358,12 +361,15 @@ class Step:
                 env=environment,
                 cwd=str(ROOT),
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=in_the_child,
             )
             try:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
                 self.wait(process, begin)
             finally:
+                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
                 end_group(process)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if process.returncode != 0:
             output = self.output(begin)
             last = ''.join(f'    {line}\n' for line in useful(output)[-LINES_SHOWN:])
@@ -425,8 +431,9 @@ def useful(output: str) -> List[str]:
     ]
 
 
-def die_with_parent() -> None:
-    """Has Linux end this child if its parent is killed without a chance to do so."""
+def in_the_child() -> None:
+    """Lets signals in, and has Linux end this child if its parent is killed outright."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     except (AttributeError, OSError):

@@ -87,7 +87,7 @@ def test_both_carry_version_licence_and_citation(built):
     with tarfile.open(sdist) as archive:
         names = {name.partition('/')[2] for name in archive.getnames()}
     assert {'LICENSE', 'CITATION.cff', 'README.md', 'Makefile', 'model-index.yml'} <= names
-    assert {'requirements/pins.txt', 'docs/conf.py', 'tests/tiny_data.py'} <= names
+    assert {'requirements/newest.txt', 'docs/conf.py', 'tests/helpers/tiny_data.py'} <= names
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(f'csnln_mm-{__version__}.dist-info/METADATA').decode()
@@ -101,12 +101,12 @@ def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
         names = {name for name in archive.namelist() if '.dist-info' not in name}
     expected = {str(p.relative_to(ROOT)) for p in (ROOT / 'csnln_mm').rglob('*.py')}
     expected = {name for name in expected if '.mim' not in name}
-    # make_env.sh is for a checkout.
+    # make_env.py is for a checkout.
     for pattern in 'configs/**/*.py', 'configs/*.yml', 'tools/*.*', 'model-index.yml':
         expected |= {
             f'csnln_mm/.mim/{p.relative_to(ROOT)}'
             for p in ROOT.glob(pattern)
-            if p.name != 'make_env.sh'
+            if p.name != 'make_env.py'
         }
     assert names == expected
 
