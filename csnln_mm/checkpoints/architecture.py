@@ -1,89 +1,205 @@
-"""Which network a checkpoint is of: the config that it carries, read without running it."""
+"""Which network a checkpoint is of: read from what the file carries, without running it."""
 
 import ast
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from csnln_mm.checkpoints.released import RGB_MEAN
+from torch import Tensor
+
+from csnln_mm.checkpoints.released import RGB_MEAN, convert_released_state_dict
 from csnln_mm.errors import UserError
 
-__all__ = ['check_settings', 'differences', 'read_architecture']
+__all__ = ['check_settings', 'differences', 'get_state_dict', 'read_architecture']
+
+# Of the keys of MMEngine's checkpoints: the network within the model.
+PREFIX = 'generator.'
 
 
-# A checkpoint chooses among these types alone; an ``init_cfg`` in it may name further files.
-_TYPES = {
-    'AdditionFusion',
-    'CSNLNNet',
-    'ConcatenationFusion',
-    'CrossScaleNonLocalAttention',
-    'InScaleNonLocalAttention',
-    'MutualProjectedFusion',
-    'SEMCell',
-}
-# What no size in such a config exceeds: layers are made one by one before they are compared.
-_LARGEST = 4096
+def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
+    """The arguments of the network that a checkpoint is of, with its ``type``.
 
-
-def read_architecture(checkpoint: Any, path: str) -> dict:
-    """The config of the network that a checkpoint is of, safe to build.
-
-    MMEngine saves the config of a training run in ``meta['cfg']``, and reads that text by running
-    it as Python. Here it is data: only ``dict(...)``, lists, tuples and constants are understood,
-    and of the model only its ``generator``.
+    They are read from, in this order: ``meta['architecture']``, JSON, which is the metadata of a
+    safetensors file; ``generator`` of the model in ``meta['cfg']``, where MMEngine saves the text
+    of a config; the keys and shapes of a state dict of the released code. MMEngine would run the
+    text of a config as Python. Here it is data: only ``dict(...)``, lists, tuples and constants
+    are understood.
 
     Args:
         checkpoint: what the file holds.
         path: of the file, for messages.
 
     Raises:
-        UserError: if there is no config, or it is not of this package's networks.
+        UserError: if the file tells no network, or its config is more than plain data, or was
+            trained on images of other numbers than 0..1.
     """
-    model = _read_model(checkpoint, path)
-    generator = model.get('generator')
-    if not isinstance(generator, dict):
-        raise UserError(
-            f'the config in checkpoint {path} has no generator; give a config that you trust'
-        )
-    _check(generator, path)
-    return generator
-
-
-def _read_model(checkpoint: Any, path: str) -> dict:
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    text = meta.get('cfg') if isinstance(meta, dict) else None
-    if not isinstance(text, str):
-        raise UserError(f'checkpoint {path} carries no config; give one')
+    meta = meta if isinstance(meta, dict) else {}
     try:
-        for statement in ast.parse(text).body:
-            if isinstance(statement, ast.Assign) and any(
-                isinstance(target, ast.Name) and target.id == 'model'
-                for target in statement.targets
-            ):
-                model = _evaluate(statement.value)
-                if isinstance(model, dict):
-                    return model
+        if isinstance(meta.get('architecture'), str):
+            network = json.loads(meta['architecture'])
+        elif isinstance(meta.get('cfg'), str):
+            model = _read_model(meta['cfg'])
+            _check_normalization(model.get('data_preprocessor'))
+            network = model.get('generator')
+        else:
+            return _read_released(checkpoint, path)
+        if not isinstance(network, dict):
+            raise ValueError('it has no model with a generator')
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(
-            f'the config in checkpoint {path} is refused: {error}; give one that you trust'
+            f'the config in checkpoint {path} is refused: {_one_line(error)}; '
+            'name one that you trust with --config'
         ) from error
-    raise UserError(f'the config in checkpoint {path} has no model; give one')
+    return network
 
 
-def _check(value: Any, path: str) -> None:
-    if isinstance(value, dict):
-        value.pop('init_cfg', None)
-        if 'type' in value and str(value['type']) not in _TYPES:
-            raise UserError(
-                f'the config in checkpoint {path} is refused: it builds a '
-                f'{value["type"]!r:.100}; give one that you trust'
-            )
-    if isinstance(value, int) and value > _LARGEST:
+def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint's network, under the network's own names.
+
+    Args:
+        checkpoint: what the file holds: a checkpoint of MMEngine, of which the weights of the
+            generator are taken, or a state dict.
+        path: of the file, for messages.
+
+    Raises:
+        UserError: if the file holds no state dict.
+    """
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, dict):
+        raise UserError(f'checkpoint {path} holds no state dict')
+    of_generator = {
+        key[len(PREFIX) :]: value
+        for key, value in weights.items()
+        if isinstance(key, str) and key.startswith(PREFIX)
+    }
+    return of_generator or weights
+
+
+def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> None:
+    """Raise UserError if a checkpoint was trained with other settings than a config has.
+
+    Checkpoints that carry no config, or are not of a CSNLNNet, pass.
+
+    Args:
+        checkpoint: what the file holds.
+        network: the config's ``model.generator``.
+        path: of the file.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if not isinstance(meta, dict) or not {'cfg', 'architecture'} & meta.keys():
+        return
+    try:
+        trained = read_architecture(checkpoint, path)
+    except UserError:
+        # A config of another kind: there is nothing to compare.
+        return
+    if {trained.get('type', 'CSNLNNet'), network.get('type', 'CSNLNNet')} != {'CSNLNNet'}:
+        return
+    try:
+        difference = differences(trained, network)
+    except (AttributeError, TypeError, ValueError) as error:
         raise UserError(
-            f'the config in checkpoint {path} is refused: {value} is a size beyond '
-            f'{_LARGEST}; give one that you trust'
+            f'the config in checkpoint {path} is refused: {_one_line(error)}'
+        ) from error
+    if difference:
+        raise UserError(f'checkpoint {path} does not fit the config: {difference}')
+
+
+def differences(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The first setting in which two configs of a CSNLNNet differ; '' if in none.
+
+    Compared are scale and size, which say more than the first tensor that does not fit, and the
+    settings that leave no trace in the weights: they fit, and the images are wrong.
+
+    Args:
+        trained: the one that the weights were trained with.
+        wanted: the one that they shall be used with.
+    """
+    theirs, ours = _settings(trained), _settings(wanted)
+    for name in {**theirs, **ours}:
+        if theirs.get(name) != ours.get(name):
+            return f'it was trained with {name}={theirs.get(name)}, not {ours.get(name)}'
+    return ''
+
+
+def _settings(network: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`differences` compares, with defaults filled in."""
+    recurrences = network.get('num_recurrences', 12)
+    with_attention = network.get('attention_recurrences')
+    if with_attention is not None:
+        with_attention = sorted(set(with_attention))
+        if len(with_attention) == recurrences:
+            with_attention = None
+    settings = dict(
+        upscale_factor=network.get('upscale_factor', 2),
+        mid_channels=network.get('mid_channels', 128),
+        num_recurrences=recurrences,
+        image_skip=bool(network.get('image_skip', False)),
+        rgb_mean=network.get('rgb_mean', RGB_MEAN),
+        attention_recurrences=with_attention,
+    )
+    cell = network.get('cell') or {}
+    if cell.get('type', 'SEMCell') != 'SEMCell':
+        settings['cell'] = cell
+    else:
+        cross_scale = cell.get('cross_scale_attention') or dict(
+            patch_size=cell.get('patch_size', 3)
         )
-    if isinstance(value, (dict, list, tuple)):
-        for item in value.values() if isinstance(value, dict) else value:
-            _check(item, path)
+        in_scale = cell.get('in_scale_attention') or dict(grid=cell.get('in_scale_grid'))
+        if cross_scale.get('type', 'CrossScaleNonLocalAttention') == 'CrossScaleNonLocalAttention':
+            for name, default in dict(patch_size=3, softmax_scale=10.0, divisor=6.0).items():
+                settings[name] = cross_scale.get(name, default)
+        else:
+            settings['cross_scale_attention'] = cross_scale
+        if in_scale.get('type', 'InScaleNonLocalAttention') == 'InScaleNonLocalAttention':
+            settings['in_scale_grid'] = in_scale.get('grid') or (1, 1)
+        else:
+            settings['in_scale_attention'] = in_scale
+    return {name: _plain(value) for name, value in settings.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples alike, and dicts of any class alike."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if key != 'init_cfg'}
+    return tuple(_plain(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _read_released(checkpoint: Any, path: str) -> dict[str, Any]:
+    try:
+        released = convert_released_state_dict(get_state_dict(checkpoint, path))
+    except UserError as error:
+        raise UserError(
+            f'checkpoint {path} carries no config, and is none that was released '
+            f'({error}); name its config with --config'
+        ) from error
+    return released.architecture
+
+
+def _check_normalization(preprocessor: Any) -> None:
+    """Networks get images in 0..1 here; MMagic may have trained one on other numbers."""
+    if not preprocessor:
+        return
+    if not isinstance(preprocessor, dict):
+        raise ValueError('its data_preprocessor is no dict')
+    for name, value in ('mean', 0), ('std', 255):
+        given = preprocessor.get(name)
+        for number in given if isinstance(given, (list, tuple)) else [given]:
+            if number != value:
+                raise ValueError(f'its data_preprocessor has {name}={given}, not {value}')
+
+
+def _read_model(text: str) -> dict:
+    """``model`` of the text of a config."""
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == 'model' for target in statement.targets
+        ):
+            model = _evaluate(statement.value)
+            if isinstance(model, dict):
+                return model
+    raise ValueError('it has no model')
 
 
 def _evaluate(node: ast.AST) -> Any:
@@ -108,63 +224,5 @@ def _keyword(item: ast.keyword) -> str:
     return item.arg
 
 
-def check_settings(checkpoint: Any, generator: dict, path: str) -> None:
-    """Raise UserError if a checkpoint was trained with other settings than a config has.
-
-    Of the network's scale and size, which say more than the tensor that does not fit, and of
-    settings that leave no trace in the weights. Checkpoints that carry no config, or not of a
-    CSNLNNet, pass.
-
-    Args:
-        checkpoint: what the file holds.
-        generator: the config's ``model.generator``.
-        path: of the file.
-    """
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    if not isinstance(meta, dict) or 'cfg' not in meta:
-        return
-    try:
-        trained = _read_model(checkpoint, path).get('generator', {})
-    except UserError:
-        # A config of another kind: there is nothing to compare.
-        return
-    if {trained.get('type'), generator.get('type')} != {'CSNLNNet'}:
-        return
-    difference = _difference(_sizes(trained), _sizes(generator)) or differences(trained, generator)
-    if difference:
-        raise UserError(f'checkpoint {path} does not fit the config: {difference}')
-
-
-def differences(trained: dict, wanted: dict) -> str:
-    """The first setting in which two configs of a CSNLNNet differ, '' if none.
-
-    Of those that leave no trace in the weights: they fit, and the images are wrong.
-
-    Args:
-        trained: the one that the weights were trained with.
-        wanted: the one that they shall be used with.
-    """
-    return _difference(_settings(trained), _settings(wanted))
-
-
-def _difference(trained: dict, wanted: dict) -> str:
-    for name, value in trained.items():
-        if value != wanted[name]:
-            return f'it was trained with {name}={value}, not {wanted[name]}'
-    return ''
-
-
-def _sizes(generator: dict) -> dict[str, Any]:
-    defaults = dict(upscale_factor=2, mid_channels=128, num_recurrences=12)
-    return {name: generator.get(name, default) for name, default in defaults.items()}
-
-
-def _settings(generator: dict) -> dict[str, Any]:
-    cell = generator.get('cell') or {}
-    return dict(
-        image_skip=bool(generator.get('image_skip', False)),
-        rgb_mean=tuple(generator.get('rgb_mean', RGB_MEAN)),
-        attention_recurrences=generator.get('attention_recurrences'),
-        patch_size=cell.get('patch_size', 3),
-        in_scale_grid=tuple(cell.get('in_scale_grid') or (1, 1)),
-    )
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())[:200]

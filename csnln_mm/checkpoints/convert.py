@@ -1,5 +1,6 @@
 """Checkpoint files of the released code to ours, and back."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -7,19 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csnln_mm.checkpoints.architecture import differences, read_architecture
+from csnln_mm.checkpoints.architecture import PREFIX, differences, read_architecture
 from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import (
-    RGB_MEAN,
     ReleasedCheckpoint,
     convert_released_state_dict,
     convert_to_released_state_dict,
 )
 from csnln_mm.errors import UserError
+from csnln_mm.files import atomic_write
 
 __all__ = ['convert_released_file', 'convert_to_released_file']
-
-_PREFIX = 'generator.'
 
 
 def convert_released_file(
@@ -27,8 +26,9 @@ def convert_released_file(
 ) -> ReleasedCheckpoint:
     """Write a checkpoint of the released code as one that MMEngine's runner loads.
 
-    The new file says in its ``meta`` what the network is: ``meta['cfg']`` has the model's config
-    as MMEngine's own checkpoints do, ``meta['csnln']`` scale, recurrences and channels.
+    The new file says in its ``meta`` what the network is: ``meta['cfg']`` has its config as
+    ``model['generator']``, where MMEngine's own checkpoints have it, ``meta['csnln']`` scale,
+    recurrences and channels.
 
     Args:
         source: state dict saved by the released code.
@@ -52,9 +52,9 @@ def convert_released_file(
     converted = _naming_file(source, convert_released_state_dict, checkpoint)
     if scale is not None and converted.upscale_factor != scale:
         raise UserError(f'{source} is a model for x{converted.upscale_factor}, not x{scale}')
-    state_dict = {f'{_PREFIX}{key}': value for key, value in _copied(converted).items()}
+    state_dict = {f'{PREFIX}{key}': value for key, value in _copied(converted).items()}
     meta = dict(
-        cfg=f'model = {_model_config(converted)!r}\n',
+        cfg=f'model = dict(generator={converted.architecture!r})\n',
         csnln=dict(
             upscale_factor=converted.upscale_factor,
             num_recurrences=converted.num_recurrences,
@@ -87,37 +87,18 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
         raise UserError(f'{source} is not a checkpoint of MMEngine')
     weights = checkpoint['state_dict']
     for key in weights:
-        if not str(key).startswith(_PREFIX):
+        if not str(key).startswith(PREFIX):
             raise UserError(f'{source} is not a checkpoint of CSNLN: it has a key {key!r}')
     converted = _naming_file(
         source,
         convert_to_released_state_dict,
-        {key[len(_PREFIX) :]: value for key, value in weights.items()},
+        {key[len(PREFIX) :]: value for key, value in weights.items()},
     )
-    difference = differences(read_architecture(checkpoint, str(source)), {})
+    difference = differences(read_architecture(checkpoint, str(source)), converted.architecture)
     if difference:
         raise UserError(f'{source} does not fit the released code: {difference}')
     _save(_copied(converted), target)
     return converted
-
-
-def _model_config(converted: ReleasedCheckpoint) -> dict:
-    """The model of ``configs/csnln_x*_div2k.py`` with the sizes of these weights."""
-    return dict(
-        type='CSNLNEditor',
-        generator=dict(
-            type='CSNLNNet',
-            mid_channels=converted.mid_channels,
-            num_recurrences=converted.num_recurrences,
-            upscale_factor=converted.upscale_factor,
-            rgb_mean=list(RGB_MEAN),
-        ),
-        pixel_loss=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
-        test_cfg=dict(mode='chop', overlap=10, max_pixels=3600),
-        data_preprocessor=dict(
-            type='DataPreprocessor', mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]
-        ),
-    )
 
 
 def _naming_file(path: Path, convert: Any, state_dict: Any) -> ReleasedCheckpoint:
@@ -140,17 +121,9 @@ def _copied(converted: ReleasedCheckpoint) -> dict[str, Tensor]:
 
 
 def _save(content: dict, target: Path) -> None:
-    """Write the file whole or not at all."""
-    target = Path(target)
-    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
+    file = io.BytesIO()
+    torch.save(content, file)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.save(content, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        atomic_write(Path(target), file.getvalue())
     except OSError as error:
         raise UserError(f'cannot write {target}: {error.strerror or error}') from error
-    except RuntimeError as error:  # torch's own writer
-        raise UserError(f'cannot write {target}: {" ".join(str(error).split())}') from error

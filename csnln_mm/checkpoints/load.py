@@ -1,43 +1,48 @@
-"""The two formats of ``torch.save``, read without trusting the file.
+"""Checkpoint files read without trusting them.
 
-``torch.load`` believes what a file says of its storages: of a zip archive it reads beyond the end
-of a record that is shorter than the pickle claims, it unpacks compressed records of any size, and
-of a tar archive it extracts to the disk.
+``torch.load`` believes what a zip archive says of its storages: it reads beyond the end of a record
+that is shorter than the pickle claims, and unpacks compressed records of any size; of a tar archive
+it extracts to the disk. ``weights_only=True`` changes nothing of that, and refuses the logs that
+MMEngine saves beside the weights. Therefore zip archives are read here. The format before torch 1.6
+is left to torch, whose reader of it checks sizes.
 """
 
 import io
 import pickle
-import struct
 import sys
+import tarfile
+import warnings
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from csnln_mm.checkpoints.safe_pickle import SafeUnpickler, Storage, UnsafeCheckpoint
 from csnln_mm.errors import UserError
 
 __all__ = ['load_checkpoint']
 
-# How the format before torch 1.6 begins, and its version.
-_MAGIC = 0x1950A86A20F9469CFC6C
-_VERSION = 1001
+# How a file of the format before torch 1.6 begins: with a pickle of this number.
+_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, 'little')
 
 
 def load_checkpoint(path: str | Path) -> Any:
-    """Like :func:`torch.load` to the CPU, but only of tensors, containers, numbers and logs.
-
-    ``weights_only=True`` of torch refuses the logs that MMEngine saves beside the weights to
-    resume a training run, and believes what a file says of its sizes.
+    """Read a file of ``torch.save`` or safetensors, but only tensors, containers, numbers and logs.
 
     Args:
-        path: file, as ``torch.save`` writes it. Logs of MMEngine come back as
-            :class:`~csnln_mm.checkpoints.safe_pickle.TrainingLog`.
+        path: file; its content tells the format.
+
+    Returns:
+        What was saved, tensors on the CPU, logs of MMEngine as
+        :class:`~csnln_mm.checkpoints.safe_pickle.TrainingLog`. Of safetensors a dict of
+        ``state_dict`` and ``meta``, the file's metadata.
 
     Raises:
-        UserError: if the file is missing, unreadable, truncated, not a checkpoint, would run code,
-            or claims more than it holds.
+        UserError: if the file is missing, unreadable, cut off, no checkpoint, would run code, or
+            claims more than it holds.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -47,15 +52,13 @@ def load_checkpoint(path: str | Path) -> Any:
             else f'checkpoint {path} is not a file'
         )
     try:
-        with open(path, 'rb') as file:
-            if zipfile.is_zipfile(file):
-                return _load_zip(file)
-            file.seek(0)
-            return _load_stream(file)
+        return _load(path)
     except UnsafeCheckpoint as error:
         raise UserError(
             f'{path} is refused: it would {error}, which no checkpoint needs'
         ) from error
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error
     except zipfile.BadZipFile as error:
@@ -65,6 +68,21 @@ def load_checkpoint(path: str | Path) -> Any:
     except Exception as error:  # whatever comes of bytes that are no checkpoint
         reason = ' '.join(f'{type(error).__name__} {error}'.split())
         raise UserError(f'{path} is cut off or not a checkpoint ({reason:.200})') from error
+
+
+def _load(path: Path) -> Any:
+    with path.open('rb') as file:
+        if zipfile.is_zipfile(file):
+            return _load_zip(file)
+        file.seek(0)
+        head = file.read(32)
+        if head[8:9] == b'{':
+            return _load_safetensors(path)
+        # Whatever else torch would read, by other readers, is refused here.
+        if head[:1] != b'\x80' or _MAGIC not in head or _is_tar(file):
+            raise pickle.UnpicklingError('it does not begin as a checkpoint does')
+        file.seek(0)
+        return _load_stream(file)
 
 
 def _load_zip(file: BinaryIO) -> Any:
@@ -94,43 +112,77 @@ def _load_zip(file: BinaryIO) -> Any:
         return SafeUnpickler(io.BytesIO(archive.read(records['data.pkl'])), load_storage).load()
 
 
-def _load_stream(file: BinaryIO) -> Any:
-    """Five pickles and then the storages one after another, as torch wrote it before 1.6."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = [SafeUnpickler(file).load() for _ in range(3)]
-    if head[:2] != [_MAGIC, _VERSION]:
-        raise pickle.UnpicklingError('it does not begin as a checkpoint does')
-    if not head[2]['little_endian'] or sys.byteorder != 'little':
-        raise ValueError('numbers of another byte order')
-    storages: dict[str, Storage] = {}
-    claimed = 0
-
-    def load_storage(dtype: torch.dtype, key: str, count: int) -> Storage:
-        nonlocal claimed
-        if key not in storages:
-            claimed += count * dtype.itemsize
-            if count < 0 or claimed > size:
-                raise ValueError(f'storages of {claimed} bytes in a file of {size}')
-            storages[key] = Storage(torch.UntypedStorage(count * dtype.itemsize), dtype)
-        return storages[key]
-
-    content = SafeUnpickler(file, load_storage).load()
-    keys = SafeUnpickler(file).load()
-    if sorted(keys) != sorted(storages):
-        raise ValueError('its storages are not those of its tensors')
-    for key in keys:
-        content_of, dtype = storages[key]
-        (count,) = struct.unpack('<q', file.read(8))
-        if count * dtype.itemsize != content_of.nbytes():
-            raise ValueError(f'storage {key!r:.100} has {count} elements')
-        if count:
-            content_of.copy_(_storage(file.read(content_of.nbytes())))
-    return content
-
-
 def _storage(content: bytes) -> torch.UntypedStorage:
     if not content:
         return torch.UntypedStorage(0)
     # Of a bytearray, since tensors must be writable.
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).untyped_storage()
+
+
+def _load_safetensors(path: Path) -> dict:
+    try:
+        from safetensors import safe_open
+    except ImportError:
+        raise UserError(f'{path} needs the package safetensors: pip install safetensors') from None
+    with safe_open(path, 'pt') as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return dict(meta=file.metadata() or {}, state_dict=tensors)
+
+
+def _is_tar(file: BinaryIO) -> bool:
+    """Whether torch would extract the file as a tar archive."""
+    file.seek(0)
+    try:
+        tarfile.open(fileobj=file, mode='r:').close()
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def _load_stream(file: BinaryIO) -> Any:
+    """Five pickles and then the storages one after another, as torch wrote it before 1.6."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            content = torch.load(file, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        # torch's message goes on to recommend weights_only=False.
+        if 'Unsupported' in str(error):
+            raise UnsafeCheckpoint('run more than plain data') from error
+        raise ValueError('torch does not read it') from error
+    _check_plain(content)
+    return content
+
+
+def _check_plain(content: Any) -> None:
+    """Refuse what torch's restricted reader admits beyond the data of a checkpoint."""
+    seen: set[int] = set()
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            _check_tensor(value)
+        elif isinstance(value, dict):
+            if isinstance(value, OrderedDict) and vars(value).keys() - {'_metadata'}:
+                raise UnsafeCheckpoint('change the methods of an OrderedDict')
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple, set)):
+            waiting.extend(value)
+
+
+def _check_tensor(tensor: Tensor) -> None:
+    """An expanded tensor takes little in a file, and any memory once it is copied."""
+    if (
+        type(tensor) not in (Tensor, torch.nn.Parameter)
+        or tensor.layout != torch.strided
+        or tensor.device.type != 'cpu'
+        or tensor.is_quantized
+    ):
+        raise UnsafeCheckpoint(f'make a {type(tensor).__name__} that is no plain tensor')
+    available = tensor.untyped_storage().nbytes() // tensor.element_size()
+    if tensor.numel() > available:
+        raise ValueError(f'a tensor of shape {tuple(tensor.shape)} has only {available} elements')

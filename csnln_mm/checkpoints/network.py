@@ -1,59 +1,72 @@
-"""From a checkpoint file to the network that it is of, ready to run."""
+"""From a checkpoint file to a network."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from csnln_mm.checkpoints.architecture import read_architecture
+from csnln_mm import networks
+from csnln_mm.checkpoints.architecture import check_settings, get_state_dict, read_architecture
 from csnln_mm.checkpoints.load import load_checkpoint
-from csnln_mm.checkpoints.released import convert_released_state_dict
+from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
 from csnln_mm.errors import UserError
-from csnln_mm.networks import build_network
 
 __all__ = ['check_fit', 'load_network']
 
-_PREFIX = 'generator.'
+# What no size in a checkpoint's config exceeds: layers are made one by one, then compared.
+_LARGEST = 4096
 
 
-def load_network(path: str) -> nn.Module:
-    """The network of a checkpoint, on the CPU, in evaluation mode.
+def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> nn.Module:
+    """Build the network of a checkpoint, with its weights.
 
     Args:
-        path: checkpoint of a training run, a converted one, or a released state dict.
+        path: checkpoint of a training run, converted one, safetensors file, or state dict of the
+            released code.
+        architecture: the network's config, for files that carry none; see
+            :func:`csnln_mm.networks.build_network`.
+
+    Returns:
+        The network, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: if the file cannot be read, does not say which network it is of, is of one that
-            this package does not have, or does not fit it.
+        UserError: if the file cannot be read, is of a network that :mod:`csnln_mm.networks` does
+            not have, or does not fit.
     """
-    content = load_checkpoint(path)
-    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
-        architecture = read_architecture(content, path)
-        weights = content.get('state_dict', content)
+    path = str(path)
+    checkpoint = load_checkpoint(path)
+    if architecture is None:
+        architecture = _restrict(read_architecture(checkpoint, path), path)
+        source = f'the config in checkpoint {path}'
     else:
-        architecture, weights = _read_released(content, path)
+        check_settings(checkpoint, architecture, path)
+        source = f'the config for checkpoint {path}'
+    weights = get_state_dict(checkpoint, path)
+    if is_released(weights):
+        weights = convert_released_state_dict(weights).state_dict
     # First without its tensors: a checkpoint may claim a network that no memory holds.
     with torch.device('meta'):
-        network = _build(architecture, path)
-    check_fit(network, weights, path, prefix=_PREFIX)
-    network = _build(architecture, path)
-    network.load_state_dict({key.removeprefix(_PREFIX): weights[key] for key in weights})
+        network = _build(architecture, source)
+    check_fit(network, weights, path)
+    network = _build(architecture, source)
+    network.load_state_dict(weights)
     return network.eval()
 
 
-def check_fit(network: nn.Module, weights: Any, path: str, *, prefix: str = '') -> None:
-    """Raise UserError, naming the first tensor in question, unless weights fill a network.
+def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
+    """Raise UserError, naming the first tensor in question, unless a checkpoint fills a model.
 
     Args:
-        network: a module.
-        weights: state dict of a file, or a dict with one as ``state_dict``.
+        model: in a distributed wrapper or not.
+        checkpoint: what the file holds: a state dict, or a dict that has one as ``state_dict``.
         path: of the file.
-        prefix: what the names in the file begin with.
     """
-    given = weights.get('state_dict', weights) if isinstance(weights, dict) else None
+    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(given, dict):
         raise UserError(f'checkpoint {path} holds no state dict')
-    wanted = {f'{prefix}{key}': value for key, value in network.state_dict().items()}
+    wanted = getattr(model, 'module', model).state_dict()
     for key, value in wanted.items():
         if not isinstance(given.get(key), torch.Tensor):
             raise UserError(f'checkpoint {path} does not fit the config: it lacks {key}')
@@ -67,28 +80,31 @@ def check_fit(network: nn.Module, weights: Any, path: str, *, prefix: str = '') 
             raise UserError(f'checkpoint {path} does not fit the config, which has no {key!r:.100}')
 
 
-def _build(architecture: dict, path: str) -> nn.Module:
-    try:
-        return build_network(architecture)
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(f'the config in checkpoint {path} is refused: {reason:.300}') from error
-
-
-def _read_released(content: Any, path: str) -> tuple[dict, dict]:
-    """(architecture, weights under our names) of a released state dict."""
-    if not isinstance(content, dict):
-        raise UserError(f'checkpoint {path} holds no state dict')
-    try:
-        released = convert_released_state_dict(content)
-    except UserError as error:
+def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
+    """A config that comes with a file: of our networks, and of sizes within reason."""
+    kind = architecture.get('type', 'CSNLNNet')
+    if not isinstance(kind, str) or kind not in networks.__all__:
         raise UserError(
-            f'checkpoint {path} carries no config, and is none that was released '
-            f'({error}); give a config'
-        ) from error
-    architecture = dict(
-        upscale_factor=released.upscale_factor,
-        num_recurrences=released.num_recurrences,
-        mid_channels=released.mid_channels,
-    )
-    return architecture, {f'{_PREFIX}{key}': value for key, value in released.state_dict.items()}
+            f'the config in checkpoint {path} is of a {kind!r:.100}, which csnln_mm.networks does '
+            "not have; for a network of MMagic's or of your own name its config with --config"
+        )
+    return _checked(architecture, path)
+
+
+def _checked(value: Any, path: str) -> Any:
+    if isinstance(value, int) and value > _LARGEST:
+        raise UserError(
+            f'the config in checkpoint {path} is refused: {value} is a size beyond '
+            f'{_LARGEST}; name one that you trust with --config'
+        )
+    if isinstance(value, dict):  # initialisation is MMEngine's, and may read further files
+        return {key: _checked(item, path) for key, item in value.items() if key != 'init_cfg'}
+    return [_checked(item, path) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _build(architecture: Mapping[str, Any], source: str) -> nn.Module:
+    try:
+        return networks.build_network(architecture)
+    except Exception as error:  # plain data can be wrong in many ways
+        reason = ' '.join(str(error).split())
+        raise UserError(f'{source} is refused: {reason:.200}') from error

@@ -5,7 +5,7 @@ it is written out here once, as a table of layers, and read in either direction.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ __all__ = [
     'ReleasedCheckpoint',
     'convert_released_state_dict',
     'convert_to_released_state_dict',
+    'is_released',
 ]
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -34,6 +35,17 @@ class ReleasedCheckpoint(NamedTuple):
     num_recurrences: int
     mid_channels: int
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The config of that network."""
+        return dict(
+            type='CSNLNNet',
+            mid_channels=self.mid_channels,
+            num_recurrences=self.num_recurrences,
+            upscale_factor=self.upscale_factor,
+            rgb_mean=list(RGB_MEAN),
+        )
+
 
 class _Layer(NamedTuple):
     """A convolution, by the prefix of its keys here and there."""
@@ -43,6 +55,11 @@ class _Layer(NamedTuple):
     shape: tuple[int, ...]
     out_channels: int
     prelu: str = ''  # name of the PReLU's own prefix relative to the convolution's
+
+
+def is_released(state_dict: dict[str, Any]) -> bool:
+    """Whether keys are named as in the released code."""
+    return _RELEASED.tail in state_dict
 
 
 def convert_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedCheckpoint:

@@ -30,18 +30,23 @@ class Storage(NamedTuple):
 
 
 class TrainingLog:
-    """What a checkpoint holds of one of MMEngine's ``HistoryBuffer``s: its data, not its methods.
+    """The values of a quantity during a training run: MMEngine's ``HistoryBuffer``, inert.
 
     Attributes:
-        max_length: of the history.
-        _log_history, _count_history: arrays, one value for each step.
+        values: array, one per step.
+        counts: array, of how many samples each value is the mean.
+        max_length: how many values MMEngine keeps.
     """
+
+    values: Any = ()
+    counts: Any = ()
+    max_length: Any = 1000000
 
 
 # The pure Python class: that of C cannot be told what may be changed, and fills as much memory
 # as an index in the file says.
 class SafeUnpickler(pickle._Unpickler):
-    """Reads what state dicts, optimizers and MMEngine's training logs are made of.
+    """Reads what state dicts, optimizers and MMEngine's logs are made of.
 
     Args:
         file: binary file.
@@ -92,21 +97,28 @@ class SafeUnpickler(pickle._Unpickler):
             if not isinstance(state, tuple) or state[1:2] not in (('<',), ('|',), ('=',)):
                 raise UnsafeCheckpoint('change a numpy.dtype')
         elif type(target) in _ATTRIBUTES:
-            accepted, ignored = _ATTRIBUTES[type(target)]
-            if not isinstance(state, dict) or set(state) - accepted - ignored:
+            attributes = _ATTRIBUTES[type(target)]
+            if not isinstance(state, dict) or state.keys() - attributes.keys():
                 raise UnsafeCheckpoint(f'change the methods of a {type(target).__name__}')
-            vars(target).update({key: state[key] for key in state if key in accepted})
+            for key in state:
+                if attributes[key]:
+                    vars(target)[attributes[key]] = state[key]
         else:
             raise UnsafeCheckpoint(f'change {target!r:.100}')
 
     dispatch[pickle.BUILD[0]] = load_build
 
 
-# What an instance may be given, and what is left out: MMEngine's logs carry a table of their own
-# methods.
+# What an instance may be given, and under which name; '' is ignored, such as the table of their
+# own methods that MMEngine's logs carry.
 _ATTRIBUTES = {
-    OrderedDict: ({'_metadata'}, set()),
-    TrainingLog: ({'max_length', '_log_history', '_count_history'}, {'statistics_methods'}),
+    OrderedDict: dict(_metadata='_metadata'),
+    TrainingLog: dict(
+        _log_history='values',
+        _count_history='counts',
+        max_length='max_length',
+        statistics_methods='',
+    ),
 }
 
 
@@ -121,10 +133,11 @@ def _no_bytes() -> bytes:
     return b''
 
 
-def _no_method(owner: Any, name: str) -> None:
+def _log_method(owner: Any, name: str) -> str:
     """The one use of getattr in a checkpoint: MMEngine's logs refer to their own methods."""
-    if owner is not TrainingLog or name not in ('min', 'max', 'current', 'mean'):
-        raise UnsafeCheckpoint(f'run getattr({owner!r:.100}, {name!r:.100})')
+    if owner is TrainingLog and name in ('min', 'max', 'current', 'mean'):
+        return name
+    raise UnsafeCheckpoint(f'run getattr({owner!r:.100}, {name!r:.100})')
 
 
 def _dtype(name: str, *_: Any) -> np.dtype:
@@ -200,7 +213,7 @@ _STORAGE_TYPES = {
 
 _NAMES: dict[tuple[str, str], Any] = {
     ('builtins', 'bytes'): _no_bytes,
-    ('builtins', 'getattr'): _no_method,
+    ('builtins', 'getattr'): _log_method,
     ('builtins', 'set'): set,
     ('collections', 'Counter'): Counter,
     ('collections', 'OrderedDict'): OrderedDict,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -80,7 +81,7 @@ def load_whole_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         UserError: if it is cut off, has changed since it was written, lacks what a training needs
-            besides weights, or :func:`~.safe_load.load_checkpoint` refuses it.
+            besides weights, or :func:`csnln_mm.checkpoints.load_checkpoint` refuses it.
     """
     checkpoint = load_checkpoint(path)
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
@@ -90,26 +91,36 @@ def load_whole_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def use_safe_loading() -> None:
-    """Have MMEngine read local checkpoints (``load_from``, resuming) by our safe loader."""
+    """Have MMEngine read local checkpoints (load_from, resume) by our :func:`load_checkpoint`.
 
-    def load_from_local(filename: str, map_location: Any = None) -> Any:
-        checkpoint = _with_training_logs(load_checkpoint(filename))
-        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-        if isinstance(meta, dict):
+    MMEngine's own reader runs what a file asks for: in some versions by ``torch.load`` without
+    ``weights_only``, in others as what it falls back to.
+    """
+    CheckpointLoader.register_scheme('', _load_from_local, force=True)
+
+
+def _load_from_local(filename: str, map_location: Any = None) -> Any:
+    checkpoint = load_checkpoint(filename)
+    if isinstance(checkpoint, dict):
+        if isinstance(checkpoint.get('meta'), dict):
             # Runner.resume would run it as a program.
-            meta.pop('config', None)
-        return checkpoint
+            checkpoint['meta'].pop('config', None)
+        hub = checkpoint.get('message_hub')
+        if isinstance(hub, dict) and isinstance(hub.get('log_scalars'), dict):
+            hub['log_scalars'] = {
+                name: _to_buffer(log, filename) for name, log in hub['log_scalars'].items()
+            }
+    return checkpoint
 
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
 
-
-def _with_training_logs(value: Any) -> Any:
-    """The same content with MMEngine's own logs, as its message hub wants them."""
-    if isinstance(value, TrainingLog):
-        log = HistoryBuffer()
-        vars(log).update(vars(value))
+def _to_buffer(log: Any, filename: str) -> Any:
+    """MMEngine's form of a log."""
+    if not isinstance(log, TrainingLog):
         return log
-    if isinstance(value, dict):
-        for key in value:
-            value[key] = _with_training_logs(value[key])
-    return value
+    if (
+        not isinstance(log.max_length, int)
+        or np.ndim(log.values) != 1
+        or np.shape(log.values) != np.shape(log.counts)
+    ):
+        raise UserError(f'{filename} is refused: a log in it is damaged')
+    return HistoryBuffer(log.values, log.counts, log.max_length)

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from short_training import ROOT, checkpoint, make_data, settings, train
 
-from csnln_mm.checkpoints import checkpoints_in
+from csnln_mm.mmagic.resume import checkpoints_in
 
 
 @pytest.fixture(scope='module')

@@ -107,3 +107,12 @@ def test_mmengine_gets_its_logs_back(tmp_path):
     loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
     again = loaded['message_hub']['log_scalars']['loss']
     assert isinstance(again, HistoryBuffer) and again.mean() == again.current() == 3
+
+
+def test_a_damaged_log_is_refused(tmp_path):
+    log = HistoryBuffer()
+    log._count_history = 'text'
+    torch.save(dict(message_hub=dict(log_scalars=dict(loss=log))), tmp_path / 'a.pth')
+    use_safe_loading()
+    with pytest.raises(UserError, match='a log in it is damaged'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from short_training import CONFIG, ROOT, assert_same_training, checkpoint, make_data, settings
 
-from csnln_mm.checkpoints import checkpoints_in
+from csnln_mm.mmagic.resume import checkpoints_in
 
 STEPS = 6
 KILLS = int(os.environ.get('CSNLN_TEST_TWO_PROCESS_KILLS', 0))
