@@ -97,18 +97,18 @@ def main() -> None:
 
     import numpy as np
 
-    from csnln_mm.images.image_file import Picture, check_format, write_picture
+    from csnln_mm.images.image_file import ImageData, check_format, write_image
 
     # What could not be written is not worth the work.
-    check_format(args.out, Picture(np.zeros((1, 1, 3), np.uint8)))
-    write_picture(args.out, Picture(_draw(args)))
+    check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
+    write_image(args.out, ImageData(_draw(args)))
     print(args.out)
 
 
 def _draw(args: argparse.Namespace) -> Any:
-    from csnln_mm.images.image_file import read_picture
+    from csnln_mm.images.image_file import read_image
 
-    picture = read_picture(Path(args.image))
+    picture = read_image(Path(args.image))
     if args.command == 'compare':
         from csnln_mm.visualization.compare_methods import compare_methods
 

@@ -10,7 +10,7 @@ import numpy as np
 from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, mod_crop
-from csnln_mm.images.image_io import images_in, read_image, write_image
+from csnln_mm.images.image_file import list_images, read_rgb, write_image
 
 __all__ = [
     'GT_FOLDER',
@@ -129,7 +129,7 @@ def write_test_images(
 
 def _hr_images(folder: Path) -> list[Path]:
     hr = folder / 'HR'
-    return images_in(folder) or (images_in(hr) if hr.is_dir() else [])
+    return list_images(folder) or (list_images(hr) if hr.is_dir() else [])
 
 
 def _paths(folder: Path, name: str, scales: Sequence[int]) -> tuple[Path, dict[int, Path]]:
@@ -144,4 +144,4 @@ def _is_done(folder: Path, name: str, scales: Sequence[int]) -> bool:
 
 
 def _prepare(task: _Task, *, scales: Sequence[int]) -> None:
-    write_test_images(partial(read_image, task.source), task.target, task.source.stem, scales)
+    write_test_images(partial(read_rgb, task.source), task.target, task.source.stem, scales)

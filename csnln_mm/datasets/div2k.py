@@ -26,7 +26,7 @@ from csnln_mm.datasets.parallel import for_each
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.images.degradation import downsample, mod_crop
-from csnln_mm.images.image_io import FORMATS, images_in, read_image, write_image
+from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb, write_image
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
 
@@ -125,7 +125,7 @@ def prepare_photographs(
     job = _Job(root, tuple(scales), sub_images, True)
     _check_job(job)
     tasks: dict[str, _Task] = {}
-    for path in images_in(source):
+    for path in list_images(source):
         name = re.sub(r'x(?=[2348])', 'x_', re.sub(r'\s', '_', path.stem))
         if name in tasks:
             raise UserError(f'{path} and {tasks[name].photograph} would have the same name')
@@ -133,7 +133,7 @@ def prepare_photographs(
     if not tasks:
         raise UserError(f'{source} holds no images')
     if (root / _HR).is_dir():
-        for path in images_in(root / _HR):
+        for path in list_images(root / _HR):
             tasks.setdefault(path.stem, _Task(path.stem))
     return _prepare_all(job, list(tasks.values()), processes)
 
@@ -202,18 +202,18 @@ def _is_done(task: _Task, job: _Job) -> bool:
 def _prepare(task: _Task, job: _Job) -> None:
     hr_path = _hr_path(task.name, job)
     if task.photograph and not hr_path.exists():
-        hr = mod_crop(read_image(task.photograph), 12)
+        hr = mod_crop(read_rgb(task.photograph), 12)
         for side in hr.shape[:2]:
             _starts(side, job.sub_images)
         write_image(hr_path, hr)
-    hr = read_image(hr_path)
+    hr = read_rgb(hr_path)
     names = _sub_image_names(task.name, job)
     for scale, folder in _sub_image_folders(job):
         source = hr_path if scale == 1 else _lr_path(task.name, scale, job)
         if scale > 1:
             if job.make_lr and not source.exists():
                 write_image(source, downsample(mod_crop(hr, scale), scale))
-            lr = read_image(source)
+            lr = read_rgb(source)
             _check_fit(hr.shape, lr.shape, scale)
         if not all((folder / name).exists() for name in names):
             _cut(source, folder, names, scale, job)
@@ -307,7 +307,7 @@ def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
 def _shape(path: Path) -> tuple[int, int]:
     """[H, W] of an image, by its header."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=INPUT_FORMATS) as image:
             return image.height, image.width
     except Image.DecompressionBombError as error:
         raise UserError(f'{path} is refused: {error}') from error

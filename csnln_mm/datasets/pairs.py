@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_io import FORMATS, read_image
+from csnln_mm.images.image_file import INPUT_FORMATS, read_rgb
 
 __all__ = ['check_images']
 
@@ -102,7 +102,7 @@ def _size(path: Path) -> tuple[int, int]:
     try:
         with open(path, 'rb') as file, warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as image:
+            with Image.open(file, formats=INPUT_FORMATS) as image:
                 size, mode, kind = image.size, image.mode, image.format
                 file.seek(-len(_PNG_END), 2)
                 whole = kind != 'PNG' or file.read() == _PNG_END
@@ -110,7 +110,7 @@ def _size(path: Path) -> tuple[int, int]:
         whole, mode = False, ''
     if not whole:
         # Says what is wrong; a whole PNG may have something else behind it.
-        height, width = read_image(path).shape[:2]
+        height, width = read_rgb(path).shape[:2]
         return width, height
     if mode.startswith(('I', 'F')):
         raise UserError(f'{path} has more than 8 bits a channel; convert it')

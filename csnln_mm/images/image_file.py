@@ -1,42 +1,59 @@
-"""Picture files of every kind, read to and written from plain arrays."""
+"""Image files of every kind, read to and written from plain arrays."""
 
 import io
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
-from csnln_mm.images.image_io import FORMATS
+from csnln_mm.images.metadata import read_metadata, update_exif, update_xmp
 
 __all__ = [
+    'INPUT_FORMATS',
     'OUTPUT_FORMATS',
-    'Picture',
     'SUFFIXES',
+    'ImageData',
     'check_format',
-    'read_picture',
-    'read_size',
-    'write_picture',
+    'decode_image',
+    'encode_image',
+    'list_images',
+    'read_image',
+    'read_image_size',
+    'read_rgb',
+    'write_image',
 ]
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+# By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
+INPUT_FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
 # Suffix to Pillow's format and its options for as few losses as the format allows.
 OUTPUT_FORMATS = {
-    '.png': ('PNG', {}),
+    # Half the time of Pillow's own choice, for files that are hardly larger.
+    '.png': ('PNG', dict(compress_level=3)),
     '.jpg': ('JPEG', dict(quality=95, subsampling=0)),
     '.jpeg': ('JPEG', dict(quality=95, subsampling=0)),
     '.bmp': ('BMP', {}),
-    '.tif': ('TIFF', dict(compression='tiff_adobe_deflate')),
-    '.tiff': ('TIFF', dict(compression='tiff_adobe_deflate')),
+    '.ppm': ('PPM', {}),
+    '.tif': ('TIFF', {}),
+    '.tiff': ('TIFF', {}),
     '.webp': ('WEBP', dict(lossless=True)),
 }
 _WITH_ALPHA = ('.png', '.tif', '.tiff', '.webp')
 _WITH_16_BITS = ('.png', '.tif', '.tiff')
+_WITHOUT_METADATA = ('BMP', 'PPM')
+
+# Of a segment of JPEG, less its own length and name.
+_MAX_JPEG_EXIF = 65533
+_MAX_JPEG_XMP = 65533 - 29
 
 # Tags of TIFF, the first also of EXIF.
 _ORIENTATION = 0x0112
@@ -44,80 +61,115 @@ _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
 _PLANAR_CONFIGURATION = 284
 _EXTRA_SAMPLES = 338
+_XMP = 700
+_ICC_PROFILE = 34675
+_SUB_IFDS = (0x8769, 0x8825)  # EXIF and GPS
 
 
-class Picture(NamedTuple):
-    """A picture, upright.
+class ImageData(NamedTuple):
+    """An image, upright.
 
     Attributes:
-        colour: uint8 or uint16, [H, W] grey or [H, W, 3] RGB.
+        pixels: uint8 or uint16, [H, W] grey or [H, W, 3] RGB.
         alpha: of the same dtype, [H, W], not premultiplied; None where there is none.
-        icc_profile: that ``colour`` is meant in; None means sRGB.
+        icc_profile: that ``pixels`` are meant in; None means sRGB.
+        exif: metadata as Pillow writes them, without orientation and thumbnail.
+        xmp: metadata as an XMP packet, with an orientation of 1 if it has any.
     """
 
-    colour: np.ndarray
+    pixels: np.ndarray
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
-        return self.colour.shape[1], self.colour.shape[0]
+        return self.pixels.shape[1], self.pixels.shape[0]
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder, not of its subfolders, sorted by name.
+
+    Raises:
+        UserError: if two of them differ by their suffixes alone: what is made of them would have
+            the same name.
+    """
+    stems: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            if path.stem in stems:
+                raise UserError(f'{stems[path.stem]} and {path.name} have the same name')
+            stems[path.stem] = path
+    return list(stems.values())
+
+
+def read_image_size(path: str | Path) -> tuple[int, int]:
     """(width, height) in pixels as the file's header says, before EXIF rotation.
 
     Raises:
-        UserError: if this is not a picture.
+        UserError: if this is not an image.
     """
-    with _open(path) as image:
+    with _open_file(path) as file, _open_image(file, path) as image:
         return image.size
 
 
-def read_picture(path: Path) -> Picture:
-    """Read a PNG, JPEG, BMP, TIFF or WebP file.
+def read_image(path: str | Path) -> ImageData:
+    """Read a PNG, JPEG, BMP, PPM, TIFF or WebP file.
 
     Rotated as its EXIF data say; palettes resolved; of an animation or a multi-page TIFF the
-    first picture. 16 bits stay 16 bits; CMYK and Lab become 8-bit sRGB.
+    first image. 16 bits stay 16 bits; CMYK and Lab become 8-bit sRGB.
 
     Raises:
-        UserError: if the file cannot be read as a picture; says why.
+        UserError: if the file is missing, cut off, damaged or no image, or has more than 179
+            million pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``); one line that names it.
     """
-    with _open(path) as image:
-        try:
-            return _read_16_bits(path, image) if _has_16_bits(path, image) else _read_8_bits(image)
-        except (UserError, MemoryError):
-            raise
-        except Exception as error:  # decoders raise whatever broken bytes make them stumble over
-            raise UserError(f'cannot read {path}: {error}') from error
+    with _open_file(path) as file:
+        return _decode(file, path)
 
 
-def write_picture(path: Path, picture: Picture) -> None:
-    """Write a picture in the format of the file's suffix, whole or not at all.
+def decode_image(data: bytes, name: str = 'the input') -> ImageData:
+    """As :func:`read_image`, of a file's content; ``name`` stands for its path in messages."""
+    if not data:
+        raise UserError(f'{name} is empty')
+    return _decode(io.BytesIO(data), name)
 
-    JPEG at quality 95 with full colour resolution, everything else without losses.
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """As :func:`read_image`, reduced to 8-bit RGB without alpha.
+
+    Returns:
+        uint8, [H, W, 3]; grey images with three equal channels.
+    """
+    pixels = read_image(path).pixels
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels
+
+
+def write_image(
+    path: Path,
+    image: ImageData | np.ndarray,
+    *,
+    quality: int | None = None,
+    software: str | None = None,
+    strip: bool = False,
+) -> None:
+    """Write an image in the format of the file's suffix, completely or not at all.
 
     Args:
         path: missing folders are made.
-        picture: what to write.
+        image: what to write, or its pixels alone.
+        quality: see :func:`encode_image`, as the others.
+        software: a note on what made it.
+        strip: leave out all metadata.
 
     Raises:
-        UserError: if the format cannot hold the picture, or the file cannot be written.
+        UserError: if the format cannot hold the image, or the file cannot be written.
     """
-    check_format(path, picture)
-    suffix = path.suffix.lower()
-    deep = picture.colour.dtype == np.uint16
-    if deep and picture.alpha is not None and picture.colour.ndim == 2:
-        # OpenCV writes no grey with alpha, Pillow reads none of 16 bits. A profile of grey goes.
-        picture = Picture(np.stack([picture.colour] * 3, -1), picture.alpha)
     try:
-        if not deep:
-            data = _encode_8_bits(picture, *OUTPUT_FORMATS[suffix])
-        elif suffix == '.png':
-            data = _encode_16_bit_png(picture)
-        else:
-            data = _encode_16_bit_tiff(picture)
+        data = encode_image(image, path, quality=quality, software=software, strip=strip)
         atomic_write(path, data)
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror or error}') from error
@@ -125,60 +177,142 @@ def write_picture(path: Path, picture: Picture) -> None:
         raise UserError(f'cannot write {path}: {error}') from error
 
 
-def check_format(path: Path, picture: Picture) -> None:
-    """Raise UserError unless the format of the file's suffix can hold the picture."""
+def encode_image(
+    image: ImageData | np.ndarray,
+    path: Path,
+    *,
+    quality: int | None = None,
+    software: str | None = None,
+    strip: bool = False,
+) -> bytes:
+    """The content of an image file.
+
+    Profile, EXIF and XMP are kept where the format has room for them (BMP and PPM have none; a
+    JPEG has for 64 KiB of each), with the size corrected.
+
+    Args:
+        image: what to write, or its pixels alone.
+        path: whose suffix says the format.
+        quality: of JPEG (95 by default, always with full colour resolution) and WebP (without
+            losses by default), 1 to 100; the other formats have no losses.
+        software: a note on what made it, as EXIF's ``Software`` and as a text chunk of a PNG.
+        strip: leave out profile, EXIF, XMP and the note.
+
+    Raises:
+        UserError: if the format cannot hold the image.
+        ValueError: if the quality is none, or the image cannot be encoded.
+    """
+    if not isinstance(image, ImageData):
+        image = ImageData(image)
+    check_format(path, image)
+    pillow_format, options = OUTPUT_FORMATS[path.suffix.lower()]
+    if quality is not None and not 1 <= quality <= 100:
+        raise ValueError(f'the quality must be 1 to 100, not {quality}')
+    if quality is not None and pillow_format in ('JPEG', 'WEBP'):
+        options = dict(options, quality=quality)
+        options.pop('lossless', None)
+    image, software = _describe(image, pillow_format, software, strip)
+    deep = image.pixels.dtype == np.uint16
+    if deep and image.alpha is not None and image.pixels.ndim == 2:
+        # OpenCV writes no grey with alpha, Pillow reads none of 16 bits. A profile of grey goes.
+        pixels = np.stack([image.pixels] * 3, -1)
+        image = image._replace(pixels=pixels, icc_profile=None)
+    if pillow_format == 'TIFF':
+        return _encode_tiff(image)
+    if deep:
+        return _encode_16_bit_png(image, software)
+    pillow_image = Image.fromarray(np.ascontiguousarray(image.pixels))
+    if image.alpha is not None:
+        pillow_image.putalpha(Image.fromarray(np.ascontiguousarray(image.alpha)))
+    return _save(pillow_image, pillow_format, image, software, **options)
+
+
+def check_format(path: Path, image: ImageData) -> None:
+    """Raise UserError unless the format of the file's suffix can hold the image."""
     suffix = path.suffix.lower()
     if suffix not in OUTPUT_FORMATS:
         raise UserError(f'{path}: unknown format; use one of {", ".join(OUTPUT_FORMATS)}')
-    if picture.alpha is not None and suffix not in _WITH_ALPHA:
+    if image.alpha is not None and suffix not in _WITH_ALPHA:
         raise UserError(
             f'{path}: {suffix} cannot hold transparency; use one of {", ".join(_WITH_ALPHA)}'
         )
-    if picture.colour.dtype == np.uint16 and suffix not in _WITH_16_BITS:
+    if image.pixels.dtype == np.uint16 and suffix not in _WITH_16_BITS:
         raise UserError(
             f'{path}: {suffix} cannot hold 16 bits; use one of {", ".join(_WITH_16_BITS)}'
         )
 
 
-def _open(path: Path) -> Image.Image:
-    if not path.is_file():
-        raise UserError(f'{path} does not exist' if not path.exists() else f'{path} is no file')
-    if path.stat().st_size == 0:
-        raise UserError(f'{path} is empty')
+def _open_file(path: str | Path) -> BinaryIO:
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise UserError(f'{path} is not a file' if path.exists() else f'{path} does not exist')
+        file = path.open('rb')
+        if not file.peek(1):
+            raise UserError(f'{path} is empty')
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror or error}') from error
+    return file
+
+
+def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
+    with _reading(name):
+        return Image.open(file, formats=INPUT_FORMATS)
+
+
+@contextmanager
+def _reading(name: str | Path) -> Iterator[None]:
+    """Make one line that names the file of whatever decoders raise, and no warnings."""
     try:
         with warnings.catch_warnings():
-            # Large pictures are welcome; absurd ones raise an error.
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            return Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError as error:
-        raise UserError(f'{path} is not a picture, or of an unknown kind') from error
+            # Large images are welcome (absurd ones raise an error), and so are broken EXIF data.
+            warnings.simplefilter('ignore')
+            yield
+    except (UserError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f'{name} is refused: {error}') from error
     except OSError as error:
-        raise UserError(f'cannot read {path}: {error.strerror or error}') from error
-    except Exception as error:
-        raise UserError(f'cannot read {path}: {error}') from error
+        # Without a number it is about the content.
+        reason = f'cannot be read: {error.strerror}' if error.errno else 'is damaged or no image'
+        raise UserError(f'{name} {reason}') from error
+    except Exception as error:  # decoders raise whatever broken bytes make them stumble over
+        raise UserError(f'{name} is damaged or no image') from error
 
 
-def _has_16_bits(path: Path, image: Image.Image) -> bool:
+def _decode(file: BinaryIO, name: str | Path) -> ImageData:
+    with _open_image(file, name) as image, _reading(name):
+        image.load()  # tells a broken file, which OpenCV would fill with grey
+        exif, xmp = read_metadata(image)
+        decoded = (
+            _read_16_bits(file, image, name)
+            if _has_16_bits(file, image)
+            else _read_8_bits(image, name)
+        )
+        return decoded._replace(exif=exif, xmp=xmp)
+
+
+def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
     if image.mode.startswith('I;16'):
         return True
     if image.format == 'PNG':
-        with open(path, 'rb') as file:
-            return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
+        file.seek(0)
+        return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
     if image.format == 'TIFF' and image.mode in ('RGB', 'RGBA', 'RGBX'):
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) == 16
     return False
 
 
-def _read_16_bits(path: Path, image: Image.Image) -> Picture:
-    image.load()  # tells a broken file in one line, where OpenCV writes several by itself
+def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
+    file.seek(0)
     tags = image.tag_v2 if image.format == 'TIFF' else {}
     if tags.get(_PLANAR_CONFIGURATION) == 2 and not image.mode.startswith('I;16'):
-        data = _read_planar_tiff(path)
+        data = _read_planar_tiff(file)
     else:
-        data = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        data = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         if data is None or data.dtype != np.uint16:
-            raise UserError(f'cannot read {path}: broken, or 16 bits in an unknown arrangement')
+            raise UserError(f'{name}: 16 bits in an arrangement that is not supported')
         if data.ndim == 3:
             data = data[..., [2, 1, 0, 3][: data.shape[2]]]
         if image.format == 'PNG':  # OpenCV turns TIFF upright itself
@@ -196,15 +330,15 @@ def _read_16_bits(path: Path, image: Image.Image) -> Picture:
     if alpha is not None and 1 in tags.get(_EXTRA_SAMPLES, ()):
         colour = _divide_by_alpha(colour, alpha)
     alpha = None if alpha is None else np.ascontiguousarray(alpha)
-    return Picture(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
+    return ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
 
 
-def _read_planar_tiff(path: Path) -> np.ndarray:
+def _read_planar_tiff(file: BinaryIO) -> np.ndarray:
     """uint16, [H, W, C] RGB or RGBA, upright: one channel after the other, unknown to OpenCV."""
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages[0]
         orientation = page.tags.valueof(_ORIENTATION, 1)
         return _turn_upright(np.moveaxis(page.asarray(), 0, -1), orientation)
 
@@ -225,15 +359,15 @@ def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:
     return data
 
 
-def _read_8_bits(image: Image.Image) -> Picture:
+def _read_8_bits(image: Image.Image, name: str | Path) -> ImageData:
     profile = image.info.get('icc_profile')
     image = ImageOps.exif_transpose(image)
     if image.mode in ('CMYK', 'LAB', 'YCbCr', 'HSV'):
         image, profile = _to_srgb(image, profile)
     if image.mode in ('F', 'I'):
         raise UserError(
-            'pixels of 32 bits, or with a sign, are not supported; convert the '
-            'picture to 8 or 16 bits first'
+            f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
+            '16 bits first'
         )
     alpha = None
     if image.has_transparency_data:
@@ -247,7 +381,7 @@ def _read_8_bits(image: Image.Image) -> Picture:
         image = image.convert('L')
     else:
         image = image.convert('RGB')
-    return Picture(np.asarray(image), alpha, profile)
+    return ImageData(np.asarray(image), alpha, profile)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, None]:
@@ -266,50 +400,110 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, No
     return image.convert('RGB'), None
 
 
-def _encode_8_bits(picture: Picture, pillow_format: str, options: dict) -> bytes:
-    image = Image.fromarray(np.ascontiguousarray(picture.colour))
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(np.ascontiguousarray(picture.alpha)))
-    if picture.icc_profile and pillow_format != 'BMP':
-        options = dict(options, icc_profile=picture.icc_profile)
+def _describe(
+    image: ImageData, pillow_format: str, software: str | None, strip: bool
+) -> tuple[ImageData, str | None]:
+    """The image with the metadata, and the note, that go into a file of this format."""
+    if strip or pillow_format in _WITHOUT_METADATA:
+        return ImageData(image.pixels, image.alpha), None
+    exif = update_exif(image.exif, image.size, software)
+    xmp = update_xmp(image.xmp, image.size)
+    if pillow_format == 'JPEG':
+        if exif and len(exif) > _MAX_JPEG_EXIF:
+            exif = update_exif(None, image.size, software)
+        if xmp and len(xmp) > _MAX_JPEG_XMP:
+            xmp = None
+    return image._replace(exif=exif, xmp=xmp), software
+
+
+def _save(
+    pillow_image: Image.Image,
+    pillow_format: str,
+    image: ImageData,
+    software: str | None,
+    **options: Any,
+) -> bytes:
+    """A file of Pillow's, with the profile and the metadata of the image."""
+    if image.icc_profile:
+        options['icc_profile'] = image.icc_profile
+    if image.exif:
+        options['exif'] = image.exif
+    if pillow_format == 'PNG':
+        texts = PngImagePlugin.PngInfo()
+        if software:
+            texts.add_text('Software', software)
+        if image.xmp:
+            texts.add_itxt('XML:com.adobe.xmp', image.xmp.decode('utf-8', 'replace'))
+        options['pnginfo'] = texts
+    elif image.xmp:
+        options['xmp'] = image.xmp
     file = io.BytesIO()
-    image.save(file, pillow_format, **options)
+    pillow_image.save(file, pillow_format, **options)
     return file.getvalue()
 
 
-def _encode_16_bit_png(picture: Picture) -> bytes:
-    data = picture.colour[..., ::-1] if picture.colour.ndim == 3 else picture.colour
-    if picture.alpha is not None:
-        data = np.dstack([data, picture.alpha])
+def _encode_16_bit_png(image: ImageData, software: str | None) -> bytes:
+    data = image.pixels[..., ::-1] if image.pixels.ndim == 3 else image.pixels
+    if image.alpha is not None:
+        data = np.dstack([data, image.alpha])
     encoded, png = cv2.imencode('.png', np.ascontiguousarray(data))
     if not encoded:
         raise ValueError('OpenCV cannot encode it')
-    png = png.tobytes()
-    if not picture.icc_profile:
-        return png
-    # OpenCV writes no profiles: Pillow makes the chunk, and it goes after the first, the IHDR.
-    file = io.BytesIO()
-    Image.new('L', (1, 1)).save(file, 'PNG', icc_profile=picture.icc_profile)
-    profiled = file.getvalue()
-    start = profiled.index(b'iCCP') - 4
-    stop = start + 12 + int.from_bytes(profiled[start : start + 4], 'big')
+    # OpenCV writes pixels alone: Pillow makes the other chunks, and they go behind the first.
+    described = _save(Image.new('L', (1, 1)), 'PNG', image, software)
     after_header = 8 + 25
-    return png[:after_header] + profiled[start:stop] + png[after_header:]
+    chunks = described[after_header : described.index(b'IDAT') - 4]
+    return png[:after_header].tobytes() + chunks + png[after_header:].tobytes()
 
 
-def _encode_16_bit_tiff(picture: Picture) -> bytes:
+def _encode_tiff(image: ImageData) -> bytes:
     import tifffile
 
-    data = picture.colour
-    if picture.alpha is not None:
-        data = np.dstack([data, picture.alpha])
+    data = image.pixels
+    if image.alpha is not None:
+        data = np.dstack([data, image.alpha])
     file = io.BytesIO()
     tifffile.imwrite(
         file,
         np.ascontiguousarray(data),
-        photometric='minisblack' if data.ndim == 2 else 'rgb',
-        extrasamples=['unassalpha'] if picture.alpha is not None else None,
+        byteorder='<',
+        photometric='minisblack' if image.pixels.ndim == 2 else 'rgb',
+        planarconfig='contig' if data.ndim == 3 else None,
+        extrasamples=['unassalpha'] if image.alpha is not None else None,
         compression='zlib',
-        iccprofile=picture.icc_profile,
+        metadata=None,
+        software=False,
     )
-    return file.getvalue()
+    content = bytearray(file.getvalue())
+    if content[2] == 42:  # not a BigTIFF, whose directories are others
+        _add_tags(content, image)
+    return bytes(content)
+
+
+def _add_tags(content: bytearray, image: ImageData) -> None:
+    """Give a little-endian TIFF the profile and metadata, which tifffile writes but in part."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b'II')
+    if image.exif:
+        exif = Image.Exif()
+        exif.load(image.exif)
+        for tag, value in exif.items():
+            tags[tag] = exif.get_ifd(tag) if tag in _SUB_IFDS else value
+    for tag, tag_type, value in (_XMP, 1, image.xmp), (_ICC_PROFILE, 7, image.icc_profile):
+        if value:
+            tags.tagtype[tag] = tag_type
+            tags[tag] = value
+    if not tags:
+        return
+    # Behind the file its second directory, and behind that one of the entries of both.
+    first, second = struct.unpack_from('<I', content, 4)[0], len(content) + len(content) % 2
+    content += bytes(second - len(content))
+    content += tags.tobytes(second)
+    entries = {}
+    for start in first, second:
+        (count,) = struct.unpack_from('<H', content, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            entries[struct.unpack_from('<H', content, entry)] = content[entry : entry + 12]
+    content += bytes(len(content) % 2)
+    struct.pack_into('<I', content, 4, len(content))
+    content += struct.pack('<H', len(entries))
+    content += b''.join(entries[tag] for tag in sorted(entries)) + bytes(4)

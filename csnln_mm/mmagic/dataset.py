@@ -7,7 +7,7 @@ from mmagic.datasets import BasicImageDataset
 from mmagic.registry import DATASETS
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_io import read_image
+from csnln_mm.images.image_file import read_rgb
 
 __all__ = ['ImagePairDataset']
 
@@ -47,6 +47,6 @@ class ImagePairDataset(BasicImageDataset):
             sample = self.get_data_info(idx)
             paths = [sample[f'{key}_path'] for key in self.data_prefix]
             for path in paths:
-                read_image(path)  # names the one that cannot be read
+                read_rgb(path)  # names the one that cannot be read
             reason = ' '.join(str(error).split()) or type(error).__name__
             raise UserError(f'{" and ".join(paths)}: {reason}') from error

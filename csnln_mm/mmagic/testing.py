@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from csnln_mm.files import atomic_write
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 __all__ = ['run_test', 'SavePredictionsHook']
 

@@ -14,9 +14,9 @@ from csnln_mm.images.image_file import (
     OUTPUT_FORMATS,
     SUFFIXES,
     check_format,
-    read_picture,
-    read_size,
-    write_picture,
+    read_image,
+    read_image_size,
+    write_image,
 )
 from csnln_mm.upscaling.progress import Progress
 from csnln_mm.upscaling.upscaler import Upscaler
@@ -197,7 +197,7 @@ def upscale(
 
 def _expected_work(upscaler: Upscaler, job: Job) -> float:
     try:
-        return upscaler.work(upscaler.pieces(*read_size(job.source)))
+        return upscaler.work(upscaler.pieces(*read_image_size(job.source)))
     except UserError:
         return 0.0  # is told when it is its turn
 
@@ -217,7 +217,7 @@ def _upscale_file(upscaler: Upscaler, job: Job, work: float, progress: Progress)
         progress.advance(amount)
 
     try:
-        picture = read_picture(job.source)
+        picture = read_image(job.source)
         check_format(job.target, picture)
         width, height = picture.size
         scale = upscaler.scale
@@ -225,7 +225,7 @@ def _upscale_file(upscaler: Upscaler, job: Job, work: float, progress: Progress)
             f'{width}x{height} to {scale * width}x{scale * height}, '
             f'{upscaler.pieces(width, height)}'
         )
-        write_picture(job.target, upscaler(picture, advance=advance))
+        write_image(job.target, upscaler(picture, advance=advance))
     except (UserError, MemoryError) as error:
         reason = str(error) or 'not enough memory'
         if not begun:

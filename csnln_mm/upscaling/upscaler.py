@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from csnln_mm.checkpoints import load_network
 from csnln_mm.device import select_device
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import Picture
+from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.tile_size import Pieces, choose_pieces, work_of
 from csnln_mm.upscaling.tiling import check_tiles, self_ensemble, tiled_forward
 
@@ -83,7 +83,10 @@ class Upscaler:
         return pieces.count * (8 if self.ensemble else 1) * work_of(pieces.pixels)
 
     def __call__(
-        self, picture: Picture | np.ndarray, *, advance: Callable[[float], None] = lambda work: None
+        self,
+        picture: ImageData | np.ndarray,
+        *,
+        advance: Callable[[float], None] = lambda work: None,
     ) -> Any:
         """Upscale an image.
 
@@ -99,8 +102,8 @@ class Upscaler:
         Raises:
             UserError: if the memory does not suffice.
         """
-        if not isinstance(picture, Picture):
-            return self(Picture(picture), advance=advance).colour
+        if not isinstance(picture, ImageData):
+            return self(ImageData(picture), advance=advance).pixels
         pieces = self.pieces(*picture.size)
 
         def run(x: Tensor) -> Tensor:
@@ -118,12 +121,12 @@ class Upscaler:
             ):
                 y = tiled_forward(
                     run_eightfold if self.ensemble else run,
-                    _to_tensor(picture.colour).to(self.device),
+                    _to_tensor(picture.pixels).to(self.device),
                     self.scale,
                     tile=pieces.tile,
                     overlap=pieces.overlap,
                 )
-            colour = _to_array(y[0], picture.colour)
+            colour = _to_array(y[0], picture.pixels)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -131,7 +134,7 @@ class Upscaler:
         alpha = picture.alpha
         if alpha is not None:
             alpha = _upscale_bicubically(alpha, self.scale)
-        return Picture(colour, alpha, picture.icc_profile)
+        return ImageData(colour, alpha, picture.icc_profile)
 
 
 def _to_tensor(colour: np.ndarray) -> Tensor:

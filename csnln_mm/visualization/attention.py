@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import Picture
+from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 
 __all__ = ['Look', 'as_8_bit_rgb', 'look']
@@ -44,7 +44,7 @@ class Look(NamedTuple):
 
 def look(
     upscaler: Upscaler,
-    picture: Picture,
+    picture: ImageData,
     points: Sequence[tuple[int, int]],
     *,
     recurrence: int | None = None,
@@ -92,7 +92,7 @@ def look(
                 f'point {x},{y} lies outside the picture: x is from 0 to '
                 f'{width - 1}, y from 0 to {height - 1}'
             )
-    rgb = as_8_bit_rgb(picture.colour)
+    rgb = as_8_bit_rgb(picture.pixels)
     if window == 0 or width * height <= window**2:
         return _look_at(upscaler, rgb, (0, 0), points, call, stages[stage - 1])
     looks = []
@@ -183,7 +183,7 @@ def _map(probe: _Probe | None, index: int) -> np.ndarray | None:
 
 
 def as_8_bit_rgb(colour: np.ndarray) -> np.ndarray:
-    """Colours of a :class:`~.pictures.Picture` as uint8 RGB, [H, W, 3]."""
+    """Colours of a :class:`~.pictures.ImageData` as uint8 RGB, [H, W, 3]."""
     if colour.dtype == np.uint16:
         colour = (colour / 257).round().astype(np.uint8)
     return np.stack([colour] * 3, -1) if colour.ndim == 2 else colour

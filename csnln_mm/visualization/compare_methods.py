@@ -8,7 +8,7 @@ from torch import nn
 from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, mod_crop, upsample
-from csnln_mm.images.image_file import Picture
+from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attention import as_8_bit_rgb
 from csnln_mm.visualization.figures import comparison_figure
@@ -19,7 +19,7 @@ BICUBIC = 'bicubic'
 
 
 def compare_methods(
-    truth: Picture,
+    truth: ImageData,
     methods: Sequence[str],
     *,
     box: tuple[int, int, int, int] | None = None,
@@ -57,7 +57,7 @@ def compare_methods(
     if scale < 2:
         raise UserError(f'the scale must be at least 2, got {scale}')
     try:
-        reference = np.ascontiguousarray(mod_crop(as_8_bit_rgb(truth.colour), scale))
+        reference = np.ascontiguousarray(mod_crop(as_8_bit_rgb(truth.pixels), scale))
     except ValueError as error:
         raise UserError(str(error)) from error
     if min(reference.shape[:2]) < 2 * scale + 11:

@@ -9,7 +9,7 @@ import numpy as np
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import upsample
-from csnln_mm.images.image_io import read_image
+from csnln_mm.images.image_file import read_rgb
 from csnln_mm.images.metrics import psnr, ssim
 
 __all__ = ['Comparison', 'Score', 'score', 'compare_benchmark', 'format_table', 'draw_comparison']
@@ -50,9 +50,9 @@ def compare_benchmark(benchmark: Path, predictions: Path, scale: int) -> list[Co
     """
     comparisons = []
     for path in sorted((benchmark / GT_FOLDER).glob('*.png')):
-        truth = read_image(path)
+        truth = read_rgb(path)
         lr_path, predicted_path = benchmark / lr_folder(scale) / path.name, predictions / path.name
-        bicubic, predicted = upsample(read_image(lr_path), scale), read_image(predicted_path)
+        bicubic, predicted = upsample(read_rgb(lr_path), scale), read_rgb(predicted_path)
         for source, picture in (lr_path, bicubic), (predicted_path, predicted):
             if picture.shape != truth.shape:
                 raise UserError(f'{source} is not of the size of {path} (at x{scale})')

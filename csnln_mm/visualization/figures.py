@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import Picture
+from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attention import Look, look
 from csnln_mm.visualization.comparison import score
@@ -40,7 +40,7 @@ class Match(NamedTuple):
 
 def attention_figure(
     upscaler: Upscaler,
-    picture: Picture,
+    picture: ImageData,
     points: Sequence[tuple[int, int]],
     *,
     recurrence: int | None = None,
@@ -126,7 +126,7 @@ def most_engaged(one: Look, top: int) -> tuple[list[Match], int]:
 
 def matches_figure(
     upscaler: Upscaler,
-    picture: Picture,
+    picture: ImageData,
     point: tuple[int, int],
     *,
     top: int = 6,
@@ -383,7 +383,7 @@ def _show_map(
     )
 
 
-def _seen_text(one: Look, picture: Picture) -> str:
+def _seen_text(one: Look, picture: ImageData) -> str:
     height, width = one.seen.shape[:2]
     if (width, height) == picture.size:
         return f'the network saw all {width}x{height} pixels'

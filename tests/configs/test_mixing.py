@@ -13,7 +13,7 @@ import torchvision
 
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / 'configs/mixing'

@@ -4,7 +4,7 @@ import pytest
 from csnln_mm.datasets.benchmarks import find_test_sets, prepare_benchmarks
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_io import read_image, write_image
+from csnln_mm.images.image_file import read_rgb, write_image
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def test_a_folder_becomes_a_test_set(hr, tmp_path):
     counts, failures = prepare_benchmarks(hr, tmp_path / 'out', processes=2)
     assert counts == {'': 2} and not failures
     assert len(contents(tmp_path / 'out')) == 8
-    gt = read_image(tmp_path / 'out/GTmod12/a.png')
-    assert (gt == read_image(hr / 'a.png')[:48, :60]).all()
+    gt = read_rgb(tmp_path / 'out/GTmod12/a.png')
+    assert (gt == read_rgb(hr / 'a.png')[:48, :60]).all()
     for scale in 2, 3, 4:
-        lr = read_image(tmp_path / f'out/LRbicx{scale}/a.png')
+        lr = read_rgb(tmp_path / f'out/LRbicx{scale}/a.png')
         assert lr.shape == (48 // scale, 60 // scale, 3)
         assert (lr == downsample(gt, scale)).all()
 

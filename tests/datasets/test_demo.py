@@ -1,6 +1,6 @@
 from csnln_mm.datasets import demo
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_io import read_image
+from csnln_mm.images.image_file import read_rgb
 
 
 def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
@@ -16,10 +16,10 @@ def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
         'train/GTmod12/camera.png',
         'train/LRbicx3/camera.png',
     ]
-    gt = read_image(tmp_path / 'test/GTmod12/chelsea.png')
+    gt = read_rgb(tmp_path / 'test/GTmod12/chelsea.png')
     assert (gt == test['chelsea']()[:300, :444]).all()
-    assert (read_image(tmp_path / 'test/LRbicx3/chelsea.png') == downsample(gt, 3)).all()
-    grey = read_image(tmp_path / 'train/GTmod12/camera.png')
+    assert (read_rgb(tmp_path / 'test/LRbicx3/chelsea.png') == downsample(gt, 3)).all()
+    grey = read_rgb(tmp_path / 'train/GTmod12/camera.png')
     assert (grey == train['camera']()[:504, :504, None]).all()
     demo.prepare_demo(tmp_path, 3)
     assert files == {

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_photographs
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_io import read_image, write_image
+from csnln_mm.images.image_file import read_rgb, write_image
 
 ROOT = Path(__file__).parents[2]
 SMALL = SubImages(24, 12)
@@ -40,7 +40,7 @@ def test_photographs_become_a_training_set(photographs, tmp_path):
     names = [f'fox_2_at_night_s{i:03d}.png' for i in range(1, 7)]
     names += [f'zebra_s{i:03d}.png' for i in range(1, 3)]
     assert lines == [f'{name} (24, 24, 3)' for name in names]
-    hr = read_image(root / 'DIV2K_train_HR/fox_2_at_night.png')
+    hr = read_rgb(root / 'DIV2K_train_HR/fox_2_at_night.png')
     assert (hr == picture(50, 40)[:48, :36]).all()
     for folder, image, side in (
         ('DIV2K_train_HR_sub', hr, 24),
@@ -50,7 +50,7 @@ def test_photographs_become_a_training_set(photographs, tmp_path):
     ):
         assert sorted(p.name for p in (root / folder).iterdir()) == names
         step = side // 2
-        last = read_image(root / folder / 'fox_2_at_night_s006.png')
+        last = read_rgb(root / folder / 'fox_2_at_night_s006.png')
         assert (last == image[2 * step : 2 * step + side, step : step + side]).all()
     assert not list(root.glob('.cutting_*'))
 
@@ -166,7 +166,7 @@ def test_a_download_becomes_a_training_set(download):
     assert lines == [f'{i:04d}_s001.png (24, 24, 3)' for i in range(1, 801)]
     assert len(list((download / 'DIV2K_train_LR_bicubic/X3').iterdir())) == 800
     assert (
-        read_image(download / 'DIV2K_train_LR_bicubic/X3_sub/0800_s001.png')
+        read_rgb(download / 'DIV2K_train_LR_bicubic/X3_sub/0800_s001.png')
         == downsample(picture(24, 24), 3)
     ).all()
 

@@ -9,7 +9,7 @@ from tiny_data import make_benchmark, smooth_noise
 from csnln_mm.datasets import pairs as image_check
 from csnln_mm.datasets.pairs import check_images
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_every_visible_fault_is_named_with_its_file(dataset, tmp_path, fault, fo
     says = {
         'cut off': 'is damaged or no image',
         'text': 'is damaged or no image',
-        'empty': 'is damaged or no image',
+        'empty': 'is empty',
         'missing': 'does not exist, the partner of',
         'bomb': 'exceeds limit of 178956970 pixels',
         'other size': 'which is not 2 times that',
@@ -62,7 +62,7 @@ def test_every_visible_fault_is_named_with_its_file(dataset, tmp_path, fault, fo
 def test_the_first_of_several_is_named_and_the_others_counted(dataset, tmp_path):
     for name in '1', '2':
         (tmp_path / f'GTmod12/{name}.png').write_bytes(b'')
-    assert 'GTmod12/1.png is damaged or no image (and 1 more of 3)' in message(dataset)
+    assert 'GTmod12/1.png is empty (and 1 more of 3)' in message(dataset)
 
 
 def test_images_hold_a_patch(dataset, tmp_path):

@@ -25,7 +25,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from tiny_data import make_benchmark, smooth_noise
 
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 # What begins a command, as a regular expression, and why it is not run here.
 NOT_RUN = {

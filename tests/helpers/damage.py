@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:

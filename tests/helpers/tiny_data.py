@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 
 def smooth_noise(height: int, width: int, seed: int) -> np.ndarray:

@@ -15,8 +15,7 @@ from csnln_mm.checkpoints.architecture import read_architecture
 from csnln_mm.datasets.pairs import _size
 from csnln_mm.errors import UserError
 from csnln_mm.files import read_json
-from csnln_mm.images.image_file import read_picture
-from csnln_mm.images.image_io import read_image
+from csnln_mm.images.image_file import read_image, read_rgb
 from csnln_mm.paper.tables import read_results
 
 FORMATS = 'PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM'
@@ -46,10 +45,10 @@ def attempt(read, path):
 
 
 def read_all(path):
-    image = attempt(read_image, path)
+    image = attempt(read_rgb, path)
     assert image is None or image.dtype == np.uint8 and image.shape[2:] == (3,)
-    picture = attempt(read_picture, path)
-    assert picture is None or picture.colour.shape[:2] == picture.size[::-1]
+    picture = attempt(read_image, path)
+    assert picture is None or picture.pixels.shape[:2] == picture.size[::-1]
     size = attempt(_size, path)
     assert size is None or min(size) > 0
     return image

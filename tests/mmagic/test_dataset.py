@@ -7,7 +7,7 @@ from tiny_data import make_benchmark
 from torch.utils.data import DataLoader
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_io import read_image
+from csnln_mm.images.image_file import read_rgb
 
 register_all_modules()
 
@@ -40,7 +40,7 @@ def test_samples_are_those_of_the_toolbox(tmp_path):
     ours = build(tmp_path, pipeline=[dict(plain['pipeline'][0], imdecode_backend='pillow')])
     for i in range(2):
         assert (ours[i]['gt'] == theirs[i]['gt']).all()
-        assert (ours[i]['gt'] == read_image(ours[i]['gt_path'])).all()
+        assert (ours[i]['gt'] == read_rgb(ours[i]['gt_path'])).all()
 
 
 @pytest.mark.parametrize('folder', ['LRbicx2', 'GTmod12'])

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from tiny_data import make_benchmark, smooth_noise
 
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

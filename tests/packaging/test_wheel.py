@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from doc_pages import ROOT, blocks, commands
 
-from csnln_mm.images.image_io import read_image, write_image
+from csnln_mm.images.image_file import read_rgb, write_image
 from csnln_mm.version import __version__
 
 pytestmark = pytest.mark.slow
@@ -144,7 +144,7 @@ def keep_corners(folder, side=96):
     """Of the photographs to test with, so that it takes seconds."""
     for path in folder.rglob('*.png'):
         size = side if path.parent.name == 'GTmod12' else side // 2
-        write_image(path, read_image(path)[:size, :size])
+        write_image(path, read_rgb(path)[:size, :size])
 
 
 def test_the_page(installed):

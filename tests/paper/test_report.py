@@ -6,7 +6,7 @@ from mmengine.config import Config
 from tiny_data import make_benchmark
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_io import read_image
+from csnln_mm.images.image_file import read_rgb
 from csnln_mm.mmagic.runner import load_config
 from csnln_mm.paper import tables as report
 from csnln_mm.paper.published import ABLATIONS, BENCHMARKS, TABLE_1, Score
@@ -95,7 +95,7 @@ def test_a_test_gives_the_row_the_images_and_the_pictures(tmp_path, monkeypatch)
     for metric in 'PSNR', 'SSIM':
         mean = sum(i[metric] for i in images if i['benchmark'] == 'Set5') / 2
         assert mean == pytest.approx(metrics[f'Set5/{metric}'])
-    assert read_image(tmp_path / 'pictures/Set5/1.png').shape == (48, 60, 3)
+    assert read_rgb(tmp_path / 'pictures/Set5/1.png').shape == (48, 60, 3)
     # Bicubic enlargement has no weights; the network has.
     cfg = load_config(str(ROOT / 'configs/csnln_x2_div2k.py'))
     with pytest.raises(UserError, match='give a checkpoint'):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_data import smooth_noise
 
-from csnln_mm.images.image_io import write_image
+from csnln_mm.images.image_file import write_image
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

@@ -47,7 +47,7 @@ def test_enlarges_and_tells_what_failed(checkpoint, tmp_path):
     assert done.returncode == 1
     assert '[1/2] a.png: 9x7 to 18x14, in one piece' in done.stdout
     assert '1 done, 0 skipped because the result exists, 1 failed' in done.stdout
-    assert done.stderr.strip().endswith('b.jpg is not a picture, or of an unknown kind')
+    assert done.stderr.strip().endswith('b.jpg is damaged or no image')
     assert Image.open(tmp_path / 'out' / 'a.png').size == (18, 14)
     # Everything is there: the checkpoint is not even looked at.
     done = run('a.png', '-o', 'out', '--checkpoint', 'none.pth', cwd=tmp_path)

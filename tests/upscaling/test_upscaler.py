@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 from tiny_data import smooth_noise
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import read_picture
+from csnln_mm.images.image_file import read_image
 from csnln_mm.mmagic.generator import load_generator
 from csnln_mm.upscaling import Upscaler, upscale
 from csnln_mm.upscaling.progress import ConsoleProgress
@@ -203,24 +203,24 @@ def test_16_bit_tiff_in_other_arrangements(tmp_path):
 
     def read(image, photometric='rgb', **kwargs):
         tifffile.imwrite(tmp_path / 'a.tif', image, photometric=photometric, **kwargs)
-        return read_picture(tmp_path / 'a.tif')
+        return read_image(tmp_path / 'a.tif')
 
     planes = read(colour.transpose(2, 0, 1), planarconfig='separate')
-    np.testing.assert_array_equal(planes.colour, colour)
+    np.testing.assert_array_equal(planes.pixels, colour)
     planes = read(
         np.dstack([colour, alpha]).transpose(2, 0, 1),
         planarconfig='separate',
         extrasamples=['unassalpha'],
     )
-    np.testing.assert_array_equal(planes.colour, colour)
+    np.testing.assert_array_equal(planes.pixels, colour)
     np.testing.assert_array_equal(planes.alpha, alpha)
-    np.testing.assert_array_equal(read(65535 - alpha, 'miniswhite').colour, alpha)
-    np.testing.assert_array_equal(read(alpha, 'minisblack', planarconfig='separate').colour, alpha)
+    np.testing.assert_array_equal(read(65535 - alpha, 'miniswhite').pixels, alpha)
+    np.testing.assert_array_equal(read(alpha, 'minisblack', planarconfig='separate').pixels, alpha)
     premultiplied = read(halved, extrasamples=['assocalpha'])
-    np.testing.assert_allclose(premultiplied.colour, colour, atol=3)
+    np.testing.assert_allclose(premultiplied.pixels, colour, atol=3)
     np.testing.assert_array_equal(premultiplied.alpha, opaque // 2)
     unnamed = read(np.dstack([colour, alpha]), extrasamples=['unspecified'])
-    np.testing.assert_array_equal(unnamed.colour, colour)
+    np.testing.assert_array_equal(unnamed.pixels, colour)
     assert unnamed.alpha is None
 
 
@@ -230,8 +230,8 @@ def test_the_transparent_grey_of_a_16_bit_png(tmp_path):
     chunk = b'tRNS' + struct.pack('>H', grey[0, 0])
     chunk = struct.pack('>I', 2) + chunk + struct.pack('>I', zlib.crc32(chunk))
     (tmp_path / 'a.png').write_bytes(png[:33] + chunk + png[33:])
-    picture = read_picture(tmp_path / 'a.png')
-    np.testing.assert_array_equal(picture.colour, grey)
+    picture = read_image(tmp_path / 'a.png')
+    np.testing.assert_array_equal(picture.pixels, grey)
     np.testing.assert_array_equal(picture.alpha == 0, grey == grey[0, 0])
 
 
@@ -244,8 +244,8 @@ def test_a_cut_16_bit_picture_is_told_in_one_line(tmp_path, capfd, suffix):
         tifffile.imwrite(path, deep_photograph(), photometric='rgb')
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(UserError, match='truncated'):
-        read_picture(path)
+    with pytest.raises(UserError, match='damaged'):
+        read_image(path)
     assert capfd.readouterr().err == ''
 
 

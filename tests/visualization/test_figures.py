@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from tiny_data import smooth_noise
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import Picture
+from csnln_mm.images.image_file import ImageData
 from csnln_mm.networks import CrossScaleNonLocalAttention, InScaleNonLocalAttention
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization import (
@@ -48,7 +48,7 @@ def upscaler(tmp_path_factory):
 
 
 def picture(height=20, width=26):
-    return Picture(smooth_noise(height, width, 3))
+    return ImageData(smooth_noise(height, width, 3))
 
 
 def all_positions(height, width):
@@ -117,7 +117,7 @@ def test_maps_are_of_the_networks_own_features(upscaler, recurrence):
     attention = upscaler.network.cell.stages[0].cross_scale_attention
     features = []
     hook = attention.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
-    enlarged = upscaler(picture().colour)
+    enlarged = upscaler(picture().pixels)
     hook.remove()
     with torch.no_grad():
         expected = attention.weights_at(features[recurrence - 1], [(5, 3), (19, 25)])[0]
@@ -135,7 +135,7 @@ def test_a_window_of_a_large_picture(upscaler):
     assert corner.seen.shape == middle.seen.shape == (16, 16, 3)
     assert corner.offset == (34, 0) and corner.point == (15, 0)
     assert middle.offset == (16, 13) and middle.point == (8, 8)
-    np.testing.assert_array_equal(middle.seen, picture(40, 50).colour[13:29, 16:32])
+    np.testing.assert_array_equal(middle.seen, picture(40, 50).pixels[13:29, 16:32])
     (whole,) = look(upscaler, picture(40, 50), [(24, 21)], window=0)
     assert whole.seen.shape == (40, 50, 3) and whole.point == (24, 21)
 
