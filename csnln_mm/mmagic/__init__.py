@@ -4,12 +4,12 @@ In a config: ``custom_imports = dict(imports=['csnln_mm.mmagic'])``.
 """
 
 import csnln_mm.compatibility  # noqa: F401  before the first import of MMagic
-from csnln_mm.mmagic.atomic_checkpoint import WholeCheckpointHook
+from csnln_mm.mmagic.atomic_checkpoint import AtomicCheckpointHook
 from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper
-from csnln_mm.mmagic.check_invalid_loss import FiniteNumbersHook
+from csnln_mm.mmagic.check_invalid_loss import CheckInvalidLossHook
 from csnln_mm.mmagic.dataset import ImagePairDataset
 from csnln_mm.mmagic.editor import CSNLNEditor
-from csnln_mm.mmagic.exact_resume import ExactResumeHook
+from csnln_mm.mmagic.exact_resume import ExactResumeHook, ResumableSampler, SeedPerSample
 from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import (
     AdditionFusion,
@@ -23,8 +23,6 @@ from csnln_mm.mmagic.networks import (
     SEMCell,
     SEMEnhancer,
 )
-from csnln_mm.mmagic.resumable_sampler import ResumableSampler
-from csnln_mm.mmagic.seed_per_sample import SeedPerSample
 
 __all__ = [
     'AdditionFusion',
@@ -36,7 +34,7 @@ __all__ = [
     'CrossScaleEnhancer',
     'CrossScaleNonLocalAttention',
     'ExactResumeHook',
-    'FiniteNumbersHook',
+    'CheckInvalidLossHook',
     'ImagePairDataset',
     'InScaleNonLocalAttention',
     'MutualProjectedFusion',
@@ -44,6 +42,6 @@ __all__ = [
     'SEMCell',
     'SEMEnhancer',
     'SeedPerSample',
-    'WholeCheckpointHook',
+    'AtomicCheckpointHook',
     'extend_network',
 ]

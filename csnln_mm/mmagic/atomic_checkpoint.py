@@ -16,12 +16,12 @@ from mmengine.runner import Runner
 
 from csnln_mm.files import atomic_write
 
-__all__ = ['WholeCheckpointHook']
+__all__ = ['AtomicCheckpointHook']
 
-_BACKEND = 'csnln_mm.whole_files'
+_BACKEND = 'csnln_mm.atomic_files'
 
 
-class _WholeFiles(LocalBackend):
+class _AtomicFiles(LocalBackend):
     """Files are written under another name, and moved into place once they are on the disk."""
 
     def put(self, obj: bytes, filepath: str) -> None:
@@ -40,11 +40,11 @@ class _WholeFiles(LocalBackend):
             raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-register_backend(_BACKEND, _WholeFiles)
+register_backend(_BACKEND, _AtomicFiles)
 
 
-@HOOKS.register_module()
-class WholeCheckpointHook(CheckpointHook):
+@HOOKS.register_module(name=['AtomicCheckpointHook', 'WholeCheckpointHook'])
+class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook, safe against an end at any moment.
 
     MMEngine writes checkpoints, and ``last_checkpoint``, in place, and before that removes what
@@ -64,7 +64,7 @@ class WholeCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Hook of MMEngine: besides, remove what an interrupted training left half-written."""
         super().before_train(runner)
-        if is_main_process() and isinstance(self.file_backend, _WholeFiles):
+        if is_main_process() and isinstance(self.file_backend, _AtomicFiles):
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.glob('.*.partial'):
@@ -91,7 +91,7 @@ class WholeCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            _WholeFiles().put(
+            _AtomicFiles().put(
                 self.last_ckpt.encode(), os.path.join(runner.work_dir, 'last_checkpoint')
             )
             for other in outdated:

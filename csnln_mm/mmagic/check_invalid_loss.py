@@ -13,11 +13,11 @@ from torch import Tensor
 
 from csnln_mm.errors import UserError
 
-__all__ = ['FiniteNumbersHook']
+__all__ = ['CheckInvalidLossHook']
 
 
-@HOOKS.register_module()
-class FiniteNumbersHook(Hook):
+@HOOKS.register_module(name=['CheckInvalidLossHook', 'FiniteNumbersHook'])
+class CheckInvalidLossHook(Hook):
     """Stop all processes when a loss of one is NaN or infinite; write no such checkpoint.
 
     A loss may be the last that shows it: with infinite gradients, the weights are spoiled in a

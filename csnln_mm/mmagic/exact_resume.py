@@ -1,20 +1,97 @@
-"""A resumed training goes on exactly as if it had not been interrupted."""
+"""A resumed run equals an uninterrupted one: the data's order, and all that is random.
 
-from itertools import chain, repeat
+What a step draws depends on the seed of the run, the process and the step; what a sample draws,
+on its place in the order of the data. Nothing depends on what ran before.
+"""
+
+import random
+from collections.abc import Iterator, Sized
+from itertools import chain, islice, repeat
 from typing import Any
 
-from mmagic.registry import HOOKS
+import numpy as np
+import torch
+from mmagic.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from csnln_mm.mmagic.resumable_sampler import ResumableSampler
-from csnln_mm.mmagic.seeding import FOR_STEPS, derive_seed, seed_all
-
-__all__ = ['ExactResumeHook']
+__all__ = ['ExactResumeHook', 'ResumableSampler', 'SampleIndex', 'SeedPerSample']
 
 # In MMEngine's checkpoints, beside the number of steps.
 _KEY = 'data_order'
+# What the numbers are for: the first of a place, so that no two uses share a seed.
+_FOR_SAMPLES, _FOR_STEPS = range(2)
+
+
+class SampleIndex(int):
+    """The index of a sample, with ``seed``: a number of 32 bits for its random crop and flips."""
+
+    seed: int
+
+    def __new__(cls, index: int, seed: int) -> 'SampleIndex':
+        made = super().__new__(cls, index)
+        made.seed = seed
+        return made
+
+    def __getnewargs__(self) -> tuple:
+        return int(self), self.seed
+
+
+@DATA_SAMPLERS.register_module()
+class ResumableSampler(InfiniteSampler):
+    """MMEngine's endless shuffled order, which can begin anywhere in it.
+
+    All processes together go through one endless sequence of samples, each process through every
+    n-th of them. The sequence, and the seed that each sample has, depend on ``seed`` and the
+    place in the sequence alone. Together with :class:`SeedPerSample`, a
+    training sees the same data with any number of loading processes, interrupted or not.
+
+    Args:
+        dataset: what to draw from.
+        shuffle: draw in random order, each sample once before any comes again.
+        seed: of the order; the same in all processes. By default a random one.
+
+    Attributes:
+        start: place in the sequence from which the next iteration over this sampler begins;
+            samples of all processes count.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        super().__init__(dataset, shuffle, seed)
+        self.start = 0
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        places = enumerate(self._infinite_indices())
+        for place, index in islice(places, self.start + self.rank, None, self.world_size):
+            yield SampleIndex(index, _derive_seed(self.seed, _FOR_SAMPLES, place))
+
+
+@TRANSFORMS.register_module()
+class SeedPerSample:
+    """Seed the loading process for one sample; stands before the first random transform.
+
+    Loading processes live long and load ahead: without this, what is random in a sample depends
+    on all that its process loaded before, which no checkpoint can know. A sample that was not
+    drawn by a :class:`ResumableSampler`, such as ``dataset[0]``, has no seed;
+    then the generators go on as they are.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        """Seed, and pass everything on.
+
+        Args:
+            results: ``sample_idx`` from the data set; left as a plain integer.
+        """
+        index = results.get('sample_idx')
+        if isinstance(index, SampleIndex):
+            _seed_all(index.seed)
+            results['sample_idx'] = int(index)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
 
 
 @HOOKS.register_module()
@@ -27,7 +104,7 @@ class ExactResumeHook(Hook):
     adds that was due when the training was interrupted is not lost either: it is done again.
 
     Needs an iteration-based loop, and the dataloader's sampler to be a
-    :class:`~.resumable_sampler.ResumableSampler`; with another one, MMEngine's way of resuming
+    :class:`ResumableSampler`; with another one, MMEngine's way of resuming
     stays, with a warning.
     """
 
@@ -78,7 +155,7 @@ class ExactResumeHook(Hook):
         """Hook of MMEngine: what is random in a step depends on the step."""
         sampler = runner.train_loop.dataloader.sampler
         if isinstance(sampler, ResumableSampler):
-            seed_all(derive_seed(sampler.seed, FOR_STEPS, get_rank(), runner.iter))
+            _seed_all(_derive_seed(sampler.seed, _FOR_STEPS, get_rank(), runner.iter))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Hook of MMEngine: add where the data stands."""
@@ -102,3 +179,24 @@ class ExactResumeHook(Hook):
 
 def _samples_per_step(runner: Runner) -> int:
     return runner.train_loop.dataloader.batch_size * runner.world_size
+
+
+def _derive_seed(seed: int, *place: int) -> int:
+    """A seed of 32 bits.
+
+    Args:
+        seed: of the training, at least 0.
+        place: numbers of at least 0. Different places give unrelated seeds.
+    """
+    return int(np.random.SeedSequence(seed, spawn_key=place).generate_state(1)[0])
+
+
+def _seed_all(seed: int) -> None:
+    """Seed the generators of Python, numpy and torch, of all devices, in this process.
+
+    Args:
+        seed: of 32 bits.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

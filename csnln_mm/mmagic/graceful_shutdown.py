@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-__all__ = ['ToldToEnd', 'end_between_steps']
+__all__ = ['RunInterrupted', 'graceful_shutdown']
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 
@@ -20,12 +20,12 @@ _SIGNALS = signal.SIGINT, signal.SIGTERM
 _SAME_WISH = 1.0
 
 
-class ToldToEnd(Exception):
+class RunInterrupted(Exception):
     """A cluster, or torchrun for a job of which a process died, told this one to end."""
 
 
 @contextmanager
-def end_between_steps(runner: Runner) -> Iterator[None]:
+def graceful_shutdown(runner: Runner) -> Iterator[None]:
     """Within, SIGTERM and SIGINT end the training when the step in progress is done.
 
     An exception at any other moment, as Python raises one for SIGINT, can be lost in a library's
@@ -37,7 +37,7 @@ def end_between_steps(runner: Runner) -> Iterator[None]:
     nothing.
 
     Args:
-        runner: is given a hook, which raises :class:`ToldToEnd` or ``KeyboardInterrupt``.
+        runner: is given a hook, which raises :class:`RunInterrupted` or ``KeyboardInterrupt``.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -95,7 +95,7 @@ class _Told:
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt from cause
         if self.signal == signal.SIGTERM:
-            raise ToldToEnd from cause
+            raise RunInterrupted from cause
 
     def _act_at_once(self, number: int) -> None:
         signal.signal(number, signal.SIG_DFL)

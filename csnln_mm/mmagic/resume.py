@@ -14,9 +14,9 @@ from csnln_mm.errors import UserError
 
 __all__ = [
     'Newest',
-    'checkpoints_in',
-    'load_whole_checkpoint',
-    'newest_whole_checkpoint',
+    'list_checkpoints',
+    'load_valid_checkpoint',
+    'latest_valid_checkpoint',
     'use_safe_loading',
 ]
 
@@ -29,15 +29,15 @@ class Newest(NamedTuple):
     Attributes:
         path: the file; None if there is no checkpoint.
         content: what it holds.
-        left_out: for each newer file that is not whole, what is wrong with it.
+        skipped: for each newer file that is not whole, what is wrong with it.
     """
 
     path: Path | None
     content: dict[str, Any] | None
-    left_out: list[str]
+    skipped: list[str]
 
 
-def checkpoints_in(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
+def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
     """The checkpoints of a training, whole or not, newest first.
 
     Args:
@@ -51,32 +51,32 @@ def checkpoints_in(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
     return [path for _, path in sorted(numbered, reverse=True)]
 
 
-def newest_whole_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Newest:
+def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Newest:
     """Find the newest checkpoint that a training can go on from.
 
     Args:
         folder: where checkpoints are written.
-        template: see :func:`checkpoints_in`.
+        template: see :func:`list_checkpoints`.
 
     Raises:
         UserError: if there are checkpoints, and none is whole.
     """
-    left_out = []
-    for path in checkpoints_in(folder, template):
+    skipped = []
+    for path in list_checkpoints(folder, template):
         try:
-            return Newest(path, load_whole_checkpoint(path), left_out)
+            return Newest(path, load_valid_checkpoint(path), skipped)
         except UserError as error:
-            left_out.append(str(error))
-    if left_out:
+            skipped.append(str(error))
+    if skipped:
         raise UserError(
             f'no checkpoint in {folder} is whole: '
-            + '; '.join(left_out)
+            + '; '.join(skipped)
             + '; remove them to begin anew'
         )
-    return Newest(None, None, left_out)
+    return Newest(None, None, skipped)
 
 
-def load_whole_checkpoint(path: Path) -> dict[str, Any]:
+def load_valid_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of MMEngine that a training can go on from.
 
     Raises:

@@ -23,13 +23,13 @@ from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import check_config, suggest
 from csnln_mm.mmagic.resume import (
     Newest,
-    checkpoints_in,
-    newest_whole_checkpoint,
+    latest_valid_checkpoint,
+    list_checkpoints,
     use_safe_loading,
 )
 from csnln_mm.mmagic.training import checkpoint_folder, checkpoint_template
 
-__all__ = ['load_config', 'change_settings', 'build_train_runner', 'build_test_runner']
+__all__ = ['load_config', 'apply_cfg_options', 'build_train_runner', 'build_test_runner']
 
 # What a file system gives out at a time: less may fit into a full disk's last one.
 _BLOCK = 4096
@@ -71,7 +71,11 @@ def load_config(
     except Exception as error:
         # A config is a program: whatever it raises is about the config.
         raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
-    change_settings(cfg, options or {})
+    if 'finite_numbers' in (cfg.get('default_hooks') or {}):
+        raise UserError(
+            f'config {path}: default_hooks.finite_numbers is called check_invalid_loss now'
+        )
+    apply_cfg_options(cfg, options or {})
     cfg.launcher = launcher
     if work_dir:
         cfg.work_dir = work_dir
@@ -80,7 +84,7 @@ def load_config(
     return cfg
 
 
-def change_settings(cfg: Config, options: dict) -> None:
+def apply_cfg_options(cfg: Config, options: dict) -> None:
     """Change settings of a config in place.
 
     Args:
@@ -164,7 +168,7 @@ def build_train_runner(
     if any(getattr(module, 'with_cp', False) for module in model.modules()):
         set_malloc_thresholds(mmap=4)  # who trades time for memory wants this trade as well
     runner = _build_runner(cfg)
-    for reason in newest.left_out:
+    for reason in newest.skipped:
         runner.logger.warning(f'left out: {reason}')
     if newest.path:
         check_settings(newest.content, cfg.model.get('generator', {}), str(newest.path))
@@ -243,12 +247,12 @@ def _choose_beginning(cfg: Config, resume: bool) -> Newest:
     """Have MMEngine go on from the newest whole checkpoint, or begin where there is none."""
     folder, template = checkpoint_folder(cfg), checkpoint_template(cfg)
     if resume or (cfg.get('resume') and not cfg.get('load_from')):
-        newest = newest_whole_checkpoint(folder, template)
+        newest = latest_valid_checkpoint(folder, template)
         cfg.resume = newest.path is not None
         if newest.path:
             cfg.load_from = str(newest.path)
         return newest
-    there = checkpoints_in(folder, template)
+    there = list_checkpoints(folder, template)
     if there and not cfg.get('resume'):
         raise UserError(
             f'{folder} has the checkpoints of a training (the newest is '

@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.graceful_shutdown import ToldToEnd, end_between_steps
-from csnln_mm.mmagic.resume import newest_whole_checkpoint
+from csnln_mm.mmagic.graceful_shutdown import RunInterrupted, graceful_shutdown
+from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
 __all__ = ['checkpoint_folder', 'checkpoint_template', 'run_training']
 
@@ -25,7 +25,7 @@ def run_training(runner: Runner) -> None:
         KeyboardInterrupt: between two steps, if it is interrupted by hand (SIGINT).
     """
     try:
-        with end_between_steps(runner):
+        with graceful_shutdown(runner):
             runner.train()
     except UserError as error:
         raise UserError(f'the training stopped: {error}. {_kept(runner)}') from error
@@ -38,7 +38,7 @@ def run_training(runner: Runner) -> None:
             f'the training stopped in step {runner.iter + 1}: {where}{error.strerror}. '
             f'{_kept(runner)}'
         ) from error
-    except ToldToEnd as error:
+    except RunInterrupted as error:
         raise UserError(
             f'the training was told to end after step {runner.iter}. {_kept(runner)}'
         ) from error
@@ -71,7 +71,7 @@ def _checkpoint_hook(cfg: Config) -> dict:
 def _kept(runner: Runner) -> str:
     folder = checkpoint_folder(runner.cfg)
     try:
-        newest = newest_whole_checkpoint(folder, checkpoint_template(runner.cfg))
+        newest = latest_valid_checkpoint(folder, checkpoint_template(runner.cfg))
     except UserError as error:
         return str(error)
     if newest.path is None:

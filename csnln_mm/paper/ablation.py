@@ -13,9 +13,9 @@ from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.mmagic.check_config import check_config
 from csnln_mm.mmagic.runner import (
+    apply_cfg_options,
     build_test_runner,
     build_train_runner,
-    change_settings,
     load_config,
 )
 from csnln_mm.mmagic.testing import run_test
@@ -151,7 +151,7 @@ def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
                 step.gt_patch_size = _SCALE * budget.patch_size
     _test_only(cfg, budget.test_data)
     cfg.randomness = dict(seed=budget.seed)
-    change_settings(cfg, budget.options or {})
+    apply_cfg_options(cfg, budget.options or {})
     return cfg
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from short_training import CONFIG, end_of, make_data, output_of, settings, start, train
 
-from csnln_mm.mmagic.resume import checkpoints_in, newest_whole_checkpoint
+from csnln_mm.mmagic.resume import latest_valid_checkpoint, list_checkpoints
 
 STEPS = 30
 
@@ -48,9 +48,9 @@ def test_full_disk(folder, tmp_path):
         status, output = train(folder, work_dir, *options)
         assert status == 2, output
         assert 'No space left on device' in error_in(output)
-        kept = checkpoints_in(work_dir)
-        newest = newest_whole_checkpoint(work_dir)
-        assert newest.path == kept[0] and not newest.left_out
+        kept = list_checkpoints(work_dir)
+        newest = latest_valid_checkpoint(work_dir)
+        assert newest.path == kept[0] and not newest.skipped
         assert f'The newest checkpoint is {newest.path}; --resume' in error_in(output)
         assert not list(work_dir.glob('.*.partial'))
         # Room is made.
@@ -58,7 +58,7 @@ def test_full_disk(folder, tmp_path):
         status, output = train(folder, work_dir, '--resume', *options)
         assert status == 0, output
         assert f'goes on from {newest.path}' in output
-        assert newest_whole_checkpoint(work_dir).path.name == f'iter_{STEPS}.pth'
+        assert latest_valid_checkpoint(work_dir).path.name == f'iter_{STEPS}.pth'
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_work_directory_vanishes(folder, tmp_path):
     assert end_of(process) == 2, output_of(folder)
     assert str(tmp_path / 'work') in error_in(output_of(folder))
     assert not (tmp_path / 'work').exists()
-    assert not newest_whole_checkpoint(tmp_path / 'moved').left_out
+    assert not latest_valid_checkpoint(tmp_path / 'moved').skipped
 
 
 @pytest.mark.slow
@@ -125,5 +125,5 @@ def test_one_checkpoint_is_kept_until_the_next_is_whole(folder, tmp_path):
     with tmpfs(tmp_path / 'disk', f'{int(1.6 * size) // 1024}k') as work_dir:
         status, output = train(folder, work_dir, *options)
         assert status == 2 and 'No space left on device' in error_in(output), output
-        assert newest_whole_checkpoint(work_dir).path.name == 'iter_1.pth'
+        assert latest_valid_checkpoint(work_dir).path.name == 'iter_1.pth'
         shutil.rmtree(tmp_path / 'measured')

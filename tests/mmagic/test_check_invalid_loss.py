@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from short_training import ROOT, checkpoint, make_data, settings, train
 
-from csnln_mm.mmagic.resume import checkpoints_in
+from csnln_mm.mmagic.resume import list_checkpoints
 
 
 @pytest.fixture(scope='module')
@@ -57,7 +57,7 @@ def test_training_stops_and_keeps_the_last_good_checkpoint(folder, tmp_path, gra
     (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
     assert re.search(said, line), line
     assert f'The newest checkpoint is {tmp_path}/iter_2.pth' in line
-    assert [path.name for path in checkpoints_in(tmp_path)] == ['iter_2.pth', 'iter_1.pth']
+    assert [path.name for path in list_checkpoints(tmp_path)] == ['iter_2.pth', 'iter_1.pth']
     assert all(value.isfinite().all() for value in checkpoint(tmp_path, 2)['state_dict'].values())
 
 
@@ -91,8 +91,8 @@ def test_what_keeps_a_training_whole_is_on_in_every_config_that_trains():
         cfg = Config.fromfile(path)
         if {'_base_', 'mixing'} & set(path.parts) or 'train_cfg' not in cfg:
             continue
-        assert cfg.default_hooks.finite_numbers.type == 'FiniteNumbersHook', path
+        assert cfg.default_hooks.check_invalid_loss.type == 'CheckInvalidLossHook', path
         assert cfg.default_hooks.exact_resume.type == 'ExactResumeHook', path
-        assert cfg.default_hooks.checkpoint.type == 'WholeCheckpointHook', path
+        assert cfg.default_hooks.checkpoint.type == 'AtomicCheckpointHook', path
         assert cfg.train_dataloader.sampler.type == 'ResumableSampler', path
         assert cfg.train_dataloader.dataset.pipeline[0].type == 'SeedPerSample', path

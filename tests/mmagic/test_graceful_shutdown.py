@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from csnln_mm.mmagic.graceful_shutdown import ToldToEnd, end_between_steps
+from csnln_mm.mmagic.graceful_shutdown import RunInterrupted, graceful_shutdown
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
@@ -44,11 +44,11 @@ def tell(number):
 
 
 @pytest.mark.parametrize(
-    'number, error', [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, ToldToEnd)]
+    'number, error', [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, RunInterrupted)]
 )
 def test_the_step_in_progress_is_done(number, error, capfd):
     runner = Runner()
-    with pytest.raises(error), end_between_steps(runner):
+    with pytest.raises(error), graceful_shutdown(runner):
         runner.train(lambda: tell(number))
     assert runner.steps == 1
     assert 'ending after this step' in capfd.readouterr().err
@@ -58,7 +58,7 @@ def test_the_step_in_progress_is_done(number, error, capfd):
 
 def test_a_validation_ends_too():
     runner = Runner()
-    with pytest.raises(ToldToEnd), end_between_steps(runner):
+    with pytest.raises(RunInterrupted), graceful_shutdown(runner):
         tell(signal.SIGTERM)
         runner.hook.before_val_iter(runner, batch_idx=0, data_batch=None)
 
@@ -72,17 +72,17 @@ def test_what_fails_in_the_step_because_others_have_ended_is_not_what_is_told(er
         tell(signal.SIGTERM)
         raise error('by peer')
 
-    with pytest.raises(ToldToEnd) as told, end_between_steps(runner):
+    with pytest.raises(RunInterrupted) as told, graceful_shutdown(runner):
         runner.train(step)
     assert 'by peer' in str(told.value.__cause__)
-    with pytest.raises(error, match='a bug'), end_between_steps(runner):
+    with pytest.raises(error, match='a bug'), graceful_shutdown(runner):
         raise error('a bug')
 
 
 def test_the_same_wish_twice_is_one():
     """A terminal and torchrun may both send it."""
     runner = Runner()
-    with pytest.raises(KeyboardInterrupt), end_between_steps(runner):
+    with pytest.raises(KeyboardInterrupt), graceful_shutdown(runner):
         runner.train(lambda: [tell(number) for number in SIGNALS])
     assert runner.steps == 1
 
@@ -91,7 +91,7 @@ def test_a_repetition_when_the_training_has_ended_is_still_the_same_wish():
     """torchrun hands on what it was sent, when a process may be done with its step already."""
     repetition = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     runner = Runner()
-    with pytest.raises(KeyboardInterrupt), end_between_steps(runner):
+    with pytest.raises(KeyboardInterrupt), graceful_shutdown(runner):
         repetition.start()
         runner.train(lambda: tell(signal.SIGINT))
     try:
@@ -107,10 +107,10 @@ def test_the_death_of_loading_processes_raises_nothing_afterwards():
 
     signal.signal(signal.SIGCHLD, raise_at_once)
     runner = Runner()
-    with end_between_steps(runner):
+    with graceful_shutdown(runner):
         pass
     assert signal.getsignal(signal.SIGCHLD) is raise_at_once
-    with pytest.raises(ToldToEnd), end_between_steps(runner):
+    with pytest.raises(RunInterrupted), graceful_shutdown(runner):
         runner.train(lambda: [tell(signal.SIGTERM), tell(signal.SIGCHLD)])
     tell(signal.SIGCHLD)
 
@@ -123,7 +123,7 @@ def test_nobody_listens_to_standard_error():
     os.dup2(write, 2)
     runner = Runner()
     try:
-        with pytest.raises(KeyboardInterrupt), end_between_steps(runner):
+        with pytest.raises(KeyboardInterrupt), graceful_shutdown(runner):
             runner.train(lambda: tell(signal.SIGINT))
     finally:
         os.dup2(stderr, 2)
@@ -135,7 +135,7 @@ def test_nobody_listens_to_standard_error():
 def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     runner = Runner()
-    with end_between_steps(runner):
+    with graceful_shutdown(runner):
         runner.train(lambda: tell(signal.SIGINT))
     assert runner.steps == 10
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
@@ -145,7 +145,7 @@ def test_a_training_in_another_thread_goes_without():
     steps = []
 
     def train():
-        with end_between_steps(Runner()):
+        with graceful_shutdown(Runner()):
             steps.append(1)
 
     thread = threading.Thread(target=train)

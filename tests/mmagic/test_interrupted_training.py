@@ -21,7 +21,7 @@ from short_training import (
     train,
 )
 
-from csnln_mm.checkpoints import load_checkpoint, newest_whole_checkpoint
+from csnln_mm.checkpoints import latest_valid_checkpoint, load_checkpoint
 
 STEPS = 8
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
@@ -121,8 +121,8 @@ def test_ended_by_hand_or_by_a_cluster(folder, tmp_path, signal_number, status, 
     os.kill(process.pid, signal_number)
     ended, output = end_of(process), output_of(folder)
     assert ended == status and said in output and 'Traceback' not in output, output
-    newest = newest_whole_checkpoint(tmp_path)
-    assert not newest.left_out
+    newest = latest_valid_checkpoint(tmp_path)
+    assert not newest.skipped
     assert (
         train(folder, tmp_path, '--resume', *settings(newest.content['meta']['iter'] + 1))[0] == 0
     )
@@ -152,7 +152,7 @@ def test_no_seed_and_other_loading_processes(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_newest_checkpoint_is_left_out_and_said(folder, uninterrupted, tmp_path):
+def test_a_damaged_newest_checkpoint_is_skipped_and_said(folder, uninterrupted, tmp_path):
     for step in STEPS - 2, STEPS - 1:
         shutil.copy(uninterrupted / f'iter_{step}.pth', tmp_path)
     newest = tmp_path / f'iter_{STEPS - 1}.pth'

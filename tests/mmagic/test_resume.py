@@ -7,7 +7,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.resume import checkpoints_in, newest_whole_checkpoint, use_safe_loading
+from csnln_mm.mmagic.resume import latest_valid_checkpoint, list_checkpoints, use_safe_loading
 
 WHOLE = dict(meta=dict(iter=1), state_dict=dict(w=torch.ones(1000)), optimizer={}, message_hub={})
 
@@ -23,21 +23,21 @@ def test_newest_by_number(tmp_path):
         save(tmp_path, step)
     for name in 'best_PSNR_iter_500.pth', 'iter_200.pth.bak', '.iter_300.pth.1.partial':
         shutil.copy(tmp_path / 'iter_9.pth', tmp_path / name)
-    assert [path.name for path in checkpoints_in(tmp_path)] == [
+    assert [path.name for path in list_checkpoints(tmp_path)] == [
         'iter_100.pth',
         'iter_10.pth',
         'iter_9.pth',
     ]
-    newest = newest_whole_checkpoint(tmp_path)
-    assert newest.path == tmp_path / 'iter_100.pth' and not newest.left_out
+    newest = latest_valid_checkpoint(tmp_path)
+    assert newest.path == tmp_path / 'iter_100.pth' and not newest.skipped
     assert torch.equal(newest.content['state_dict']['w'], torch.ones(1000))
 
 
 def test_names_of_epochs(tmp_path):
     save(tmp_path, 3)
     os.rename(tmp_path / 'iter_3.pth', tmp_path / 'epoch_3.pth')
-    assert newest_whole_checkpoint(tmp_path).path is None
-    assert newest_whole_checkpoint(tmp_path, 'epoch_{}.pth').path == tmp_path / 'epoch_3.pth'
+    assert latest_valid_checkpoint(tmp_path).path is None
+    assert latest_valid_checkpoint(tmp_path, 'epoch_{}.pth').path == tmp_path / 'epoch_3.pth'
 
 
 def cut_off(path):
@@ -69,13 +69,13 @@ def only_weights(path):
         (only_weights, 'it lacks optimizer, message_hub'),
     ],
 )
-def test_what_is_not_whole_is_left_out_and_said(tmp_path, damage, said):
+def test_what_is_not_whole_is_skipped_and_said(tmp_path, damage, said):
     older = save(tmp_path, 1)
     newer = save(tmp_path, 2)
     damage(newer)
-    newest = newest_whole_checkpoint(tmp_path)
+    newest = latest_valid_checkpoint(tmp_path)
     assert newest.path == older
-    (reason,) = newest.left_out
+    (reason,) = newest.skipped
     assert str(newer) in reason and said in reason
 
 
@@ -83,12 +83,12 @@ def test_none_is_whole(tmp_path):
     for step in 1, 2:
         cut_off(save(tmp_path, step))
     with pytest.raises(UserError, match='no checkpoint in .* is whole: .*iter_2.*iter_1'):
-        newest_whole_checkpoint(tmp_path)
+        latest_valid_checkpoint(tmp_path)
 
 
 def test_no_checkpoint_yet(tmp_path):
-    assert newest_whole_checkpoint(tmp_path).path is None
-    assert newest_whole_checkpoint(tmp_path / 'nowhere').path is None
+    assert latest_valid_checkpoint(tmp_path).path is None
+    assert latest_valid_checkpoint(tmp_path / 'nowhere').path is None
 
 
 def test_resuming_does_not_run_a_config_of_the_file(tmp_path):

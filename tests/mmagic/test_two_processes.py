@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from short_training import CONFIG, ROOT, assert_same_training, checkpoint, make_data, settings
 
-from csnln_mm.mmagic.resume import checkpoints_in
+from csnln_mm.mmagic.resume import list_checkpoints
 
 STEPS = 6
 KILLS = int(os.environ.get('CSNLN_TEST_TWO_PROCESS_KILLS', 0))
@@ -193,7 +193,7 @@ def test_a_loss_that_is_infinite_in_one_process_stops_both(folder):
     assert status != 0 and not left
     assert 'error: the training stopped: loss is ' in output, output[-20000:]
     assert 'a loss of another process is not finite in step 3; its weights are not saved' in output
-    assert [path.name for path in checkpoints_in(folder / 'loss')] == ['iter_2.pth', 'iter_1.pth']
+    assert [path.name for path in list_checkpoints(folder / 'loss')] == ['iter_2.pth', 'iter_1.pth']
 
 
 @pytest.mark.slow
