@@ -66,7 +66,7 @@ def main() -> int:
         ANNOTATION_FILE,
         SubImages,
         prepare_div2k,
-        prepare_photographs,
+        prepare_images,
     )
     from csnln_mm.datasets.parallel import report_failures
 
@@ -76,7 +76,7 @@ def main() -> int:
         processes=args.processes,
     )
     if args.photographs:
-        failures = prepare_photographs(args.photographs, args.root, **options)
+        failures = prepare_images(args.photographs, args.root, **options)
     else:
         failures = prepare_div2k(args.root, make_lr=args.make_lr, **options)
     if not failures:

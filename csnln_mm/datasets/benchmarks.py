@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from csnln_mm.datasets.parallel import for_each
+from csnln_mm.datasets.parallel import run_parallel
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_rgb, write_image
@@ -91,9 +91,9 @@ def prepare_benchmarks(
     sets = find_test_sets(source)
     tasks = [_Task(path, target / name) for name, paths in sets.items() for path in paths]
     open_tasks = [task for task in tasks if not _is_done(task.target, task.source.stem, scales)]
-    if open_tasks:
-        import mmagic.datasets.transforms  # noqa: F401  once, for all processes
-    failures = for_each(partial(_prepare, scales=tuple(scales)), open_tasks, processes=processes)
+    failures = run_parallel(
+        partial(_prepare, scales=tuple(scales)), open_tasks, processes=processes
+    )
     return Preparation(
         {name: len(paths) for name, paths in sets.items()},
         [(task.source, reason) for task, reason in failures],

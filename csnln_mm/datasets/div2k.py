@@ -1,4 +1,4 @@
-"""DIV2K, or any photographs in its layout, cut into the sub-images that the configs train on.
+"""DIV2K, or any images in its layout, cut into the sub-images that the configs train on.
 
 ROOT/DIV2K_train_HR/0001.png                          as downloaded
 ROOT/DIV2K_train_LR_bicubic/X2/0001x2.png             as downloaded, or made here
@@ -8,27 +8,24 @@ ROOT/meta_info_DIV2K800sub_GT.txt                     made here, last
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
-from importlib import util
+from functools import partial
+from itertools import product
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from csnln_mm.datasets.parallel import for_each
+from csnln_mm.datasets.parallel import run_parallel
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb, write_image
 
-__all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_photographs']
+__all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_images']
 
 ANNOTATION_FILE = 'meta_info_DIV2K800sub_GT.txt'
 _HR = 'DIV2K_train_HR'
@@ -54,7 +51,7 @@ class _Task(NamedTuple):
     """An image by its name in the data set, and where it is taken from if not there yet."""
 
     name: str
-    photograph: Path | None = None
+    source: Path | None = None
 
 
 Failures = list[tuple[str, str]]
@@ -93,7 +90,7 @@ def prepare_div2k(
     return _prepare_all(job, [_Task(name) for name in _NAMES], processes)
 
 
-def prepare_photographs(
+def prepare_images(
     source: Path,
     root: Path,
     *,
@@ -101,20 +98,20 @@ def prepare_photographs(
     sub_images: SubImages = SubImages(),
     processes: int | None = None,
 ) -> Failures:
-    """Make a training set in DIV2K's layout of any folder of photographs.
+    """Make a training set in DIV2K's layout of any folder of images.
 
     Each is cut to sides that are multiples of 12. White space in names becomes '_', and 'x2' to
-    'x4' and 'x8' become 'x_2' and so on: the toolbox takes these for scales.
+    'x4' and 'x8' become 'x_2' and so on: MMagic takes these for scales.
 
     Args:
         source: folder of images.
-        root: folder of the training set; photographs of earlier calls stay part of it.
+        root: folder of the training set; images of earlier calls stay part of it.
         scales: see :func:`prepare_div2k`, as the others.
-        sub_images: no larger than the smallest photograph.
+        sub_images: no larger than the smallest image.
         processes: see :func:`prepare_div2k`.
 
     Returns:
-        Names of photographs that failed, and why.
+        Names of images that failed, and why.
 
     Raises:
         UserError: if the folder holds no images, or two that would have the same name, or
@@ -128,7 +125,7 @@ def prepare_photographs(
     for path in list_images(source):
         name = re.sub(r'x(?=[2348])', 'x_', re.sub(r'\s', '_', path.stem))
         if name in tasks:
-            raise UserError(f'{path} and {tasks[name].photograph} would have the same name')
+            raise UserError(f'{path} and {tasks[name].source} would have the same name')
         tasks[name] = _Task(name, path)
     if not tasks:
         raise UserError(f'{source} holds no images')
@@ -141,9 +138,7 @@ def prepare_photographs(
 def _prepare_all(job: _Job, tasks: list[_Task], processes: int | None) -> Failures:
     _remember_sub_images(job)
     open_tasks = [task for task in tasks if not _is_done(task, job)]
-    if open_tasks:
-        import mmagic.datasets.transforms  # noqa: F401  once, for all processes
-    failures = for_each(partial(_prepare, job=job), open_tasks, processes=processes)
+    failures = run_parallel(partial(_prepare, job=job), open_tasks, processes=processes)
     if not failures:
         side = job.sub_images.size
         lines = [
@@ -152,7 +147,7 @@ def _prepare_all(job: _Job, tasks: list[_Task], processes: int | None) -> Failur
             for name in _sub_image_names(task.name, job)
         ]
         atomic_write(job.root / ANNOTATION_FILE, ''.join(lines).encode())
-    return [(str(task.photograph or task.name), reason) for task, reason in failures]
+    return [(str(task.source or task.name), reason) for task, reason in failures]
 
 
 def _hr_path(name: str, job: _Job) -> Path:
@@ -177,7 +172,7 @@ def _sub_image_names(name: str, job: _Job) -> list[str]:
 
 
 def _starts(side: int, sub_images: SubImages) -> list[int]:
-    """Where the toolbox's tool starts sub-images along a side."""
+    """Where sub-images start along a side, the last at its end, as MMagic's converter does it."""
     if side < sub_images.size:
         raise ValueError(
             f'a side of {side} pixels is shorter than the sub-images '
@@ -201,56 +196,30 @@ def _is_done(task: _Task, job: _Job) -> bool:
 
 def _prepare(task: _Task, job: _Job) -> None:
     hr_path = _hr_path(task.name, job)
-    if task.photograph and not hr_path.exists():
-        hr = mod_crop(read_rgb(task.photograph), 12)
+    if task.source and not hr_path.exists():
+        hr = mod_crop(read_rgb(task.source), 12)
         for side in hr.shape[:2]:
             _starts(side, job.sub_images)
         write_image(hr_path, hr)
     hr = read_rgb(hr_path)
     names = _sub_image_names(task.name, job)
     for scale, folder in _sub_image_folders(job):
-        source = hr_path if scale == 1 else _lr_path(task.name, scale, job)
+        image = hr
         if scale > 1:
-            if job.make_lr and not source.exists():
-                write_image(source, downsample(mod_crop(hr, scale), scale))
-            lr = read_rgb(source)
-            _check_fit(hr.shape, lr.shape, scale)
-        if not all((folder / name).exists() for name in names):
-            _cut(source, folder, names, scale, job)
+            path = _lr_path(task.name, scale, job)
+            if job.make_lr and not path.exists():
+                write_image(path, downsample(mod_crop(hr, scale), scale))
+            image = read_rgb(path)
+            _check_fit(hr.shape, image.shape, scale)
+        _cut(image, folder, names, SubImages(*(side // scale for side in job.sub_images)))
 
 
-def _cut(source: Path, folder: Path, names: list[str], scale: int, job: _Job) -> None:
-    """Cut by the toolbox's own tool, which writes file by file, and move the whole lot."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix='.cutting_', dir=job.root) as partial_folder:
-        _toolbox().worker(
-            str(source),
-            dict(
-                crop_size=job.sub_images.size // scale,
-                step=job.sub_images.step // scale,
-                thresh_size=0,
-                save_folder=partial_folder,
-                compression_level=3,
-            ),
-        )
-        if sorted(os.listdir(partial_folder)) != names:
-            raise OSError('not all sub-images could be written; is the disk full?')
-        for name in names:
-            os.replace(os.path.join(partial_folder, name), folder / name)
-
-
-@cache
-def _toolbox() -> ModuleType:
-    """MMagic's converter of DIV2K, a script that comes with the package."""
-    import mmagic
-
-    script = Path(mmagic.__file__).parent.joinpath(
-        '.mim', 'tools', 'dataset_converters', 'div2k', 'preprocess_div2k_dataset.py'
-    )
-    spec = util.spec_from_file_location('preprocess_div2k_dataset', script)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _cut(image: np.ndarray, folder: Path, names: Sequence[str], sub_images: SubImages) -> None:
+    """Write those sub-images of an image, row by row, that are not there yet."""
+    starts = product(*(_starts(side, sub_images) for side in image.shape[:2]))
+    for name, (y, x) in zip(names, starts, strict=True):
+        if not (folder / name).exists():
+            write_image(folder / name, image[y : y + sub_images.size, x : x + sub_images.size])
 
 
 def _check_job(job: _Job) -> None:

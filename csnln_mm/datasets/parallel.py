@@ -11,16 +11,16 @@ from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 import cv2
-from mmengine.utils import ProgressBar
+import torch
 
 from csnln_mm.errors import UserError
 
-__all__ = ['for_each', 'report_failures']
+__all__ = ['run_parallel', 'report_failures']
 
 Task = TypeVar('Task')
 
 
-def for_each(
+def run_parallel(
     work: Callable[[Task], None], tasks: Sequence[Task], *, processes: int | None = None
 ) -> list[tuple[Task, str]]:
     """Do every task, with a progress bar; one that fails does not keep the others.
@@ -37,30 +37,40 @@ def for_each(
     Raises:
         UserError: if a process was killed.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TimeRemainingColumn,
+    )
+
     if not tasks:
         return []
-    processes = min(len(tasks), processes or len(os.sched_getaffinity(0)))
+    processes = min(len(tasks), processes or _cores())
     failures = {}
-    bar = ProgressBar(len(tasks))
-    # Not mmengine's track_parallel_progress: it waits forever for a process that was killed.
-    with ProcessPoolExecutor(processes, _context(), initializer=_prepare_process) as pool:
+    columns = BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with (
+        Progress(*columns) as progress,
+        # Unlike multiprocessing's pool it does not wait forever for a process that was killed.
+        ProcessPoolExecutor(processes, _context(), initializer=_prepare_process) as pool,
+    ):
+        bar = progress.add_task('', total=len(tasks))
         futures = {pool.submit(_attempt, work, task): i for i, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
                 failure = future.result()
                 if failure is not None:
                     failures[futures[future]] = failure
-                bar.update()
+                progress.advance(bar)
         except BrokenProcessPool as error:
             raise UserError(
                 'a process was killed (out of memory?); run the same command again '
-                'with fewer --processes, it goes on where it was'
+                'with fewer --processes, it resumes where it was'
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        finally:
-            bar.file.write('\n')
     return [(tasks[i], failures[i]) for i in sorted(failures)]
 
 
@@ -78,8 +88,14 @@ def report_failures(failures: Sequence[tuple[object, str]]) -> int:
         where = '' if str(path) in reason else f'{path}: '
         print(f'failed: {where}{reason}', file=sys.stderr)
     if failures:
-        print(f'{len(failures)} failed; run again when they are mended', file=sys.stderr)
+        print(f'{len(failures)} failed; run again when they are fixed', file=sys.stderr)
     return 1 if failures else 0
+
+
+def _cores() -> int:
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _context() -> BaseContext:
@@ -87,7 +103,7 @@ def _context() -> BaseContext:
     if 'forkserver' not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context('spawn')
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmagic.datasets.transforms'])
+    context.set_forkserver_preload(['csnln_mm.images'])
     return context
 
 
@@ -95,6 +111,7 @@ def _prepare_process() -> None:
     # Ctrl-C is the parent's to handle: a file that is being written is finished.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def _attempt(work: Callable[[Task], None], task: Task) -> str | None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_photographs
+from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_images
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample
 from csnln_mm.images.image_file import read_rgb, write_image
@@ -34,7 +34,7 @@ def contents(folder):
 
 def test_photographs_become_a_training_set(photographs, tmp_path):
     root = tmp_path / 'set'
-    assert prepare_photographs(photographs, root, sub_images=SMALL, processes=2) == []
+    assert prepare_images(photographs, root, sub_images=SMALL, processes=2) == []
     lines = (root / ANNOTATION_FILE).read_text().splitlines()
     # 48 x 36 pixels: 3 x 2 squares; 24 x 36: 1 x 2.
     names = [f'fox_2_at_night_s{i:03d}.png' for i in range(1, 7)]
@@ -61,9 +61,7 @@ def test_the_training_configs_read_it(photographs, tmp_path, scale):
     from mmagic.utils import register_all_modules
 
     register_all_modules()
-    prepare_photographs(
-        photographs, tmp_path / 'set', scales=[scale], sub_images=SMALL, processes=1
-    )
+    prepare_images(photographs, tmp_path / 'set', scales=[scale], sub_images=SMALL, processes=1)
     cfg = Config.fromfile(ROOT / f'configs/csnln_x{scale}_div2k.py').train_dataloader.dataset
     cfg.data_root = str(tmp_path / 'set')
     cfg.pipeline = [step for step in cfg.pipeline if step.type == 'LoadImageFromFile']
@@ -76,25 +74,25 @@ def test_the_training_configs_read_it(photographs, tmp_path, scale):
 
 def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(photographs, tmp_path):
     root = tmp_path / 'set'
-    prepare_photographs(photographs, root, scales=[2], sub_images=SMALL, processes=1)
+    prepare_images(photographs, root, scales=[2], sub_images=SMALL, processes=1)
     before = contents(root)
     (root / 'DIV2K_train_LR_bicubic/X2_sub/zebra_s002.png').unlink()
-    prepare_photographs(photographs, root, scales=[2], sub_images=SMALL, processes=1)
+    prepare_images(photographs, root, scales=[2], sub_images=SMALL, processes=1)
     after = contents(root)
     assert after.keys() == before.keys()
     changed = {name for name in before if after[name] != before[name]}
     assert changed <= {ANNOTATION_FILE} | {name for name in before if 'X2_sub/zebra' in name}
     with pytest.raises(UserError, match='are of 24 pixels every 12'):
-        prepare_photographs(photographs, root, scales=[2], sub_images=SubImages(12, 12))
+        prepare_images(photographs, root, scales=[2], sub_images=SubImages(12, 12))
 
 
 def test_another_size_after_one_that_nothing_could_be_cut_to(photographs, tmp_path):
     root = tmp_path / 'set'
-    large = prepare_photographs(
+    large = prepare_images(
         photographs, root, scales=[2], sub_images=SubImages(480, 240), processes=1
     )
     assert len(large) == 2
-    assert not prepare_photographs(photographs, root, scales=[2], sub_images=SMALL, processes=1)
+    assert not prepare_images(photographs, root, scales=[2], sub_images=SMALL, processes=1)
     assert (root / ANNOTATION_FILE).exists()
 
 
@@ -102,7 +100,7 @@ def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path)
     content = (photographs / 'zebra.png').read_bytes()
     (photographs / 'cut.png').write_bytes(content[: len(content) // 2])
     write_image(photographs / 'small.png', picture(12, 50))
-    failures = prepare_photographs(
+    failures = prepare_images(
         photographs, tmp_path / 'set', scales=[2], sub_images=SMALL, processes=2
     )
     assert [Path(name).name for name, _ in failures] == ['cut.png', 'small.png']
@@ -111,7 +109,7 @@ def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path)
     assert (tmp_path / 'set/DIV2K_train_HR_sub/zebra_s001.png').exists()
     for name in 'cut.png', 'small.png':
         (photographs / name).unlink()
-    assert not prepare_photographs(
+    assert not prepare_images(
         photographs, tmp_path / 'set', scales=[2], sub_images=SMALL, processes=1
     )
     assert (tmp_path / 'set' / ANNOTATION_FILE).exists()
@@ -120,12 +118,12 @@ def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path)
 def test_names_that_would_collide_and_odd_sizes_are_refused(photographs, tmp_path):
     write_image(photographs / 'fox_2_at_night.png', picture(24, 24))
     with pytest.raises(UserError, match='would have the same name'):
-        prepare_photographs(photographs, tmp_path / 'set')
+        prepare_images(photographs, tmp_path / 'set')
     with pytest.raises(UserError, match='not whole LR pixels'):
-        prepare_photographs(photographs, tmp_path / 'set', sub_images=SubImages(100, 50))
+        prepare_images(photographs, tmp_path / 'set', sub_images=SubImages(100, 50))
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match='holds no images'):
-        prepare_photographs(tmp_path / 'empty', tmp_path / 'set')
+        prepare_images(tmp_path / 'empty', tmp_path / 'set')
 
 
 @pytest.fixture(scope='module')
@@ -176,4 +174,4 @@ def test_a_record_of_the_cut_that_is_none_is_named(photographs, tmp_path, conten
     (tmp_path / 'set').mkdir()
     (tmp_path / 'set/.sub_images.json').write_text(content)
     with pytest.raises(UserError, match='set/.sub_images.json'):
-        prepare_photographs(photographs, tmp_path / 'set', sub_images=SMALL)
+        prepare_images(photographs, tmp_path / 'set', sub_images=SMALL)
