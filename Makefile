@@ -36,7 +36,8 @@ demo: env
 	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
 	$(BIN)/python tools/test.py $(CONFIG) "$$(cat $(DEMO)/last_checkpoint)" --work-dir $(DEMO)/test \
 		--save-images $(DEMO)/predictions --out $(DEMO)/metrics.json
-	$(BIN)/python tools/compare.py data/demo/test $(DEMO)/predictions/test $(DEMO)/comparison
+	$(BIN)/python tools/visualize.py compare data/demo/test/GTmod12 \
+		--methods bicubic CSNLN=$(DEMO)/predictions/test -o $(DEMO)/comparison
 
 test: env
 	$(BIN)/python -m pytest

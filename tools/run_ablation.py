@@ -1,84 +1,9 @@
 #!/usr/bin/env python
-"""Train and test the variants of the paper's Table 3, 4 or 5, and print the table.
+"""``csnln ablation``."""
 
-Without options this is the paper's budget: 200 epochs on DIV2K for each
-variant. Run again after an interruption with the same options: finished
-variants are kept, the interrupted one goes on.
-"""
+import sys
 
-import argparse
-from pathlib import Path
-
-from csnln_mm.cli import arguments as cli
-from csnln_mm.paper.report_format import FORMATS
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='example of a small budget:\n'
-        '  tools/run_ablation.py 3 --train-data data/BSD400 --max-iters 400 --channels 16 '
-        '--recurrences 2 --batch-size 8 --cfg-options model.generator.image_skip=True',
-    )
-    parser.add_argument('table', type=int, choices=(3, 4, 5))
-    parser.add_argument(
-        '--work-dir', type=Path, help='default: work_dirs/ablation, with a folder for each variant'
-    )
-    parser.add_argument('--variants', nargs='+', metavar='NAME', help='default: all of the table')
-    parser.add_argument('--max-iters', type=int, metavar='N', help='training steps')
-    parser.add_argument('--channels', type=int, metavar='C')
-    parser.add_argument('--recurrences', type=int, metavar='N')
-    parser.add_argument('--batch-size', type=int, metavar='N', help='samples in a step')
-    parser.add_argument('--patch-size', type=int, metavar='N', help='side of LR patches in pixels')
-    parser.add_argument(
-        '--train-data',
-        default='data/DIV2K',
-        metavar='DIR',
-        help='made by tools/prepare_div2k.py or tools/prepare_benchmarks.py; default: %(default)s',
-    )
-    parser.add_argument(
-        '--test-data',
-        default='data/Set14',
-        metavar='DIR',
-        help='made by tools/prepare_benchmarks.py; default: %(default)s',
-    )
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--format', choices=FORMATS, default='text')
-    parser.add_argument(
-        '--out', type=cli.output_file, metavar='FILE', help='write the table there as well'
-    )
-    cli.add_cfg_options(
-        parser, 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'
-    )
-    args = parser.parse_args()
-
-    from csnln_mm.files import atomic_write
-    from csnln_mm.paper.ablation import Budget, format_ablation, run_ablation
-
-    budget = Budget(
-        max_iters=args.max_iters,
-        channels=args.channels,
-        recurrences=args.recurrences,
-        batch_size=args.batch_size,
-        patch_size=args.patch_size,
-        train_data=args.train_data,
-        test_data=args.test_data,
-        seed=args.seed,
-        options=args.cfg_options,
-    )
-    results = run_ablation(
-        args.table,
-        Path(__file__).resolve().parents[1] / 'configs' / 'ablation',
-        args.work_dir or Path('work_dirs') / 'ablation',
-        budget,
-        variants=args.variants,
-    )
-    text = format_ablation(args.table, results, budget, args.format)
-    if args.out:
-        atomic_write(args.out, f'{text}\n'.encode())
-    print(text)
-
+from csnln_mm.cli import main
 
 if __name__ == '__main__':
-    cli.run(main)
+    sys.exit(main(['ablation', *sys.argv[1:]]))

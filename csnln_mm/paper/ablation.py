@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
+from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import check_config
 from csnln_mm.mmagic.runner import (
     apply_cfg_options,
@@ -21,9 +22,9 @@ from csnln_mm.mmagic.runner import (
 from csnln_mm.mmagic.testing import run_test
 from csnln_mm.mmagic.training import run_training
 from csnln_mm.paper.published import ABLATIONS, Variant
-from csnln_mm.paper.report_format import format_table
+from csnln_mm.paper.tables import format_table
 
-__all__ = ['Budget', 'Result', 'format_ablation', 'run_ablation', 'variant_config']
+__all__ = ['Budget', 'VariantResult', 'ablation_table', 'run_ablation', 'variant_config']
 
 _SCALE = 2
 # Settings that decide the result: what a resumed run must share with its beginning.
@@ -42,7 +43,7 @@ class Budget(NamedTuple):
     """What a study may cost; None leaves the paper's value.
 
     Attributes:
-        max_iters: training steps. The learning rate falls at the same fractions of the training.
+        max_iters: training steps. The learning rate falls at the same fractions of the run.
         channels: C.
         recurrences: of the cell.
         batch_size: samples in a step.
@@ -64,7 +65,7 @@ class Budget(NamedTuple):
     options: dict | None = None
 
 
-class Result(NamedTuple):
+class VariantResult(NamedTuple):
     """A variant's PSNR in dB and SSIM on Y, and its parameters."""
 
     psnr: float
@@ -74,22 +75,20 @@ class Result(NamedTuple):
 
 def run_ablation(
     table: int,
-    configs: Path,
-    work_dir: Path,
     budget: Budget,
+    work_dir: Path,
     *,
     variants: Sequence[str] | None = None,
-) -> dict[str, Result | None]:
+) -> dict[str, VariantResult | None]:
     """Train and test the variants of a table one after another.
 
     A variant's folder is ``work_dir/NAME``. Variants with a result there are not run again, one
-    that was interrupted goes on from its newest checkpoint.
+    that was interrupted is resumed from its latest checkpoint.
 
     Args:
         table: 3, 4 or 5.
-        configs: folder of the variants' configs.
-        work_dir: where results go.
         budget: what it may cost.
+        work_dir: where results go.
         variants: names of configs; all of the table by default.
 
     Returns:
@@ -106,14 +105,18 @@ def run_ablation(
     chosen = [name for name in names if not variants or name in variants]
     # All before the first: a mistake should not show hours later.
     for name in chosen:
-        cfg = variant_config(configs / f'{name}.py', work_dir / name, budget)
+        cfg = variant_config(_config(name), work_dir / name, budget)
         _check_settings(cfg)
         check_config(cfg)
     for i, name in enumerate(chosen, start=1):
         if _read_result(work_dir / name) is None:
             print(f'table {table}, variant {i} of {len(chosen)}: {name}', flush=True)
-            _run_variant(configs / f'{name}.py', work_dir / name, budget)
+            _run_variant(_config(name), work_dir / name, budget)
     return {name: _read_result(work_dir / name) for name in names}
+
+
+def _config(name: str) -> Path:
+    return Path(config_path(f'ablation/{name}.py'))
 
 
 def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
@@ -155,8 +158,8 @@ def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
     return cfg
 
 
-def format_ablation(
-    table: int, results: dict[str, Result | None], budget: Budget, style: str = 'text'
+def ablation_table(
+    table: int, results: dict[str, VariantResult | None], budget: Budget, style: str = 'text'
 ) -> str:
     """The results beside the paper's.
 
@@ -164,17 +167,9 @@ def format_ablation(
         table: 3, 4 or 5.
         results: from :func:`run_ablation`.
         budget: that of the results.
-        style: one of :data:`~csnln_mm.paper.report_format.FORMATS`.
+        style: 'text' or 'markdown'.
     """
     variants = ABLATIONS[table].variants
-    if style == 'json':
-        rows = []
-        for variant in variants:
-            result = results[variant.config]
-            rows.append(
-                dict(variant._asdict(), paper_psnr=variant.psnr, **(result or _NOTHING)._asdict())
-            )
-        return json.dumps(dict(table=table, budget=budget._asdict(), rows=rows), indent=1)
     test_set = Path(budget.test_data).name
     header = (
         ABLATIONS[table].title,
@@ -187,10 +182,7 @@ def format_ablation(
     return f'{_describe(budget)}\n\n{format_table(header, rows, style)}'
 
 
-_NOTHING = Result(None, None, None)
-
-
-def _cells(variant: Variant, result: Result | None) -> list[str]:
+def _cells(variant: Variant, result: VariantResult | None) -> list[str]:
     measured = ['-'] * 3
     if result:
         measured = [f'{result.parameters:,}', f'{result.psnr:.2f}', f'{result.ssim:.4f}']
@@ -242,29 +234,29 @@ def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
     atomic_write(work_dir / 'settings.json', settings.encode())
     run_training(runner)
     parameters = sum(p.numel() for p in runner.model.parameters())
-    # Its loading processes end with it.
+    # Its dataloader workers end with it.
     del runner
     gc.collect()
     runner = build_test_runner(
         variant_config(path, work_dir, budget), str(work_dir / f'iter_{max_iters}.pth')
     )
     metrics = run_test(runner)
-    result = Result(metrics['test/PSNR'], metrics['test/SSIM'], parameters)
+    result = VariantResult(metrics['test/PSNR'], metrics['test/SSIM'], parameters)
     atomic_write(work_dir / 'result.json', json.dumps(result._asdict()).encode())
 
 
-def _read_result(work_dir: Path) -> Result | None:
+def _read_result(work_dir: Path) -> VariantResult | None:
     path = work_dir / 'result.json'
     if not path.exists():
         return None
     content = read_json(path)
     if (
         not isinstance(content, dict)
-        or sorted(content) != sorted(Result._fields)
+        or sorted(content) != sorted(VariantResult._fields)
         or not all(isinstance(value, (int, float)) for value in content.values())
     ):
         raise UserError(f'{path} is no result of an ablation study; remove it to run it again')
-    return Result(**content)
+    return VariantResult(**content)
 
 
 def _settings(cfg: Config) -> str:

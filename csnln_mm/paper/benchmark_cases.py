@@ -1,4 +1,4 @@
-"""What the benchmark measures: the operators and the network, by the fast and the direct way."""
+"""What the benchmark measures: the operators and the network, and their reference."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,9 +15,9 @@ from csnln_mm.ops.precision import block_elements
 __all__ = [
     'Case',
     'Workload',
-    'direct_formulas',
+    'reference_operators',
     'make_workload',
-    'treat_memory_like_the_tools',
+    'set_memory_like_the_tools',
     'FULL',
     'QUICK',
 ]
@@ -31,7 +31,7 @@ class Case(NamedTuple):
         side: of the square input.
         scale: upscaling factor; 1 for 'in-scale'.
         training: forward and backward pass, in the network a whole training step.
-        direct: the direct formula is measured too; at some sizes it takes all day.
+        reference: the reference implementation is measured too; at some sizes it takes hours.
         channels: C.
         recurrences: of the network.
         with_cp: of the network.
@@ -41,7 +41,7 @@ class Case(NamedTuple):
     side: int
     scale: int = 1
     training: bool = False
-    direct: bool = True
+    reference: bool = True
     channels: int = 128
     recurrences: int = 12
     with_cp: bool = False
@@ -70,14 +70,14 @@ FULL = [
     *_both_passes('cross-scale', 48, 2),
     *_both_passes('cross-scale', 48, 3),
     *_both_passes('cross-scale', 96, 2),
-    *_both_passes('cross-scale', 128, 2, direct=False),
-    *_both_passes('cross-scale', 256, 2, direct=False),
+    *_both_passes('cross-scale', 128, 2, reference=False),
+    *_both_passes('cross-scale', 256, 2, reference=False),
     *_both_passes('in-scale', 48),
     *_both_passes('in-scale', 96),
     Case('network', 48, 4),
     Case('network', 48, 4, training=True),
-    Case('network', 48, 4, training=True, with_cp=True, direct=False),
-    Case('network', 96, 4, direct=False),
+    Case('network', 48, 4, training=True, with_cp=True, reference=False),
+    Case('network', 96, 4, reference=False),
 ]
 
 QUICK = [
@@ -96,7 +96,7 @@ class Workload(NamedTuple):
 
     Attributes:
         run: does it once.
-        matrix_products: does its matrix products alone, in the order and sizes of the fast form;
+        matrix_products: does its matrix products alone, in the order and sizes of the operators;
             None for the network.
         result_bytes: of what a run hands out, output and gradients.
     """
@@ -107,20 +107,20 @@ class Workload(NamedTuple):
 
 
 @contextmanager
-def direct_formulas() -> Iterator[None]:
-    """Let everything that calls the attention operators get their direct formulas."""
+def reference_operators() -> Iterator[None]:
+    """Let everything that calls the attention operators get their reference implementations."""
     names = 'cross_scale_attention', 'in_scale_attention'
-    fast = {name: getattr(ops, name) for name in names}
+    operators = {name: getattr(ops, name) for name in names}
     try:
         for name in names:
             setattr(ops, name, getattr(ops, f'{name}_reference'))
         yield
     finally:
-        for name, function in fast.items():
+        for name, function in operators.items():
             setattr(ops, name, function)
 
 
-def treat_memory_like_the_tools(case: Case) -> None:
+def set_memory_like_the_tools(case: Case) -> None:
     """From now on the C library treats freed memory as in a training, or test, of this network."""
     set_malloc_thresholds(mmap=4) if case.with_cp else set_malloc_thresholds(mmap=32, trim=256)
 

@@ -1,29 +1,32 @@
-"""Parameters and multiply-adds of a network, by MMEngine's analysis."""
+"""Parameters and multiply-adds of a network, counted without computing anything."""
 
 import copy
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.analysis import FlopAnalyzer
 from torch import Tensor, nn
-from torch.autograd import Function
+from torch.utils.flop_counter import FlopCounterMode
 
 from csnln_mm import ops
+from csnln_mm.errors import UserError
 
 __all__ = [
     'ModelSize',
     'cross_scale_multiply_adds',
-    'direct_cross_scale_multiply_adds',
+    'reference_cross_scale_multiply_adds',
     'in_scale_multiply_adds',
-    'measure_model_size',
+    'model_size',
 ]
+
+_BILINEAR = torch.ops.aten.upsample_bilinear2d
 
 
 class ModelSize(NamedTuple):
-    """How large a network is, and what enlarging one image by it takes.
+    """How large a network is, and what upscaling one image with it takes.
 
     A multiply-add is one operation. Biases, activations, softmax and the additions of the
     attention's diagonal box sums are not counted, nor what bears on no pixel of the result: the
@@ -33,11 +36,13 @@ class ModelSize(NamedTuple):
         lr_size: (height, width) of the image, in LR pixels.
         trainable: parameters that training changes.
         parameters: all of them.
-        convolutions: multiply-adds of convolutions and deconvolutions.
+        convolutions: multiply-adds of convolutions, transposed ones included, and of whatever
+            matrix products a network has beside its attention.
         in_scale_attention: multiply-adds of its two matrix products.
         cross_scale_attention: multiply-adds of its two matrix products, factorised.
-        direct_cross_scale_attention: what the same takes by the formula with p x p patches.
-        other: multiply-adds of whatever else MMEngine counts, such as bilinear reductions.
+        reference_cross_scale_attention: what it takes by the reference implementation, with p x p
+            patches.
+        other: multiply-adds of bilinear reductions, four for each value that they make.
     """
 
     lr_size: tuple[int, int]
@@ -46,7 +51,7 @@ class ModelSize(NamedTuple):
     convolutions: int
     in_scale_attention: int
     cross_scale_attention: int
-    direct_cross_scale_attention: int
+    reference_cross_scale_attention: int
     other: int
 
     @property
@@ -55,9 +60,10 @@ class ModelSize(NamedTuple):
         return self.convolutions + self.in_scale_attention + self.cross_scale_attention + self.other
 
     @property
-    def direct_multiply_adds(self) -> int:
-        """All, with cross-scale attention by the direct formula."""
-        return self.multiply_adds - self.cross_scale_attention + self.direct_cross_scale_attention
+    def reference_multiply_adds(self) -> int:
+        """All, with cross-scale attention by the reference implementation."""
+        attention = self.reference_cross_scale_attention
+        return self.multiply_adds - self.cross_scale_attention + attention
 
 
 def cross_scale_multiply_adds(
@@ -75,10 +81,10 @@ def cross_scale_multiply_adds(
     return queries * candidates * (embed_channels + channels * scale**2)
 
 
-def direct_cross_scale_multiply_adds(
+def reference_cross_scale_multiply_adds(
     queries: int, candidates: int, embed_channels: int, channels: int, scale: int, patch_size: int
 ) -> int:
-    """Of the formula (Eq. 4): every one of the ``p x p`` pixels of a patch each time."""
+    """Of the reference implementation (Eq. 4): every pixel of a ``p x p`` patch each time."""
     return patch_size**2 * cross_scale_multiply_adds(
         queries, candidates, embed_channels, channels, scale
     )
@@ -89,99 +95,90 @@ def in_scale_multiply_adds(queries: int, keys: int, embed_channels: int, channel
     return queries * keys * (embed_channels + channels)
 
 
-def measure_model_size(generator: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
-    """Count. Convolutions are computed on the CPU for it, attention is not.
+def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
+    """Count on torch's meta device, where tensors have shapes but no values.
 
     Args:
-        generator: [N, 3, H, W] -> [N, 3, S H, S W]; not changed.
+        network: [N, 3, H, W] -> [N, 3, S H, S W]; not changed.
         lr_size: (height, width) of the image, in LR pixels.
+
+    Raises:
+        UserError: if the image has no pixels.
     """
-    generator = copy.deepcopy(generator).cpu().eval()
-    analyzer = FlopAnalyzer(generator, (torch.zeros(1, 3, *lr_size),))
-    analyzer.unsupported_ops_warnings(False).tracer_warnings('none')
-    analyzer.uncalled_modules_warnings(False)
-    # Functions written by hand are invisible to the analysis unless they are made known to it.
-    analyzer.set_op_handle(
-        f'prim::PythonOp.{_CrossScaleStandIn.__name__}',
-        _count_cross_scale,
-        f'prim::PythonOp.{_InScaleStandIn.__name__}',
-        _count_in_scale,
-    )
-    with torch.no_grad(), _stand_ins():
-        counts = analyzer.by_operator()
-    counts = Counter({name: int(count) for name, count in counts.items()})
-    parameters = list(generator.parameters())
+    if min(lr_size) < 1:
+        raise UserError(f'an LR image of {lr_size[0]}x{lr_size[1]} pixels has no pixels')
+    network = copy.deepcopy(network).to('meta').eval()
+    x = torch.empty(1, 3, *lr_size, device='meta')
+    with torch.no_grad(), _counted_attention() as attention:
+        products, other = _multiply_adds(network, x)
+        unused, _ = _unused(network, x)
+    parameters = list(network.parameters())
     return ModelSize(
         lr_size=(int(lr_size[0]), int(lr_size[1])),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
         parameters=sum(p.numel() for p in parameters),
-        convolutions=counts.pop('conv', 0),
-        in_scale_attention=counts.pop('in_scale', 0),
-        cross_scale_attention=counts.pop('cross_scale', 0),
-        direct_cross_scale_attention=counts.pop('direct_cross_scale', 0),
-        other=sum(counts.values()),
+        convolutions=products - unused,
+        in_scale_attention=attention['in_scale'],
+        cross_scale_attention=attention['cross_scale'],
+        reference_cross_scale_attention=attention['reference_cross_scale'],
+        other=other,
     )
+
+
+def _multiply_adds(module: nn.Module, x: Tensor) -> tuple[int, int]:
+    """Of a module's convolutions and matrix products, and of its bilinear reductions."""
+    with FlopCounterMode(display=False, custom_mapping={_BILINEAR: _count_bilinear}) as counter:
+        module(x)
+    total = counter.get_total_flops() // 2  # torch counts multiplications and additions
+    bilinear = counter.get_flop_counts().get('Global', {}).get(_BILINEAR, 0) // 2
+    return total - bilinear, bilinear
+
+
+def _count_bilinear(*_: Any, out_shape: Any = None, **__: Any) -> int:
+    return 2 * 4 * prod(out_shape)
+
+
+def _unused(network: nn.Module, x: Tensor) -> tuple[int, int]:
+    """Of the next input that the last recurrence makes and nothing reads."""
+    next_input = getattr(getattr(network, 'cell', None), 'next_input', None)
+    if next_input is None:
+        return 0, 0
+    scale = network.upscale_factor
+    hidden = x.new_empty(1, network.mid_channels, scale * x.shape[-2], scale * x.shape[-1])
+    return _multiply_adds(next_input, hidden)
 
 
 @contextmanager
-def _stand_ins() -> Iterator[None]:
-    """The attention operators replaced by functions that say what would be computed.
+def _counted_attention() -> Iterator[Counter]:
+    """The attention operators replaced by functions that count what would be computed.
 
-    Tracing takes sizes for tensors, and the operators make plans of them. Not computing the
-    attention also saves most of the time.
+    The operators' own matrix products depend on the device's memory, and carry padding.
     """
-    operators = ops.cross_scale_attention, ops.in_scale_attention
-    ops.cross_scale_attention, ops.in_scale_attention = _trace_cross_scale, _trace_in_scale
-    try:
-        yield
-    finally:
-        ops.cross_scale_attention, ops.in_scale_attention = operators
+    counts: Counter = Counter()
 
-
-def _trace_cross_scale(
-    query: Tensor, key: Tensor, value: Tensor, *, scale: int, patch_size: int = 3, **kwargs: Any
-) -> Tensor:
-    return _CrossScaleStandIn.apply(query, key, value, scale, patch_size)
-
-
-def _trace_in_scale(query: Tensor, key: Tensor, value: Tensor, **kwargs: Any) -> Tensor:
-    return _InScaleStandIn.apply(query, key, value)
-
-
-class _CrossScaleStandIn(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: int, patch_size: int
+    def cross_scale(
+        query: Tensor, key: Tensor, value: Tensor, *, scale: int, patch_size: int = 3, **_: Any
     ) -> Tensor:
         n, channels, height, width = value.shape
-        return value.new_zeros(n, channels, scale * height, scale * width)
+        candidates = key.shape[2] * key.shape[3]
+        # The operator pads queries to sides that the scale divides.
+        sizes = candidates * scale**2, candidates, query.shape[1], channels, scale
+        counts['cross_scale'] += n * cross_scale_multiply_adds(*sizes)
+        counts['reference_cross_scale'] += n * reference_cross_scale_multiply_adds(
+            *sizes, patch_size
+        )
+        return value.new_empty(n, channels, scale * height, scale * width)
 
+    def in_scale(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
+        queries, keys = query.shape[2:].numel(), key.shape[2:].numel()
+        counts['in_scale'] += len(value) * in_scale_multiply_adds(
+            queries, keys, query.shape[1], value.shape[1]
+        )
+        return value.new_empty(*value.shape[:2], *query.shape[2:])
 
-class _InScaleStandIn(Function):
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return value.new_zeros(*value.shape[:2], *query.shape[2:])
-
-
-def _count_cross_scale(inputs: list[Any], outputs: list[Any]) -> Counter:
-    (n, embed, *_), (_, _, *candidates), (_, channels, *_) = map(_shape, inputs)
-    scale, patch_size = outputs[0].node().scalar_args()
-    candidates = candidates[0] * candidates[1]
-    # The operator pads queries to sides that the scale divides.
-    arguments = candidates * scale**2, candidates, embed, channels, scale
-    return Counter(
-        cross_scale=n * cross_scale_multiply_adds(*arguments),
-        direct_cross_scale=n * direct_cross_scale_multiply_adds(*arguments, patch_size),
-    )
-
-
-def _count_in_scale(inputs: list[Any], outputs: list[Any]) -> Counter:
-    (n, embed, *queries), (_, _, *keys), (_, channels, *_) = map(_shape, inputs)
-    return Counter(
-        in_scale=n
-        * in_scale_multiply_adds(queries[0] * queries[1], keys[0] * keys[1], embed, channels)
-    )
-
-
-def _shape(value: Any) -> list[int]:
-    return value.type().sizes()
+    operators = ops.cross_scale_attention, ops.in_scale_attention
+    ops.cross_scale_attention, ops.in_scale_attention = cross_scale, in_scale
+    try:
+        yield counts
+    finally:
+        ops.cross_scale_attention, ops.in_scale_attention = operators

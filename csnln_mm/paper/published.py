@@ -25,7 +25,7 @@ class Score(NamedTuple):
 
 
 class Table1Row(NamedTuple):
-    """A method at a scale; None where the paper has no figure."""
+    """A method at a scale; None where the paper has no number."""
 
     method: str
     scale: int
@@ -140,7 +140,7 @@ ABLATIONS = {
         'patch size of cross-scale attention',
         (
             Variant('1x1', 'patch_1', 33.67),
-            Variant('3x3', 'patch_3', 33.74),
+            Variant('3x3', 'branches_all', 33.74),
             Variant('5x5', 'patch_5', 33.61),
         ),
     ),
@@ -149,7 +149,7 @@ ABLATIONS = {
         (
             Variant('addition', 'fusion_addition', 33.69),
             Variant('concatenation', 'fusion_concatenation', 33.62),
-            Variant('mutual projection', 'fusion_mutual_projection', 33.74),
+            Variant('mutual projection', 'branches_all', 33.74),
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""What a network's attention looked at, caught while it enlarges a picture."""
+"""What a network's attention attends to, recorded while it upscales an image."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,56 +11,58 @@ from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 
-__all__ = ['Look', 'as_8_bit_rgb', 'look']
+__all__ = ['AttentionMaps', 'extract_attention']
 
 
-class Look(NamedTuple):
+class AttentionMaps(NamedTuple):
     """The attention of one pixel.
 
     Attributes:
-        seen: what the network saw, uint8 RGB, [h, w, 3]: the picture, or a window of it.
-        offset: (x, y) of ``seen`` in the picture.
-        point: (x, y) of the pixel in ``seen``.
-        enlarged: the network's result, uint8 RGB, [S h, S w, 3].
+        input: what the network was given, uint8 RGB, [h, w, 3]: the image, or a window of it.
+        offset: (x, y) of ``input`` in the image.
+        point: (x, y) of the pixel in ``input``.
+        output: the network's result for it, uint8 RGB, [S h, S w, 3].
         in_scale: weights of the pixels of the map, [h', w'], sum 1; None without that branch.
         cross_scale: weights of the candidates, [h'', w''], sum 1; None without that branch.
-        zoom: side of a pixel of ``seen`` on the map: 1, or 2 in the second stage at x4.
+        map_scale: side of a pixel of ``input`` on the map: 1, or 2 in the second stage at x4.
         query: (row, column) of the pixel on the map.
+        recurrence: the one that was asked, from 1.
         scale: s of the cross-scale attention.
         patch_size: p of the cross-scale attention.
     """
 
-    seen: np.ndarray
+    input: np.ndarray
     offset: tuple[int, int]
     point: tuple[int, int]
-    enlarged: np.ndarray
+    output: np.ndarray
     in_scale: np.ndarray | None
     cross_scale: np.ndarray | None
-    zoom: int
+    map_scale: int
     query: tuple[int, int]
+    recurrence: int
     scale: int
     patch_size: int
 
 
-def look(
+def extract_attention(
     upscaler: Upscaler,
-    picture: ImageData,
+    image: ImageData,
     points: Sequence[tuple[int, int]],
     *,
     recurrence: int | None = None,
     stage: int = 1,
     window: int = 192,
-) -> list[Look]:
-    """Run the network and note what the attention of some pixels attends to.
+) -> list[AttentionMaps]:
+    """Run the network and record the attention weights of chosen pixels.
 
     Args:
         upscaler: with ``tile=0``: the network sees all of what it is given at once.
-        picture: 8-bit or 16-bit; transparency is left out.
-        points: (x, y) of pixels in the picture.
-        recurrence: 1 to the number of recurrences; the last by default.
+        image: 8-bit or 16-bit; transparency is left out.
+        points: (x, y) of pixels in the image.
+        recurrence: 1 to the number of recurrences; by default the last with attention.
         stage: of the cell, 1 or, in the released x4 network, 2.
-        window: side of the square around a pixel that the network sees where the picture has
-            more pixels than that; 0 for the whole picture always.
+        window: side of the square around a pixel that the network sees where the image has
+            more pixels than that; 0 for the whole image always.
 
     Raises:
         UserError: if a point lies outside, the window is negative, or there is no such recurrence,
@@ -68,7 +70,7 @@ def look(
     """
     if window < 0:
         raise UserError(
-            f'the window must have at least 1 pixel, or 0 for the whole picture, got {window}'
+            f'the window must have at least 1 pixel, or 0 for the whole image, got {window}'
         )
     network = upscaler.network
     total = network.num_recurrences
@@ -85,36 +87,37 @@ def look(
     stages = network.cell.stages
     if not 1 <= stage <= len(stages):
         raise UserError(f'the network has {len(stages)} stages with attention, no stage {stage}')
-    width, height = picture.size
+    width, height = image.size
     for x, y in points:
         if not (0 <= x < width and 0 <= y < height):
             raise UserError(
-                f'point {x},{y} lies outside the picture: x is from 0 to '
+                f'point {x},{y} lies outside the image: x is from 0 to '
                 f'{width - 1}, y from 0 to {height - 1}'
             )
-    rgb = as_8_bit_rgb(picture.pixels)
+    rgb = _as_8_bit_rgb(image.pixels)
     if window == 0 or width * height <= window**2:
-        return _look_at(upscaler, rgb, (0, 0), points, call, stages[stage - 1])
-    looks = []
+        return _record(upscaler, rgb, (0, 0), points, recurrence, call, stages[stage - 1])
+    maps = []
     for x, y in points:
         left, top = (
             max(0, min(at - window // 2, side - window)) for at, side in ((x, width), (y, height))
         )
-        seen = np.ascontiguousarray(rgb[top : top + window, left : left + window])
-        looks += _look_at(
-            upscaler, seen, (left, top), [(x - left, y - top)], call, stages[stage - 1]
+        input = np.ascontiguousarray(rgb[top : top + window, left : left + window])
+        maps += _record(
+            upscaler, input, (left, top), [(x - left, y - top)], recurrence, call, stages[stage - 1]
         )
-    return looks
+    return maps
 
 
-def _look_at(
+def _record(
     upscaler: Upscaler,
-    seen: np.ndarray,
+    input: np.ndarray,
     offset: tuple[int, int],
     points: Sequence[tuple[int, int]],
+    recurrence: int,
     call: int,
     stage: nn.Module,
-) -> list[Look]:
+) -> list[AttentionMaps]:
     attentions = {
         name: getattr(stage, name)
         for name, used in (
@@ -126,26 +129,27 @@ def _look_at(
     if not attentions:
         raise UserError('the network has no attention')
     probes = {
-        name: _Probe(attention, points, seen.shape[1], call)
+        name: _Probe(attention, points, input.shape[1], call)
         for name, attention in attentions.items()
     }
     try:
-        enlarged = upscaler(seen)
+        output = upscaler(input)
     finally:
         for probe in probes.values():
             probe.remove()
     any_probe = next(iter(probes.values()))
     cross_scale = attentions.get('cross_scale_attention')
     return [
-        Look(
-            seen=seen,
+        AttentionMaps(
+            input=input,
             offset=offset,
             point=point,
-            enlarged=enlarged,
+            output=output,
             in_scale=_map(probes.get('in_scale_attention'), i),
             cross_scale=_map(probes.get('cross_scale_attention'), i),
-            zoom=any_probe.zoom,
+            map_scale=any_probe.map_scale,
             query=any_probe.positions[i],
+            recurrence=recurrence,
             scale=cross_scale.scale if cross_scale else 0,
             patch_size=cross_scale.patch_size if cross_scale else 0,
         )
@@ -169,9 +173,10 @@ class _Probe:
         if self.calls_left:
             return
         features = inputs[0]
-        self.zoom = features.shape[-1] // self.width
+        self.map_scale = features.shape[-1] // self.width
         self.positions = [
-            (y * self.zoom + self.zoom // 2, x * self.zoom + self.zoom // 2) for x, y in self.points
+            (y * self.map_scale + self.map_scale // 2, x * self.map_scale + self.map_scale // 2)
+            for x, y in self.points
         ]
         with torch.autocast(features.device.type, enabled=False):
             weights = attention.weights_at(features.float(), self.positions)
@@ -182,8 +187,8 @@ def _map(probe: _Probe | None, index: int) -> np.ndarray | None:
     return None if probe is None else probe.weights[index]
 
 
-def as_8_bit_rgb(colour: np.ndarray) -> np.ndarray:
-    """Colours of a :class:`~.pictures.ImageData` as uint8 RGB, [H, W, 3]."""
-    if colour.dtype == np.uint16:
-        colour = (colour / 257).round().astype(np.uint8)
-    return np.stack([colour] * 3, -1) if colour.ndim == 2 else colour
+def _as_8_bit_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of :class:`~csnln_mm.images.ImageData` as uint8 RGB, [H, W, 3]."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels / 257).round().astype(np.uint8)
+    return np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels

@@ -1,22 +1,35 @@
-"""A network's pictures beside bicubic enlargement and the truth: one table, one picture each."""
+"""Methods side by side (Figure 5 of the paper): bicubic, networks, and results of others."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
-from csnln_mm.images.degradation import upsample
-from csnln_mm.images.image_file import read_rgb
+from csnln_mm.images.degradation import downsample, mod_crop, upsample
+from csnln_mm.images.image_file import list_images, read_rgb
 from csnln_mm.images.metrics import psnr, ssim
+from csnln_mm.upscaling.upscaler import Upscaler
+from csnln_mm.visualization.drawing import BOX_COLOURS, draw_box, new_figure, render, show
 
-__all__ = ['Comparison', 'Score', 'score', 'compare_benchmark', 'format_table', 'draw_comparison']
+__all__ = [
+    'BICUBIC',
+    'Comparison',
+    'Score',
+    'compare_methods',
+    'comparison_figure',
+    'comparison_table',
+    'largest_difference',
+]
+
+BICUBIC = 'bicubic'
+# The window of SSIM.
+_SSIM_WINDOW = 11
 
 
 class Score(NamedTuple):
-    """PSNR in dB and SSIM, on Y with a border of ``scale`` pixels left out."""
+    """PSNR in dB and SSIM of a whole image, on Y, without a border of ``scale`` pixels."""
 
     psnr: float
     ssim: float
@@ -26,133 +39,212 @@ class Score(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """One photograph: 8-bit RGB pictures [H, W, 3] of the same size, and the scores of two."""
+    """One image by several methods.
+
+    Attributes:
+        name: of the image, without folder and suffix.
+        gt: the ground truth, uint8 RGB, [H, W, 3].
+        results: by method, of the same size.
+        scores: by method.
+        scale: S.
+    """
 
     name: str
-    bicubic: np.ndarray
-    predicted: np.ndarray
-    truth: np.ndarray
-    bicubic_score: Score
-    predicted_score: Score
+    gt: np.ndarray
+    results: dict[str, np.ndarray]
+    scores: dict[str, Score]
+    scale: int
 
 
-def compare_benchmark(benchmark: Path, predictions: Path, scale: int) -> list[Comparison]:
-    """Score saved predictions and bicubic enlargement against a benchmark.
+def compare_methods(
+    gt: str | Path,
+    methods: Mapping[str, Upscaler | str | Path],
+    *,
+    scale: int | None = None,
+    device: str | None = None,
+) -> Iterator[Comparison]:
+    """Reduce images by the field's protocol and upscale them again by each method.
+
+    Images are cropped at the bottom and right to multiples of the scale, and reduced by MATLAB's
+    antialiased bicubic to 8 bits.
 
     Args:
-        benchmark: folder with ``GTmod12`` and ``LRbicxS``.
-        predictions: folder with a picture for each of ``GTmod12``.
-        scale: S.
+        gt: an image, or a folder of images, such as ``data/Set5/GTmod12``.
+        methods: by name: 'bicubic'; an :class:`~csnln_mm.upscaling.Upscaler`, or the checkpoint
+            of one; or a folder of results, which have the names of the ground truths (any
+            suffix) and their size after cropping.
+        scale: S; by default that of the networks, or 2 without any.
+        device: of checkpoints, see :class:`~csnln_mm.upscaling.Upscaler`.
+
+    Yields:
+        A comparison for each image, in order of their names.
 
     Raises:
-        UserError: if there are no pictures, or one is missing, damaged or of another size than
-            its ground truth.
+        UserError: if there are no methods or no images, scales differ, or a file is missing,
+            damaged, or of the wrong size. What can be told in advance is told before the first
+            image is upscaled.
     """
-    comparisons = []
-    for path in sorted((benchmark / GT_FOLDER).glob('*.png')):
-        truth = read_rgb(path)
-        lr_path, predicted_path = benchmark / lr_folder(scale) / path.name, predictions / path.name
-        bicubic, predicted = upsample(read_rgb(lr_path), scale), read_rgb(predicted_path)
-        for source, picture in (lr_path, bicubic), (predicted_path, predicted):
-            if picture.shape != truth.shape:
-                raise UserError(f'{source} is not of the size of {path} (at x{scale})')
-        comparisons.append(
-            Comparison(
-                path.stem,
-                bicubic,
-                predicted,
-                truth,
-                score(truth, bicubic, scale),
-                score(truth, predicted, scale),
-            )
-        )
-    if not comparisons:
-        raise UserError(f'there are no .png pictures in {benchmark / GT_FOLDER}')
-    return comparisons
+    if not methods:
+        raise UserError('there are no methods to compare')
+    gt = Path(gt)
+    paths = list_images(gt) if gt.is_dir() else [gt]
+    if not paths:
+        raise UserError(f'there are no images in {gt}')
+    runs: dict[str, Upscaler | dict[str, Path] | None] = {}
+    for name, method in methods.items():
+        if method == BICUBIC:
+            runs[name] = None
+        elif isinstance(method, Upscaler):
+            runs[name] = method
+        elif Path(method).is_dir():
+            runs[name] = {path.stem: path for path in list_images(Path(method))}
+            for path in paths:
+                if path.stem not in runs[name]:
+                    raise UserError(f'{method} has no result for {path.name}')
+        else:
+            runs[name] = Upscaler(method, device=device)
+    for name, run in runs.items():
+        if isinstance(run, Upscaler):
+            scale = run.scale if scale is None else scale
+            if run.scale != scale:
+                raise UserError(f'{name} upscales by {run.scale}, not by {scale}')
+    scale = 2 if scale is None else scale
+    if scale < 2:
+        raise UserError(f'the scale must be at least 2, got {scale}')
+    return (_compare(path, runs, scale) for path in paths)
 
 
-def format_table(comparisons: list[Comparison]) -> str:
-    """A line a photograph and their mean: PSNR / SSIM of both, and what is gained."""
-    width = max(len('photograph'), *(len(c.name) for c in comparisons))
-    lines = [f'{"photograph":{width}}  {"bicubic":>15}  {"CSNLN":>15}  {"gain":>8}']
-    rows: list[tuple[str, Score, Score]] = [
-        (c.name, c.bicubic_score, c.predicted_score) for c in comparisons
-    ]
-    mean = [Score(*np.mean(scores, axis=0)) for scores in zip(*(row[1:] for row in rows))]
-    for name, bicubic, predicted in [*rows, ('mean', *mean)]:
-        lines.append(
-            f'{name:{width}}  {bicubic.psnr:6.2f} / {bicubic.ssim:.4f}  '
-            f'{predicted.psnr:6.2f} / {predicted.ssim:.4f}  '
-            f'{predicted.psnr - bicubic.psnr:+5.2f} dB'
-        )
-    lines.insert(-1, '-' * len(lines[0]))
-    return '\n'.join(lines)
-
-
-def draw_comparison(comparison: Comparison, path: Path, crop: int = 64) -> None:
-    """Draw bicubic, CSNLN and truth, each with the same detail magnified, to a PNG.
-
-    The detail is where the network gains most over bicubic enlargement.
-
-    Args:
-        comparison: of one photograph.
-        path: PNG to write.
-        crop: side of the detail in pixels; less for pictures that are smaller.
-    """
-    # The figure is only saved: no display, and pyplot's global state stays out of it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-
-    height, width = comparison.truth.shape[:2]
-    crop = min(crop, height, width)
-    top, left = _most_gained(comparison, crop)
-    columns: dict[str, tuple[np.ndarray, str]] = {
-        'bicubic': (comparison.bicubic, str(comparison.bicubic_score)),
-        'CSNLN': (comparison.predicted, str(comparison.predicted_score)),
-        'ground truth': (comparison.truth, 'PSNR / SSIM'),
+def _compare(
+    path: Path, runs: Mapping[str, Upscaler | dict[str, Path] | None], scale: int
+) -> Comparison:
+    image = read_rgb(path)
+    least = 2 * scale + _SSIM_WINDOW
+    height, width = image.shape[:2]
+    if min(side - side % scale for side in (height, width)) < least:
+        raise UserError(f'{path} is too small to measure: {width}x{height}')
+    gt = np.ascontiguousarray(mod_crop(image, scale))
+    lq = downsample(gt, scale)
+    results = {}
+    for name, run in runs.items():
+        if run is None:
+            results[name] = upsample(lq, scale)
+        elif isinstance(run, Upscaler):
+            results[name] = run(lq)
+        else:
+            results[name] = read_rgb(run[path.stem])
+            if results[name].shape != gt.shape:
+                raise UserError(f'{run[path.stem]} is not of the size of {path} (at x{scale})')
+    scores = {
+        name: Score(psnr(result, gt, scale), ssim(result, gt, scale))
+        for name, result in results.items()
     }
-    figure = Figure(figsize=(13.5, 4.5 * height / width + 5.2), dpi=100, layout='constrained')
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3, height_ratios=[height / width, 1])
-    for column, (title, (picture, caption)) in enumerate(columns.items()):
-        whole, detail = axes[:, column]
-        whole.imshow(picture, interpolation='lanczos')
-        whole.add_patch(
-            Rectangle((left - 0.5, top - 0.5), crop, crop, fill=False, color='red', linewidth=2)
-        )
-        whole.set_title(title, fontsize=15)
-        detail.imshow(picture[top : top + crop, left : left + crop], interpolation='nearest')
-        detail.set_xlabel(caption, fontsize=13)
-        for axis in whole, detail:
-            axis.set_xticks([])
-            axis.set_yticks([])
-        for side in detail.spines.values():
-            side.set(color='red', linewidth=2)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.print_png(str(path))
+    return Comparison(path.stem, gt, results, scores, scale)
 
 
-def score(truth: np.ndarray, picture: np.ndarray, scale: int) -> Score:
-    """PSNR and SSIM on Y, a border of ``scale`` pixels left out.
+def comparison_table(scores: Mapping[str, Mapping[str, Score]]) -> str:
+    """PSNR / SSIM of each image by each method, and their means, as text.
+
+    With several methods, the last column says by how many dB the last method exceeds the first.
 
     Args:
-        truth: uint8 RGB, [H, W, 3].
-        picture: of the same size.
-        scale: S.
+        scores: by image, then by method; the same methods for each image.
     """
-    return Score(psnr(picture, truth, scale), ssim(picture, truth, scale))
+    methods = list(next(iter(scores.values())))
+    mean = {
+        method: Score(*np.mean([one[method] for one in scores.values()], axis=0).tolist())
+        for method in methods
+    }
+    gain = len(methods) > 1
+    lines = [['image', *methods, *(['gain'] if gain else [])]]
+    for name, row in [*scores.items(), ('mean', mean)]:
+        cells = [f'{row[method].psnr:.2f} / {row[method].ssim:.4f}' for method in methods]
+        if gain:
+            cells.append(f'{row[methods[-1]].psnr - row[methods[0]].psnr:+.2f} dB')
+        lines.append([name, *cells])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    text = [
+        '  '.join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    ]
+    text.insert(-1, '-' * len(text[0]))
+    return '\n'.join(text)
 
 
-def _most_gained(comparison: Comparison, crop: int) -> tuple[int, int]:
-    """Top left corner of the crop with the largest fall in squared error."""
+def comparison_figure(
+    comparison: Comparison, *, box: tuple[int, int, int, int] | None = None
+) -> np.ndarray:
+    """The ground truth with a box, and the box by each method with PSNR and SSIM (Figure 5).
 
-    def error(picture: np.ndarray) -> np.ndarray:
-        return np.square(picture.astype(np.float64) - comparison.truth).sum(-1)
+    Args:
+        comparison: one of :func:`compare_methods`.
+        box: (x, y, width, height) in pixels of the ground truth; by default
+            :func:`largest_difference`.
 
-    gain = error(comparison.bicubic) - error(comparison.predicted)
-    total = cv2.boxFilter(gain, -1, (crop, crop), normalize=False, anchor=(0, 0))
-    height, width = gain.shape
-    total = total[: height - crop + 1, : width - crop + 1]
-    top, left = np.unravel_index(total.argmax(), total.shape)
-    return int(top), int(left)
+    Returns:
+        uint8 RGB, [H', W', 3].
+
+    Raises:
+        UserError: if the box reaches beyond the image.
+    """
+    _, gt, results, scores, scale = comparison
+    height, width = gt.shape[:2]
+    x, y, box_width, box_height = box = box or largest_difference(gt, results)
+    if (
+        min(x, y) < 0
+        or min(box_width, box_height) < 1
+        or x + box_width > width
+        or y + box_height > height
+    ):
+        raise UserError(
+            f'box {x},{y},{box_width},{box_height} reaches beyond the image of {width}x{height}'
+        )
+    best = max(score.psnr for score in scores.values())
+    panels = [('ground truth', 'PSNR / SSIM', gt, False)]
+    panels += [
+        (name, str(scores[name]), result, len(results) > 1 and scores[name].psnr == best)
+        for name, result in results.items()
+    ]
+    columns = len(panels) if len(panels) <= 3 else -(-len(panels) // 2)
+    rows = -(-len(panels) // columns)
+    cell = 2.6
+    crop_height = cell * box_height / box_width
+    left_height = max(3.0, rows * (crop_height + 0.75))
+    left_width = min(7.0, max(2.8, left_height * width / height))
+    figure = new_figure(left_width + columns * (cell + 0.15) + 0.3, left_height + 0.3, dpi=120)
+    left, right = figure.subfigures(1, 2, width_ratios=[left_width, columns * (cell + 0.15)])
+    axis = left.subplots()
+    show(axis, gt, interpolation='lanczos')
+    draw_box(axis, x, y, box_width, box_height, BOX_COLOURS[0])
+    axis.set_title(f'ground truth, {width}x{height}; x{scale}', fontsize=12)
+    axes = right.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (name, caption, image, bold) in zip(axes, panels):
+        show(axis, image[y : y + box_height, x : x + box_width], frame=BOX_COLOURS[0])
+        weight = 'bold' if bold else 'normal'
+        axis.set_title(name, fontsize=12, fontweight=weight)
+        axis.set_xlabel(caption, fontsize=12, fontweight=weight)
+    for axis in axes[len(panels) :]:
+        axis.axis('off')
+    return render(figure)
+
+
+def largest_difference(
+    gt: np.ndarray, results: Mapping[str, np.ndarray], side: int = 80
+) -> tuple[int, int, int, int]:
+    """The square (x, y, width, height) in which methods differ most from one another.
+
+    With a single method, the one in which it differs most from the ground truth.
+
+    Args:
+        gt: uint8 RGB, [H, W, 3].
+        results: by method, of the same size.
+        side: of the square in pixels; less for images that are smaller.
+    """
+    height, width = gt.shape[:2]
+    side = min(side, height, width)
+    stack = [image.astype(np.float32) for image in results.values()]
+    difference = np.std(stack if len(stack) > 1 else [*stack, gt], axis=0).sum(-1)
+    # Sums over all squares, from those over all rectangles that begin at the top left.
+    sums = np.pad(difference.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    totals = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    y, x = np.unravel_index(totals.argmax(), totals.shape)
+    return int(x), int(y), side, side

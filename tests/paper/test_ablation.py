@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,13 @@ from tiny_data import make_benchmark
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.runner import load_config
-from csnln_mm.paper.ablation import Budget, Result, format_ablation, run_ablation, variant_config
+from csnln_mm.paper.ablation import (
+    Budget,
+    VariantResult,
+    ablation_table,
+    run_ablation,
+    variant_config,
+)
 from csnln_mm.paper.published import ABLATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -93,19 +98,19 @@ def test_the_budget_reaches_the_config(data):
 
 def test_mistakes_show_before_the_first_step(data):
     with pytest.raises(UserError, match="no variant 'patch_7'"):
-        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data), variants=['patch_7'])
+        run_ablation(4, tiny_budget(data), data / 'work', variants=['patch_7'])
     with pytest.raises(UserError, match='does not exist; prepare it'):
-        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, test_data=str(data / 'none')))
+        run_ablation(4, tiny_budget(data, test_data=str(data / 'none')), data / 'work')
     for option, match in (
         ({'modell.x': 1}, "has no 'modell'"),
         ({'model.generator.x': 1}, 'CSNLNNet has no such setting'),
     ):
         with pytest.raises(UserError, match=match):
-            run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, options=option))
+            run_ablation(4, tiny_budget(data, options=option), data / 'work')
     with pytest.raises(UserError, match='seed must be an integer of at least 0, got -1'):
-        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, seed=-1))
+        run_ablation(4, tiny_budget(data, seed=-1), data / 'work')
     with pytest.raises(UserError, match='less than the patches of 200'):
-        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data, patch_size=100))
+        run_ablation(4, tiny_budget(data, patch_size=100), data / 'work')
     assert not (data / 'work').exists()
 
 
@@ -132,7 +137,7 @@ def test_a_table_is_trained_tested_and_resumed(data):
         StepsHook.steps = 0
         hook = dict(type='StepsHook', stop=stop, priority='LOWEST')
         budget = tiny_budget(data, options={'custom_hooks': [hook]}, **changes)
-        return run_ablation(5, CONFIGS, work, budget, variants=names)
+        return run_ablation(5, budget, work, variants=names)
 
     names = ['fusion_addition', 'fusion_concatenation']
     with pytest.raises(KeyboardInterrupt):
@@ -140,7 +145,7 @@ def test_a_table_is_trained_tested_and_resumed(data):
     assert StepsHook.steps == 3 and not list(work.glob('*/result.json'))
     results = run()
     assert StepsHook.steps == 1 + 4  # what was left of the first, and the second
-    assert results['fusion_mutual_projection'] is None
+    assert results['branches_all'] is None
     for name in names:
         result = results[name]
         assert 0 < result.psnr < 60 and result.parameters > 100
@@ -152,16 +157,13 @@ def test_a_table_is_trained_tested_and_resumed(data):
 
 
 def test_the_table_stands_beside_the_papers(data):
-    results = dict.fromkeys(['patch_1', 'patch_3', 'patch_5'])
-    results['patch_3'] = Result(30.126, 0.87654, 12345)
+    results = dict.fromkeys(['patch_1', 'branches_all', 'patch_5'])
+    results['branches_all'] = VariantResult(30.126, 0.87654, 12345)
     budget = tiny_budget(data)
-    lines = format_ablation(4, results, budget).splitlines()
+    lines = ablation_table(4, results, budget).splitlines()
     assert 'steps 4' in lines[0]
     assert lines[-2].split() == ['3x3', '12,345', '30.13', '0.8765', '33.74']
     assert lines[-1].split() == ['5x5', '-', '-', '-', '33.61']
-    rows = json.loads(format_ablation(4, results, budget, 'json'))['rows']
-    assert rows[1]['psnr'] == 30.126 and rows[1]['paper_psnr'] == 33.74
-    assert rows[0]['psnr'] is None and rows[0]['paper_psnr'] == 33.67
 
 
 @pytest.mark.parametrize(
@@ -174,8 +176,8 @@ def test_the_table_stands_beside_the_papers(data):
     ],
 )
 def test_files_of_something_else_are_named(data, name, content):
-    folder = data / 'work/patch_3'
+    folder = data / 'work/branches_all'
     folder.mkdir(parents=True)
     (folder / name).write_text(content)
-    with pytest.raises(UserError, match=f'patch_3/{name}'):
-        run_ablation(4, CONFIGS, data / 'work', tiny_budget(data), variants=['patch_3'])
+    with pytest.raises(UserError, match=f'branches_all/{name}'):
+        run_ablation(4, tiny_budget(data), data / 'work', variants=['branches_all'])

@@ -8,41 +8,45 @@ import torch
 
 from csnln_mm import ops
 from csnln_mm.errors import UserError
-from csnln_mm.paper import benchmark
-from csnln_mm.paper.benchmark_cases import Case, direct_formulas, make_workload
-from csnln_mm.paper.benchmark_memory import measure_peak, peak_memory
+from csnln_mm.paper.benchmark import (
+    benchmark_table,
+    measure_peak,
+    peak_memory,
+    run_benchmark,
+)
+from csnln_mm.paper.benchmark_cases import Case, make_workload, reference_operators
 
 SMALL = [
     Case('cross-scale', 6, 2, channels=4),
     Case('cross-scale', 7, 3, training=True, channels=4),
     Case('in-scale', 6, training=True, channels=4),
     Case('network', 6, 4, channels=4, recurrences=1),
-    Case('network', 6, 2, training=True, direct=False, channels=4, recurrences=2, with_cp=True),
+    Case('network', 6, 2, training=True, reference=False, channels=4, recurrences=2, with_cp=True),
 ]
 TOOL = Path(__file__).parents[2] / 'tools' / 'benchmark.py'
 
 
 def test_figures():
     lines = []
-    rows = benchmark.benchmark(SMALL, runs=2, progress=lines.append)
+    rows = run_benchmark(SMALL, runs=2, progress=lines.append)
     assert len(lines) == 2 * len(SMALL)
     assert [row['what'] for row in rows] == [case.name for case in SMALL]
     for case, row in zip(SMALL, rows):
         assert row['runs'] == 2
-        assert row['fast'] > 0
-        assert (row['direct'] is None) == (not case.direct)
-        assert (row['direct_memory'] is None) == (not case.direct)
-        assert (row['products'] is None) == (case.what == 'network')
-        if case.direct:
-            assert row['ratio'] == pytest.approx(row['direct'] / row['fast'])
-    table = benchmark.format_table(rows).splitlines()
+        assert row['time'] > 0
+        assert (row['reference'] is None) == (not case.reference)
+        assert (row['reference_memory'] is None) == (not case.reference)
+        assert (row['matmul_time'] is None) == (case.what == 'network')
+        if case.reference:
+            assert row['ratio'] == pytest.approx(row['reference'] / row['time'])
+    table = benchmark_table(rows).splitlines()
     assert len(table) == len(rows) + 2
     assert len({len(line) for line in table}) == 1
 
 
 @pytest.mark.parametrize('case', SMALL[:4], ids=lambda case: case.name)
 def test_both_sides_compute_the_same(case, monkeypatch):
-    """And the direct side really takes the direct formulas, in every pass."""
+    """And the reference side really takes the reference implementation, in every pass."""
     calls = []
     for name in ('cross_scale_attention_reference', 'in_scale_attention_reference'):
         function = getattr(ops, name)
@@ -54,7 +58,7 @@ def test_both_sides_compute_the_same(case, monkeypatch):
     workload = make_workload(case, torch.device('cpu'))
     fast = workload.run()
     assert not calls
-    with direct_formulas():
+    with reference_operators():
         direct = make_workload(case, torch.device('cpu')).run()
     assert calls
     assert ops.cross_scale_attention.__name__ == 'cross_scale_attention'
@@ -64,7 +68,7 @@ def test_both_sides_compute_the_same(case, monkeypatch):
 
 def test_an_error_leaves_the_fast_operators_in_place():
     fast = ops.in_scale_attention
-    with pytest.raises(KeyError), direct_formulas():
+    with pytest.raises(KeyError), reference_operators():
         assert ops.in_scale_attention is not fast
         raise KeyError
     assert ops.in_scale_attention is fast
@@ -80,7 +84,7 @@ def test_peak_is_of_what_a_function_takes_for_a_while():
     assert 0.5 * 2**28 < measure_peak(work, torch.device('cpu')) < 1.5 * 2**28
 
 
-def test_memory_of_the_direct_formula_is_told_apart():
+def test_memory_of_the_reference_is_told_apart():
     """At 64 x 64 its matrix alone has 16 million elements."""
     case = Case('in-scale', 64, channels=8)
     fast, direct = (peak_memory(case, side, 'cpu', threads=1) for side in (False, True))
@@ -121,10 +125,10 @@ def test_tool(tmp_path):
 @pytest.mark.parametrize('name', ['runs', 'threads'])
 def test_refuses_less_than_one(name):
     with pytest.raises(UserError, match=f'{name} must be at least 1, got 0'):
-        benchmark.benchmark([], **{name: 0})
+        run_benchmark([], **{name: 0})
 
 
 @pytest.mark.parametrize('device', ['foo', 'meta', 'cuda:99'])
 def test_refuses_a_device_that_does_not_compute(device):
     with pytest.raises(UserError, match=f'^device {device}: '):
-        benchmark.benchmark([], device=device)
+        run_benchmark([], device=device)

@@ -1,23 +1,23 @@
 import pytest
 import torch
-from mmagic.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-import csnln_mm.networks  # noqa: F401
 from csnln_mm import ops
+from csnln_mm.errors import UserError
+from csnln_mm.networks import CSNLNNet
 from csnln_mm.paper.model_size import (
     cross_scale_multiply_adds,
     in_scale_multiply_adds,
-    measure_model_size,
+    model_size,
 )
 
 
 def build(**kwargs):
-    return MODELS.build(dict(type='CSNLNNet', **kwargs))
+    return CSNLNNet(**kwargs)
 
 
 def by_hand(scale, size, channels=4, recurrences=2):
-    """Convolutions, in-scale, cross-scale and direct cross-scale, layer by layer as in Figure 3."""
+    """Convolutions, in-scale, cross-scale and its reference, layer by layer as in Figure 3."""
     pixels, c = size[0] * size[1], channels
     blocks = -(-size[0] // scale) * -(-size[1] // scale)
     kernel = 3 * scale
@@ -50,29 +50,29 @@ def by_hand(scale, size, channels=4, recurrences=2):
 @pytest.mark.parametrize('size', [(12, 6), (7, 5)])
 def test_the_count_is_the_formula_by_hand(scale, size):
     generator = build(mid_channels=4, num_recurrences=2, upscale_factor=scale)
-    counted = measure_model_size(generator, size)
+    counted = model_size(generator, size)
     assert counted[3:7] == by_hand(scale, size)
     assert counted.lr_size == size
     assert counted.multiply_adds == sum(counted[3:6]) + counted.other
-    assert counted.direct_multiply_adds - counted.multiply_adds == counted[6] - counted[5]
+    assert counted.reference_multiply_adds - counted.multiply_adds == counted[6] - counted[5]
 
 
 def test_the_second_stage_of_x4_attends_on_the_map_that_is_twice_as_large():
     small = dict(mid_channels=4, num_recurrences=1)
-    x4 = measure_model_size(build(upscale_factor=4, **small), (6, 8))
+    x4 = model_size(build(upscale_factor=4, **small), (6, 8))
     x2, x2_large = (
-        measure_model_size(build(upscale_factor=2, **small), size) for size in ((6, 8), (12, 16))
+        model_size(build(upscale_factor=2, **small), size) for size in ((6, 8), (12, 16))
     )
     assert x4.in_scale_attention == x2.in_scale_attention + x2_large.in_scale_attention
     assert x4.cross_scale_attention == x2.cross_scale_attention + x2_large.cross_scale_attention
 
 
 @pytest.mark.parametrize('patch_size', [1, 3, 5])
-def test_the_direct_formula_takes_every_pixel_of_a_patch(patch_size):
-    counted = measure_model_size(
+def test_the_reference_takes_every_pixel_of_a_patch(patch_size):
+    counted = model_size(
         build(mid_channels=4, num_recurrences=1, cell=dict(patch_size=patch_size)), (6, 6)
     )
-    assert counted.direct_cross_scale_attention == patch_size**2 * counted.cross_scale_attention
+    assert counted.reference_cross_scale_attention == patch_size**2 * counted.cross_scale_attention
 
 
 def test_the_operators_execute_what_is_counted():
@@ -88,16 +88,26 @@ def test_the_operators_execute_what_is_counted():
     assert in_scale.get_total_flops() == 2 * in_scale_multiply_adds(24 * 24, 24 * 24, 4, 8)
 
 
-@pytest.mark.parametrize('scale, parameters', [(2, 3061265), (3, 6010385), (4, 6568603)])
-def test_parameters_are_those_of_the_released_model(scale, parameters):
-    counted = measure_model_size(build(upscale_factor=scale), (2, 2))
+@pytest.mark.parametrize(
+    'scale, parameters, multiply_adds, reference',
+    [(2, 3061265, 124.00, 197.39), (3, 6010385, 244.49, 313.34), (4, 6568603, 739.49, 1987.01)],
+)
+def test_the_released_models_at_48_pixels(scale, parameters, multiply_adds, reference):
+    counted = model_size(build(upscale_factor=scale), (48, 48))
     assert counted.parameters == counted.trainable == parameters
+    assert round(counted.multiply_adds / 1e9, 2) == multiply_adds
+    assert round(counted.reference_multiply_adds / 1e9, 2) == reference
+
+
+def test_an_image_without_pixels():
+    with pytest.raises(UserError, match='no pixels'):
+        model_size(build(mid_channels=4, num_recurrences=1), (0, 6))
 
 
 def test_frozen_parameters_and_the_model_itself_are_left_alone():
     generator = build(mid_channels=4, num_recurrences=2).train()
     generator.head.requires_grad_(False)
-    counted = measure_model_size(generator, (4, 4))
+    counted = model_size(generator, (4, 4))
     frozen = sum(p.numel() for p in generator.head.parameters())
     assert counted.trainable == counted.parameters - frozen
     assert generator.training

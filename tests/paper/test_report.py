@@ -1,16 +1,12 @@
-import json
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 from tiny_data import make_benchmark
 
+from csnln_mm.cli import main
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import read_rgb
-from csnln_mm.mmagic.runner import load_config
-from csnln_mm.paper import tables as report
 from csnln_mm.paper.published import ABLATIONS, BENCHMARKS, TABLE_1, Score
-from csnln_mm.paper.report_format import format_table
+from csnln_mm.paper.tables import format_table, read_results, result_row, table_1
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +40,7 @@ METRICS = {'Set5/PSNR': 33.6609, 'Set5/SSIM': 0.93091, 'Other/PSNR': 1.0}
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_the_row_stands_under_the_papers_with_dashes(scale):
-    text = report.format_table_1(report.result_row('mine', scale, METRICS))
+    text = table_1(result_row('mine', scale, METRICS))
     lines = text.splitlines()
     assert len(lines) == 2 + (11 if scale == 3 else 12) + 1
     assert lines[-1].split() == ['mine', '33.66', '/', '0.9309', '-', '-', '-', '-']
@@ -52,18 +48,14 @@ def test_the_row_stands_under_the_papers_with_dashes(scale):
     assert len({len(line) for line in lines[1:-1]}) == 1
 
 
-def test_markdown_and_json():
-    row = report.result_row('mine', 2, METRICS)
-    lines = report.format_table_1(row, 'markdown').splitlines()
+def test_markdown():
+    row = result_row('mine', 2, METRICS)
+    lines = table_1(row, 'markdown').splitlines()
     assert all(line.count('|') == 7 for line in lines)
-    content = json.loads(report.format_table_1(row, 'json'))
-    assert [r['source'] for r in content['rows']] == ['paper'] * 12 + ['measured']
-    assert content['rows'][-1]['scores']['Set5'] == dict(psnr=33.6609, ssim=0.93091)
-    assert content['rows'][-1]['scores']['B100'] is None
 
 
 def test_table_layout():
-    assert format_table(('a', 'bb'), [('ccc', 'd')]) == 'a    bb\n---  --\nccc   d'
+    assert format_table(('a', 'bb'), [('ccc', 'd')]) == 'a     bb\n--------\nccc    d'
     assert format_table(('a', 'bb'), [('ccc', 'd')], 'markdown') == (
         '| a   | bb |\n| :-- | -: |\n| ccc |  d |'
     )
@@ -74,44 +66,33 @@ def test_results_that_are_none_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / 'results.json').write_text(content)
     with pytest.raises(UserError, match='results.json'):
-        report.read_results(str(tmp_path / 'results.json'))
+        read_results(str(tmp_path / 'results.json'))
 
 
-def test_a_test_gives_the_row_the_images_and_the_pictures(tmp_path, monkeypatch):
+def test_a_config_is_tested_on_the_benchmarks_that_are_there(tmp_path, monkeypatch, capsys):
     make_benchmark(tmp_path / 'data/Set5', count=2)
     make_benchmark(tmp_path / 'data/B100', count=1)
     monkeypatch.chdir(tmp_path)
-    cfg = load_config(str(ROOT / 'configs/bicubic_x2.py'), work_dir=str(tmp_path / 'work'))
-    metrics = report.evaluate(
-        cfg, per_image=str(tmp_path / 'images.json'), pictures=str(tmp_path / 'pictures')
-    )
-    assert set(metrics) == {'Set5/PSNR', 'Set5/SSIM', 'B100/PSNR', 'B100/SSIM'}
-    images = json.loads((tmp_path / 'images.json').read_text())
-    assert sorted((i['benchmark'], i['image']) for i in images) == [
-        ('B100', '0'),
-        ('Set5', '0'),
-        ('Set5', '1'),
-    ]
-    for metric in 'PSNR', 'SSIM':
-        mean = sum(i[metric] for i in images if i['benchmark'] == 'Set5') / 2
-        assert mean == pytest.approx(metrics[f'Set5/{metric}'])
-    assert read_rgb(tmp_path / 'pictures/Set5/1.png').shape == (48, 60, 3)
+    config = str(ROOT / 'configs/bicubic_x2.py')
+    assert main(['report', config, '--work-dir', 'work', '--out', 'table.txt', '--name', 'b']) == 0
+    *_, paper, mine = (tmp_path / 'table.txt').read_text().splitlines()
+    assert paper.startswith('CSNLN ')
+    name, psnr, _, ssim, *others = mine.split()
+    assert name == 'b' and 0 < float(psnr) < 60 and 0 < float(ssim) < 1
+    assert others[0] == '-' and others[2] == '/' and others[4:] == ['-', '-']
     # Bicubic enlargement has no weights; the network has.
-    cfg = load_config(str(ROOT / 'configs/csnln_x2_div2k.py'))
-    with pytest.raises(UserError, match='give a checkpoint'):
-        report.evaluate(cfg)
+    assert main(['report', str(ROOT / 'configs/csnln_x2_div2k.py'), '--work-dir', 'work']) == 2
+    assert 'give a checkpoint' in capsys.readouterr().err
 
 
-def test_model_size_of_a_config():
-    cfg = Config.fromfile(ROOT / 'configs/csnln_x2_demo.py')
-    size = report.model_size(cfg, (4, 6))
-    text = report.format_model_size('demo', size)
-    assert f'{size.trainable:,}' in text and 'LR 4x6' in text
-    assert json.loads(report.format_model_size('demo', size, 'json'))['trainable'] == size.trainable
-    with pytest.raises(UserError, match='no pixels'):
-        report.model_size(cfg, (0, 6))
+def test_model_size_of_a_config(capsys):
+    config = str(ROOT / 'configs/csnln_x2_demo.py')
+    assert main(['report', config, '--model-size', '4', '6']) == 0
+    assert 'LR 4x6' in capsys.readouterr().out
+    assert main(['report', config, 'x.pth', '--model-size', '4', '6']) == 2
 
 
-def test_a_config_of_another_scale_is_refused():
-    with pytest.raises(UserError, match='upscale_factor=None'):
-        report.scale_of(Config(dict(model=dict(generator=dict(type='SRCNNNet')))))
+def test_a_config_of_another_scale_is_refused(tmp_path, capsys):
+    (tmp_path / 'c.py').write_text("model = dict(generator=dict(type='SRCNNNet'))")
+    assert main(['report', str(tmp_path / 'c.py'), '--results', 'r.json']) == 2
+    assert 'upscale_factor=None' in capsys.readouterr().err

@@ -1,30 +1,21 @@
-"""The command lines that prepare data: what they print, and how they exit."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""``csnln prepare``: what it prints, and how it exits."""
 
 import pytest
 from tiny_data import smooth_noise
 
+from csnln_mm.cli import main
 from csnln_mm.images.image_file import write_image
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def run(tool, *arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools' / tool, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def run(*words):
+    return main(['prepare', *map(str, words)])
 
 
 @pytest.fixture
-def photographs(tmp_path):
-    folder = tmp_path / 'photographs'
+def images(tmp_path):
+    folder = tmp_path / 'images'
     for name in 'a', 'b':
         write_image(folder / f'{name}.png', smooth_noise(48, 60, ord(name)))
     content = (folder / 'a.png').read_bytes()
@@ -32,25 +23,25 @@ def photographs(tmp_path):
     return folder
 
 
-def test_prepare_benchmarks(photographs, tmp_path):
+def test_benchmarks(images, tmp_path, capfd):
     out = tmp_path / 'out'
-    done = run('prepare_benchmarks.py', photographs, out, '--scales', 2)
-    assert done.returncode == 1 and 'cut.png is damaged' in done.stderr
-    assert '3 images' in done.stdout and '3/3' in done.stdout
+    assert run('benchmarks', images, out, '--scales', 2) == 1
+    told = capfd.readouterr()
+    assert 'cut.png is damaged' in told.err and '3 images' in told.out
     assert sorted(p.name for p in (out / 'LRbicx2').iterdir()) == ['a.png', 'b.png']
 
 
-def test_prepare_div2k(photographs, tmp_path):
-    (photographs / 'cut.png').unlink()
-    done = run(
-        'prepare_div2k.py',
-        tmp_path / 'set',
-        '--photographs',
-        photographs,
-        '--crop-size',
-        24,
-        '--scales',
-        2,
-    )
+@pytest.mark.parametrize('option', ['--images', '--photographs'])
+def test_div2k(images, tmp_path, capfd, option):
+    (images / 'cut.png').unlink()
+    options = option, images, '--crop-size', 24, '--scales', 2
+    assert run('div2k', tmp_path / 'set', *options) == 0
     # 48 x 60 pixels: 3 x 4 squares of 24, one every 12.
-    assert done.returncode == 0 and ': 24 sub-images' in done.stdout
+    assert ': 24 sub-images' in capfd.readouterr().out
+
+
+@pytest.mark.parametrize('number', ['0', '-1', 'two'])
+def test_processes_is_at_least_one(images, tmp_path, number, capsys):
+    with pytest.raises(SystemExit):
+        run('benchmarks', images, tmp_path / 'out', '--processes', number)
+    assert '--processes' in capsys.readouterr().err

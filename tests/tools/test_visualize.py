@@ -1,54 +1,61 @@
-"""tools/visualize.py as a person types it."""
+"""``csnln visualize`` as a person types it."""
 
-import subprocess
-import sys
-from pathlib import Path
+import os
 
+import pytest
 from PIL import Image
 from tiny_data import smooth_noise
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'visualize.py'
+from csnln_mm.cli import main
 
 
-def run(*args, cwd):
-    return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, args)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(smooth_noise(40, 50, 0)).save('gt.png')
+    return tmp_path
 
 
-def test_compares(tmp_path):
-    Image.fromarray(smooth_noise(40, 50, 0)).save(tmp_path / 'gt.png')
-    done = run(
-        'compare', 'gt.png', '--methods', 'bicubic', '--scale', 3, '-o', 'new/out.png', cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert min(Image.open(tmp_path / 'new' / 'out.png').size) > 100
+def run(*words):
+    return main(['visualize', *map(str, words)])
 
 
-def test_a_missing_checkpoint_is_one_line(tmp_path):
-    Image.fromarray(smooth_noise(40, 50, 0)).save(tmp_path / 'a.png')
-    done = run(
-        'attention',
-        'a.png',
-        '--at',
-        '3,4',
-        '--checkpoint',
-        'none.pth',
-        '-o',
-        'out.png',
-        cwd=tmp_path,
-    )
-    assert done.returncode == 2
-    assert done.stderr == 'error: checkpoint none.pth does not exist\n'
-    assert not (tmp_path / 'out.png').exists()
+def test_compares_an_image(folder):
+    words = 'compare', 'gt.png', '--methods', 'bicubic', '--scale', 3, '-o', 'new/out.png'
+    assert run(*words) == 0
+    assert min(Image.open('new/out.png').size) > 100
 
 
-def test_a_point_is_two_numbers(tmp_path):
-    done = run(
-        'matches', 'a.png', '--at', '3;4', '--checkpoint', 'c.pth', '-o', 'out.png', cwd=tmp_path
-    )
-    assert done.returncode == 2 and "'3;4' is not X,Y" in done.stderr
+def test_compares_a_folder(folder, capsys):
+    (folder / 'GT').mkdir()
+    for name in 'a', 'b':
+        Image.open('gt.png').save(folder / f'GT/{name}.png')
+    assert run('compare', 'GT', '--methods', 'bicubic', 'perfect=GT', '-o', 'out') == 0
+    assert sorted(os.listdir('out')) == ['a.png', 'b.png', 'table.txt']
+    table = (folder / 'out/table.txt').read_text()
+    assert table in capsys.readouterr().out
+    assert table.splitlines()[-1].split()[4:7] == ['inf', '/', '1.0000']
+
+
+def one_line(capsys, *words):
+    assert run(*words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_mistakes_are_one_line(folder, capsys):
+    attention = 'attention', 'gt.png', '--at', '3,4', '--checkpoint', 'none.pth'
+    line = one_line(capsys, *attention, '-o', 'out.png')
+    assert line.endswith('error: checkpoint none.pth does not exist')
+    assert 'is a folder; name a file' in one_line(capsys, *attention, '-o', folder)
+    assert 'unknown format' in one_line(capsys, *attention, '-o', 'out.txt')
+    for methods, message in (['lanczos'], "'lanczos' is none of"), (['bicubic'] * 2, 'two methods'):
+        line = one_line(capsys, 'compare', 'gt.png', '--methods', *methods, '-o', 'out.png')
+        assert message in line
+    assert os.listdir() == ['gt.png']
+
+
+def test_a_point_is_two_numbers(capsys):
+    with pytest.raises(SystemExit):
+        run('matches', 'gt.png', '--at', '3;4', '--checkpoint', 'c.pth', '-o', 'out.png')
+    assert "'3;4' is not X,Y" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What the pictures of attention show is what the network computed."""
+"""What the figures of attention show is what the network computed."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,12 @@ from csnln_mm.images.image_file import ImageData
 from csnln_mm.networks import CrossScaleNonLocalAttention, InScaleNonLocalAttention
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization import (
+    AttentionMaps,
     attention_figure,
-    compare_methods,
-    comparison_figure,
+    extract_attention,
     matches_figure,
 )
-from csnln_mm.visualization.attention import Look, look
-from csnln_mm.visualization.figures import most_different_box, most_engaged
+from csnln_mm.visualization.figures import top_matches
 
 CONFIG = """
 model = dict(
@@ -47,7 +46,7 @@ def upscaler(tmp_path_factory):
     )
 
 
-def picture(height=20, width=26):
+def image(height=20, width=26):
     return ImageData(smooth_noise(height, width, 3))
 
 
@@ -113,11 +112,11 @@ def test_weights_outside_the_map(module, position):
 
 @pytest.mark.parametrize('recurrence', [1, 2])
 def test_maps_are_of_the_networks_own_features(upscaler, recurrence):
-    one, other = look(upscaler, picture(), [(3, 5), (25, 19)], recurrence=recurrence)
+    one, other = extract_attention(upscaler, image(), [(3, 5), (25, 19)], recurrence=recurrence)
     attention = upscaler.network.cell.stages[0].cross_scale_attention
     features = []
     hook = attention.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
-    enlarged = upscaler(picture().pixels)
+    expected_output = upscaler(image().pixels)
     hook.remove()
     with torch.no_grad():
         expected = attention.weights_at(features[recurrence - 1], [(5, 3), (19, 25)])[0]
@@ -126,35 +125,35 @@ def test_maps_are_of_the_networks_own_features(upscaler, recurrence):
     assert one.in_scale.shape == (20, 26) and one.cross_scale.shape == (10, 13)
     for weights in (one.in_scale, one.cross_scale, other.in_scale, other.cross_scale):
         assert weights.sum() == pytest.approx(1, abs=1e-5)
-    np.testing.assert_array_equal(one.enlarged, enlarged)
+    np.testing.assert_array_equal(one.output, expected_output)
     assert not attention._forward_pre_hooks
 
 
-def test_a_window_of_a_large_picture(upscaler):
-    corner, middle = look(upscaler, picture(40, 50), [(49, 0), (24, 21)], window=16)
-    assert corner.seen.shape == middle.seen.shape == (16, 16, 3)
+def test_a_window_of_a_large_image(upscaler):
+    corner, middle = extract_attention(upscaler, image(40, 50), [(49, 0), (24, 21)], window=16)
+    assert corner.input.shape == middle.input.shape == (16, 16, 3)
     assert corner.offset == (34, 0) and corner.point == (15, 0)
     assert middle.offset == (16, 13) and middle.point == (8, 8)
-    np.testing.assert_array_equal(middle.seen, picture(40, 50).pixels[13:29, 16:32])
-    (whole,) = look(upscaler, picture(40, 50), [(24, 21)], window=0)
-    assert whole.seen.shape == (40, 50, 3) and whole.point == (24, 21)
+    np.testing.assert_array_equal(middle.input, image(40, 50).pixels[13:29, 16:32])
+    (whole,) = extract_attention(upscaler, image(40, 50), [(24, 21)], window=0)
+    assert whole.input.shape == (40, 50, 3) and whole.point == (24, 21)
 
 
 def test_the_second_stage_at_x4(tmp_path):
     upscaler = Upscaler(save_checkpoint(tmp_path / 'x4.pth', 4), tile=0, device='cpu')
-    (one,) = look(upscaler, picture(8, 10), [(3, 5)], stage=2)
-    assert one.zoom == 2 and one.query == (11, 7)
+    (one,) = extract_attention(upscaler, image(8, 10), [(3, 5)], stage=2)
+    assert one.map_scale == 2 and one.query == (11, 7)
     assert one.in_scale.shape == (16, 20) and one.cross_scale.shape == (8, 10)
-    matches, _ = most_engaged(one, 1)
+    matches, _ = top_matches(one, 1)
     assert matches[0].side == 3  # 3 x 3 blocks of 2 x 2 pixels of a map twice as large
-    assert attention_figure(upscaler, picture(8, 10), [(3, 5)], stage=2).ndim == 3
+    assert attention_figure(upscaler, image(8, 10), [(3, 5)], stage=2).ndim == 3
 
 
 @pytest.mark.parametrize(
     'settings, message',
     [
         (dict(points=[(26, 0)]), 'x is from 0 to 25, y from 0 to 19'),
-        (dict(points=[(0, -1)]), 'outside the picture'),
+        (dict(points=[(0, -1)]), 'outside the image'),
         (dict(points=[(0, 0)], recurrence=3), 'recurrences 1 to 2, not 3'),
         (dict(points=[(0, 0)], stage=2), 'no stage 2'),
         (dict(points=[(0, 0)], window=-1), 'the window must have at least 1 pixel'),
@@ -162,17 +161,17 @@ def test_the_second_stage_at_x4(tmp_path):
 )
 def test_what_is_not_there(upscaler, settings, message):
     with pytest.raises(UserError, match=message):
-        look(upscaler, picture(), **settings)
+        extract_attention(upscaler, image(), **settings)
 
 
 # Figures
 
 
-def test_most_engaged_patches_are_whole_and_apart():
+def test_top_matches_patches_are_whole_and_apart():
     weights = np.full((6, 6), 0.001)
     weights[0, 3] = 0.3  # across the border
     weights[2, 2], weights[2, 3], weights[4, 4] = 0.2, 0.19, 0.1  # the second hides the third
-    one = Look(
+    one = AttentionMaps(
         np.zeros((12, 12, 3), np.uint8),
         (0, 0),
         (5, 5),
@@ -181,14 +180,15 @@ def test_most_engaged_patches_are_whole_and_apart():
         weights,
         1,
         (5, 5),
+        1,
         2,
         3,
     )
-    matches, left_out = most_engaged(one, 2)
+    matches, skipped = top_matches(one, 2)
     assert matches == [(0.2, 2, 2, 6), (0.1, 6, 6, 6)]
-    assert left_out == 2
+    assert skipped == 2
     with pytest.raises(UserError, match='no patch of 6x6 pixels fits into 5x12 pixels'):
-        most_engaged(one._replace(seen=one.seen[:, :5]), 2)
+        top_matches(one._replace(input=one.input[:, :5]), 2)
 
 
 @pytest.mark.parametrize(
@@ -199,53 +199,26 @@ def test_attention_figure_of_every_network(tmp_path, branches):
     upscaler = Upscaler(
         save_checkpoint(tmp_path / 'c.pth', branches=branches), tile=0, device='cpu'
     )
-    figure = attention_figure(upscaler, picture(), [(3, 5), (0, 0)], recurrence=1)
+    figure = attention_figure(upscaler, image(), [(3, 5), (0, 0)], recurrence=1)
     assert figure.dtype == np.uint8 and figure.ndim == 3 and figure.shape[2] == 3
     if 'cross_scale' in branches:
-        assert matches_figure(upscaler, picture(), (3, 5), top=3).shape[2] == 3
+        assert matches_figure(upscaler, image(), (3, 5), top=3).shape[2] == 3
     else:
         with pytest.raises(UserError, match='no cross-scale attention'):
-            matches_figure(upscaler, picture(), (3, 5))
+            matches_figure(upscaler, image(), (3, 5))
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 40), (40, 3), (6, 40)])
-def test_figures_of_pictures_of_any_size(upscaler, size):
-    assert attention_figure(upscaler, picture(*size), [(0, 0)]).ndim == 3
+def test_figures_of_images_of_any_size(upscaler, size):
+    assert attention_figure(upscaler, image(*size), [(0, 0)]).ndim == 3
     if min(size) < 6:
         with pytest.raises(UserError, match='no patch of 6x6 pixels fits into'):
-            matches_figure(upscaler, picture(*size), (0, 0))
+            matches_figure(upscaler, image(*size), (0, 0))
     else:
-        assert matches_figure(upscaler, picture(*size), (0, 0)).ndim == 3
+        assert matches_figure(upscaler, image(*size), (0, 0)).ndim == 3
 
 
 @pytest.mark.parametrize('top', [0, 9])
 def test_number_of_matches(upscaler, top):
     with pytest.raises(UserError, match='from 1 to 8'):
-        matches_figure(upscaler, picture(), (3, 5), top=top)
-
-
-def test_comparison(tmp_path):
-    checkpoint = save_checkpoint(tmp_path / 'x2.pth')
-    truth = picture(41, 53)
-    figure = compare_methods(truth, ['bicubic', f'ours={checkpoint}'], box=(4, 5, 20, 10))
-    assert figure.ndim == 3
-    for methods, message in ((['lanczos'], 'neither'), (['bicubic', 'bicubic'], 'two methods')):
-        with pytest.raises(UserError, match=message):
-            compare_methods(truth, methods)
-    for scale in 0, 3:
-        with pytest.raises(UserError, match=f'enlarges by 2, not by {scale}'):
-            compare_methods(truth, [f'ours={checkpoint}'], scale=scale)
-    with pytest.raises(UserError, match='reaches beyond the picture of 52x40'):
-        compare_methods(truth, ['bicubic'], box=(40, 5, 20, 10))
-    with pytest.raises(UserError, match='too small'):
-        compare_methods(picture(9, 9), ['bicubic'])
-
-
-def test_the_box_is_where_methods_differ():
-    truth = np.zeros((50, 60, 3), np.uint8)
-    other = truth.copy()
-    other[30:34, 40:44] = 200
-    x, y, width, height = most_different_box(truth, dict(a=truth, b=other), side=10)
-    assert width == height == 10
-    assert x <= 40 and x + 10 >= 44 and y <= 30 and y + 10 >= 34
-    assert comparison_figure(truth, dict(a=truth.copy() + 1, b=other), scale=2).ndim == 3
+        matches_figure(upscaler, image(), (3, 5), top=top)

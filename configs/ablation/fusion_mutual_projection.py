@@ -1,3 +1,0 @@
-_base_ = '_base_/csnln_x2_200e.py'
-
-model = dict(generator=dict(cell=dict(fusion=dict(type='MutualProjectedFusion'))))

@@ -1,0 +1,81 @@
+"""``csnln ablation``: train and test the variants of the paper's Tables 3, 4 and 5."""
+
+import argparse
+from pathlib import Path
+
+from csnln_mm.cli import arguments
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = """\
+Train and test the variants of the paper's Table 3, 4 or 5, and print the table.
+
+Without options this is the paper's budget: 200 epochs on DIV2K for each variant. Run it again
+with the same options after an interruption: finished variants are kept, the interrupted one is
+resumed.
+
+example of a small budget:
+  csnln ablation 3 --train-data data/BSD400 --max-iters 400 --channels 16 \\
+      --recurrences 2 --batch-size 8 --cfg-options model.generator.image_skip=True"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the table and the budget."""
+    parser.add_argument('table', type=int, choices=(3, 4, 5))
+    parser.add_argument(
+        '--work-dir', type=Path, help='default: work_dirs/ablation, with a folder for each variant'
+    )
+    parser.add_argument('--variants', nargs='+', metavar='NAME', help='default: all of the table')
+    parser.add_argument('--max-iters', type=int, metavar='N', help='training steps')
+    parser.add_argument('--channels', type=int, metavar='C')
+    parser.add_argument('--recurrences', type=int, metavar='N')
+    parser.add_argument('--batch-size', type=int, metavar='N', help='samples in a step')
+    parser.add_argument('--patch-size', type=int, metavar='N', help='side of LR patches in pixels')
+    parser.add_argument(
+        '--train-data',
+        default='data/DIV2K',
+        metavar='DIR',
+        help='made by csnln prepare div2k or benchmarks; default: %(default)s',
+    )
+    parser.add_argument(
+        '--test-data',
+        default='data/Set14',
+        metavar='DIR',
+        help='made by csnln prepare benchmarks; default: %(default)s',
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    parser.add_argument(
+        '--out',
+        type=arguments.output_file,
+        metavar='FILE',
+        help='write the table there as well',
+    )
+    arguments.add_cfg_options(
+        parser, 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing and print the table."""
+    from csnln_mm.files import atomic_write
+    from csnln_mm.paper.ablation import Budget, ablation_table, run_ablation
+
+    budget = Budget(
+        max_iters=args.max_iters,
+        channels=args.channels,
+        recurrences=args.recurrences,
+        batch_size=args.batch_size,
+        patch_size=args.patch_size,
+        train_data=args.train_data,
+        test_data=args.test_data,
+        seed=args.seed,
+        options=args.cfg_options,
+    )
+    work_dir = args.work_dir or Path('work_dirs') / 'ablation'
+    results = run_ablation(args.table, budget, work_dir, variants=args.variants)
+    text = ablation_table(args.table, results, budget, args.format)
+    if args.out:
+        atomic_write(args.out, f'{text}\n'.encode())
+    print(text)
+    return 0

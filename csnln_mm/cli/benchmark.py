@@ -1,0 +1,60 @@
+"""``csnln benchmark``: time and memory of the attention operators and of the network."""
+
+import argparse
+import json
+import sys
+
+from csnln_mm.cli import arguments
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = """\
+Time and memory of the attention operators and of the network, beside the reference
+implementation.
+
+Memory is the peak above the start, each measured in a process of its own; an operator's output
+and gradients do not count. "matrix products" is the time of these alone, a lower bound for both
+the reference's result and its gradients."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of cases and of the device."""
+    parser.add_argument('--quick', action='store_true', help='fewer and smaller cases')
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        choices=['cross-scale', 'in-scale', 'network'],
+        help='measure these; by default all',
+    )
+    parser.add_argument('--device', default='cpu', help='e.g. cuda; default: cpu')
+    parser.add_argument('--threads', type=int, help='on the CPU; default: as torch chooses')
+    parser.add_argument('--runs', type=int, default=9, help='the median of so many; default: 9')
+    parser.add_argument(
+        '--json',
+        type=arguments.output_file,
+        metavar='FILE',
+        help='write the figures there too',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the table."""
+    from csnln_mm.files import atomic_write
+    from csnln_mm.paper.benchmark import benchmark_table, describe_machine, run_benchmark
+    from csnln_mm.paper.benchmark_cases import FULL, QUICK
+
+    cases = QUICK if args.quick else FULL
+    rows = run_benchmark(
+        [case for case in cases if not args.only or case.what in args.only],
+        device=args.device,
+        threads=args.threads,
+        runs=args.runs,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    machine = describe_machine(args.device)
+    print(', '.join(f'{key} {value}' for key, value in machine.items()))
+    print(benchmark_table(rows))
+    if args.json:
+        figures = json.dumps(dict(machine=machine, rows=rows), indent=2)
+        atomic_write(args.json, f'{figures}\n'.encode())
+    return 0

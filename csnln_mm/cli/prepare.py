@@ -1,0 +1,182 @@
+"""``csnln prepare``: make training and test images."""
+
+import argparse
+from pathlib import Path
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = 'Prepare test sets, DIV2K or images of your own, and the images of the demo.'
+
+_BENCHMARKS = """\
+Make test sets from HR images: GTmod12 and LRbicx2, LRbicx3, LRbicx4.
+
+Each image is cropped to sides that are multiples of 12 and reduced by MATLAB's antialiased
+bicubic. Run it again after an interruption: existing results are kept. Exit status 1 if an image
+failed; the others are done."""
+
+_DIV2K = """\
+Cut DIV2K, or images of your own, into the sub-images that are trained on.
+
+ROOT is where the download was unpacked: DIV2K_train_HR with 0001.png to 0800.png, and
+DIV2K_train_LR_bicubic with X2, X3, X4. Run it again after an interruption: existing results are
+kept. Exit status 1 if an image failed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands benchmarks, div2k and demo."""
+    commands = parser.add_subparsers(dest='data', required=True, metavar='DATA')
+    raw = argparse.RawDescriptionHelpFormatter
+
+    benchmarks = commands.add_parser(
+        'benchmarks',
+        help='test sets such as Set5',
+        description=_BENCHMARKS,
+        formatter_class=raw,
+        epilog='example: csnln prepare benchmarks downloads/Set5 data/Set5',
+    )
+    benchmarks.add_argument(
+        'source',
+        metavar='SRC',
+        type=Path,
+        help='folder of HR images, or of one folder for each test set; the images of a set may '
+        'lie in a folder HR of its own',
+    )
+    benchmarks.add_argument(
+        'target',
+        metavar='DST',
+        type=arguments.output_folder,
+        help='where GTmod12 and LRbicx2 .. go, for a folder of test sets within folders of their '
+        'names; the configs test data/Set5, data/Set14, data/B100, data/Urban100, data/Manga109',
+    )
+
+    div2k = commands.add_parser(
+        'div2k',
+        help='DIV2K, or training images of your own',
+        description=_DIV2K,
+        formatter_class=raw,
+        epilog='examples:\n'
+        '  csnln prepare div2k data/DIV2K\n'
+        '  csnln prepare div2k data/DIV2K --make-lr --scales 2\n'
+        '  csnln prepare div2k data/mine --images ~/Pictures\n'
+        '  csnln train configs/csnln_x2_div2k.py --cfg-options '
+        'train_dataloader.dataset.data_root=data/mine',
+    )
+    div2k.add_argument(
+        'root',
+        metavar='ROOT',
+        type=arguments.output_folder,
+        help='data set; the configs train on data/DIV2K',
+    )
+    group = div2k.add_mutually_exclusive_group()
+    group.add_argument(
+        '--make-lr', action='store_true', help='make LR images that were not downloaded'
+    )
+    group.add_argument(
+        '--images',
+        metavar='DIR',
+        type=Path,
+        help='not DIV2K: make a data set of the same layout in ROOT of the images in DIR',
+    )
+    group.add_argument('--photographs', dest='images', type=Path, help=argparse.SUPPRESS)
+    div2k.add_argument(
+        '--crop-size',
+        type=int,
+        default=480,
+        metavar='PIXELS',
+        help='side of sub-images, no longer than that of the smallest image; default: 480',
+    )
+    div2k.add_argument(
+        '--step',
+        type=int,
+        metavar='PIXELS',
+        help='from one sub-image to the next; default: half of --crop-size',
+    )
+    for command in benchmarks, div2k:
+        command.add_argument(
+            '--scales',
+            nargs='+',
+            type=int,
+            choices=(2, 3, 4),
+            default=(2, 3, 4),
+            help='default: all',
+        )
+        command.add_argument(
+            '--processes',
+            type=_at_least_one,
+            metavar='N',
+            help='default: one for each core',
+        )
+
+    demo = commands.add_parser(
+        'demo',
+        help="scikit-image's photographs, the demo's training and test set",
+        description="Write scikit-image's photographs as the demo's training and test set.",
+    )
+    demo.add_argument(
+        'root',
+        nargs='?',
+        type=arguments.output_folder,
+        default='data/demo',
+        help='folder to write (default: data/demo)',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare what was named; 1 if an image failed."""
+    return dict(benchmarks=_benchmarks, div2k=_div2k, demo=_demo)[args.data](args)
+
+
+def _benchmarks(args: argparse.Namespace) -> int:
+    from csnln_mm.datasets.benchmarks import prepare_benchmarks
+    from csnln_mm.datasets.parallel import report_failures
+
+    counts, failures = prepare_benchmarks(
+        args.source, args.target, scales=args.scales, processes=args.processes
+    )
+    for name, count in counts.items():
+        print(f'{args.target / name}: {count} images')
+    return report_failures(failures)
+
+
+def _div2k(args: argparse.Namespace) -> int:
+    from csnln_mm.datasets.div2k import (
+        ANNOTATION_FILE,
+        SubImages,
+        prepare_div2k,
+        prepare_images,
+    )
+    from csnln_mm.datasets.parallel import report_failures
+
+    step = args.crop_size // 2 if args.step is None else args.step
+    options = dict(
+        scales=args.scales,
+        sub_images=SubImages(args.crop_size, step),
+        processes=args.processes,
+    )
+    if args.images:
+        failures = prepare_images(args.images, args.root, **options)
+    else:
+        failures = prepare_div2k(args.root, make_lr=args.make_lr, **options)
+    if not failures:
+        path = args.root / ANNOTATION_FILE
+        print(f'{path}: {len(path.read_text().splitlines())} sub-images')
+    return report_failures(failures)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    try:
+        from csnln_mm.datasets.demo import prepare_demo
+    except ModuleNotFoundError as error:
+        raise UserError(f"there is no {error.name}; pip install 'csnln-mm[demo]'") from error
+    prepare_demo(args.root)
+    return 0
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError('must be at least 1')
+    return number

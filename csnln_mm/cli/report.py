@@ -1,0 +1,100 @@
+"""``csnln report``: results beside the paper's."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = """\
+Print results beside the paper's.
+
+Tests a checkpoint on the benchmarks that are there, or reads what csnln test --out wrote, and
+prints it below the paper's Table 1 for that scale. With --model-size: parameters and
+multiply-adds beside Table 2.
+
+examples:
+  csnln report configs/csnln_x2_div2k.py csnln_x2.pth --format markdown
+  csnln report configs/bicubic_x2.py
+  csnln report configs/csnln_x4_div2k.py --model-size 48 48"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the config, what is reported, and the form of the table."""
+    parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file (.pth); none for a model without weights'
+    )
+    parser.add_argument(
+        '--results', metavar='FILE', help='metrics that csnln test --out wrote, instead of a test'
+    )
+    parser.add_argument(
+        '--model-size',
+        nargs=2,
+        type=int,
+        metavar=('H', 'W'),
+        help='print parameters, and multiply-adds for an LR image of H x W pixels, instead',
+    )
+    parser.add_argument('--name', help='name of the row; by default that of the file')
+    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    parser.add_argument(
+        '--out',
+        type=arguments.output_file,
+        metavar='FILE',
+        help='write the table there, not after the log',
+    )
+    arguments.add_config_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table or write it."""
+    if args.checkpoint and args.results:
+        raise UserError('--results replaces the test: leave the checkpoint out')
+    if args.model_size and (args.checkpoint or args.results):
+        raise UserError('--model-size tests nothing: leave checkpoint and --results out')
+
+    from csnln_mm.files import atomic_write
+    from csnln_mm.mmagic.runner import load_config
+
+    cfg = load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    name = args.name or Path(args.checkpoint or args.results or args.config).stem
+    text = _model_size(cfg, name, args) if args.model_size else _benchmarks(cfg, name, args)
+    if args.out:
+        atomic_write(args.out, f'{text}\n'.encode())
+    else:
+        print(text)
+    return 0
+
+
+def _benchmarks(cfg: Any, name: str, args: argparse.Namespace) -> str:
+    from csnln_mm.mmagic.runner import build_test_runner
+    from csnln_mm.mmagic.testing import run_test
+    from csnln_mm.paper.published import TABLE_1
+    from csnln_mm.paper.tables import read_results, result_row, table_1
+
+    scale = cfg.get('model', {}).get('generator', {}).get('upscale_factor')
+    if scale not in {row.scale for row in TABLE_1}:
+        raise UserError(f'the config has model.generator.upscale_factor={scale}, not 2, 3 or 4')
+    if args.results:
+        metrics = read_results(args.results)
+    else:
+        # MMagic's images of every test, each beside its input and ground truth, are not wanted.
+        cfg.custom_hooks = [
+            hook for hook in cfg.get('custom_hooks', []) if hook.type != 'BasicVisualizationHook'
+        ]
+        metrics = run_test(build_test_runner(cfg, args.checkpoint))
+    return table_1(result_row(name, scale, metrics), args.format)
+
+
+def _model_size(cfg: Any, name: str, args: argparse.Namespace) -> str:
+    from csnln_mm.mmagic.check_config import check_config
+    from csnln_mm.paper.model_size import model_size
+    from csnln_mm.paper.tables import table_2
+
+    network = getattr(check_config(cfg), 'generator', None)
+    if network is None:
+        raise UserError(f'config {cfg.filename}: the model has no generator')
+    return table_2(name, model_size(network, tuple(args.model_size)), args.format)

@@ -1,0 +1,225 @@
+"""``csnln visualize``: what the attention attends to, and methods side by side."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = 'Show what the attention of a network attends to, and compare methods.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands attention, matches and compare."""
+    commands = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
+
+    attention = commands.add_parser(
+        'attention',
+        help='in-scale and cross-scale maps of chosen pixels (Figure 6)',
+        description='For each pixel: the image with the pixel, its in-scale and its cross-scale '
+        'attention map.',
+    )
+    attention.add_argument(
+        '--at',
+        required=True,
+        nargs='+',
+        type=_numbers('X,Y', 2),
+        metavar='X,Y',
+        help='pixels, counted from 0 at the top left of the upright image',
+    )
+    matches = commands.add_parser(
+        'matches',
+        help='the patches with the largest weights for a pixel (Figure 1)',
+        description='The patches with the largest weights on the image, and as a strip beside '
+        'the target patch and its result.',
+    )
+    matches.add_argument(
+        '--at',
+        required=True,
+        type=_numbers('X,Y', 2),
+        metavar='X,Y',
+        help='pixel, counted from 0 at the top left of the upright image',
+    )
+    matches.add_argument(
+        '--top', type=int, default=6, metavar='K', help='how many patches, 1 to 8 (default: 6)'
+    )
+    for command in attention, matches:
+        command.add_argument('image', metavar='IMAGE', help='low-resolution image')
+        command.add_argument('--checkpoint', required=True, metavar='FILE', help='of the network')
+        command.add_argument(
+            '--recurrence', type=int, metavar='N', help='from 1 (default: the last with attention)'
+        )
+        command.add_argument(
+            '--stage', type=int, default=1, metavar='N', help='of the cell: 2 exists at x4 only'
+        )
+        command.add_argument(
+            '--window',
+            type=int,
+            default=192,
+            metavar='PIXELS',
+            help='of an image with more pixels than a square of this side, the network gets '
+            'such a square around the pixel; 0: the whole image (default: 192)',
+        )
+
+    compare = commands.add_parser(
+        'compare',
+        help='methods side by side (Figure 5)',
+        description="Reduces the ground truth by the field's protocol, upscales it again by each "
+        'method, and shows a detail of each with PSNR / SSIM of the whole image (on Y). For a '
+        'folder of ground truths: a figure of each, and a table.',
+    )
+    compare.add_argument(
+        'image', metavar='GT', help='ground truth: an image, or a folder such as data/Set5/GTmod12'
+    )
+    compare.add_argument(
+        '--methods',
+        nargs='+',
+        required=True,
+        metavar='METHOD',
+        help='bicubic, NAME=CHECKPOINT, or NAME=FOLDER of results, named as the ground truths',
+    )
+    compare.add_argument(
+        '--box',
+        type=_numbers('X,Y,W,H', 4),
+        metavar='X,Y,W,H',
+        help='the detail (default: where the methods differ most)',
+    )
+    compare.add_argument(
+        '--scale', type=int, help='default: that of the networks, or 2 without any'
+    )
+    for command in attention, matches, compare:
+        command.add_argument(
+            '-o',
+            '--out',
+            required=True,
+            type=Path,
+            help='image to write, e.g. out.png'
+            + ('; for a folder, the folder of the figures' if command is compare else ''),
+        )
+        command.add_argument(
+            '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
+        )
+        command.add_argument(
+            '--device', help='such as cpu or cuda:1 (default: cuda if there is some)'
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw a figure, or those of a folder."""
+    if args.figure == 'compare' and Path(args.image).is_dir():
+        return _compare_folder(args)
+    _check(arguments.output_file, args.out)
+
+    import numpy as np
+
+    from csnln_mm.images.image_file import ImageData, check_format
+
+    # What could not be written is not worth the work.
+    check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
+    _write(args.out, _draw_comparison(args) if args.figure == 'compare' else _draw_attention(args))
+    print(args.out)
+    return 0
+
+
+def _draw_attention(args: argparse.Namespace) -> Any:
+    from csnln_mm.images.image_file import read_image
+    from csnln_mm.upscaling import Upscaler
+    from csnln_mm.visualization import attention_figure, matches_figure
+
+    image = read_image(Path(args.image))
+    upscaler = Upscaler(_load(args.checkpoint, args.config), tile=0, device=args.device)
+    options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
+    if args.figure == 'attention':
+        return attention_figure(upscaler, image, args.at, **options)
+    return matches_figure(upscaler, image, args.at, top=args.top, **options)
+
+
+def _draw_comparison(args: argparse.Namespace) -> Any:
+    from csnln_mm.visualization import compare_methods, comparison_figure
+
+    (comparison,) = compare_methods(
+        args.image, _methods(args), scale=args.scale, device=args.device
+    )
+    return comparison_figure(comparison, box=args.box)
+
+
+def _compare_folder(args: argparse.Namespace) -> int:
+    from csnln_mm.files import atomic_write
+    from csnln_mm.visualization import compare_methods, comparison_figure, comparison_table
+
+    _check(arguments.output_folder, args.out)
+    scores = {}
+    for comparison in compare_methods(
+        args.image, _methods(args), scale=args.scale, device=args.device
+    ):
+        scores[comparison.name] = comparison.scores
+        _write(args.out / f'{comparison.name}.png', comparison_figure(comparison, box=args.box))
+    table = comparison_table(scores)
+    atomic_write(args.out / 'table.txt', f'{table}\n'.encode())
+    print(table)
+    print(f'figures in {args.out}/')
+    return 0
+
+
+def _methods(args: argparse.Namespace) -> dict[str, Any]:
+    """Methods by name: 'bicubic', an upscaler or a folder."""
+    from csnln_mm.upscaling import Upscaler
+    from csnln_mm.visualization.comparison import BICUBIC
+
+    paths: dict[str, str] = {}
+    for method in args.methods:
+        name, equals, path = method.partition('=')
+        if method != BICUBIC and not (equals and name and path):
+            raise UserError(
+                f'method {method!r} is none of {BICUBIC}, NAME=CHECKPOINT and NAME=FOLDER'
+            )
+        if name in paths:
+            raise UserError(f'two methods are named {name}')
+        paths[name] = path if equals else BICUBIC
+    return {
+        name: path
+        if path == BICUBIC or Path(path).is_dir()
+        else Upscaler(_load(path, args.config), device=args.device)
+        for name, path in paths.items()
+    }
+
+
+def _load(checkpoint: str, config: str | None) -> Any:
+    if config:
+        from csnln_mm.mmagic.generator import load_generator
+
+        return load_generator(config, checkpoint)
+    from csnln_mm.checkpoints import load_network
+
+    return load_network(checkpoint)
+
+
+def _write(path: Path, figure: Any) -> None:
+    from csnln_mm.images.image_file import ImageData, write_image
+
+    write_image(path, ImageData(figure))
+
+
+def _check(kind: Callable[[str], Path], path: Path) -> None:
+    """An output's type depends on the input's, so that argparse cannot check it."""
+    try:
+        kind(str(path))
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f'--out: {error}') from error
+
+
+def _numbers(form: str, count: int) -> Any:
+    def parse(text: str) -> tuple[int, ...]:
+        try:
+            numbers = tuple(int(part) for part in text.split(','))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != count:
+            raise argparse.ArgumentTypeError(f'{text!r} is not {form}')
+        return numbers
+
+    return parse
