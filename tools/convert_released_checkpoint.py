@@ -1,65 +1,8 @@
 #!/usr/bin/env python
-"""Convert a checkpoint of the authors' released code for tools/test.py and load_from.
+"""The same as ``csnln convert``."""
 
-Scale, channels and recurrences are told from the file. With --to-released the
-other way round: weights that were trained here, for the released code.
-"""
+import sys
 
-import argparse
-from pathlib import Path
+from csnln_mm.cli import main
 
-from csnln_mm.cli import arguments as cli
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='example: tools/convert_released_checkpoint.py model_x2.pt csnln_x2.pth',
-    )
-    parser.add_argument('source', metavar='SRC', type=Path, help='checkpoint to read')
-    parser.add_argument('target', metavar='DST', type=Path, help='checkpoint to write')
-    parser.add_argument(
-        '--scale', type=int, choices=(2, 3, 4), help='refuse a checkpoint for another scale'
-    )
-    parser.add_argument(
-        '--to-released',
-        action='store_true',
-        help='SRC was trained or converted here, DST is for the released code',
-    )
-    args = parser.parse_args()
-    if args.to_released and args.scale:
-        parser.error('--scale goes with checkpoints of the released code')
-
-    from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
-
-    if args.to_released:
-        model = convert_to_released_file(args.source, args.target)
-    else:
-        model = convert_released_file(args.source, args.target, scale=args.scale)
-    print(
-        f'{args.target}: x{model.upscale_factor}, {model.mid_channels} channels, '
-        f'{model.num_recurrences} recurrences'
-    )
-    if args.to_released:
-        print(
-            f'the released model that loads it: scale {model.upscale_factor}, n_feats '
-            f'{model.mid_channels}, depth {model.num_recurrences}'
-        )
-        return
-    options = ''.join(
-        f' model.generator.{name}={value}'
-        for name, value, default in (
-            ('mid_channels', model.mid_channels, 128),
-            ('num_recurrences', model.num_recurrences, 12),
-        )
-        if value != default
-    )
-    print(
-        f'test it: tools/test.py configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
-        + (f' --cfg-options{options}' if options else '')
-    )
-
-
-if __name__ == '__main__':
-    cli.run(main)
+sys.exit(main(['convert', *sys.argv[1:]]))

@@ -9,7 +9,7 @@ from mmagic.structures import DataSample
 from torch import Tensor
 
 from csnln_mm.upscaling.chopping import check_overlap, chopped_forward
-from csnln_mm.upscaling.tiling import check_tiles, tiled_forward
+from csnln_mm.upscaling.tiling import check_tile, tiled_forward
 
 __all__ = ['CSNLNEditor']
 
@@ -84,7 +84,7 @@ class CSNLNEditor(BaseEditModel):
         if mode == 'chop':
             check_overlap(options.get('overlap', 10))
         if mode == 'tile':
-            check_tiles(options.get('tile', 64), options.get('overlap', 16))
+            check_tile(options.get('tile', 64), options.get('overlap', 16))
         self.test_mode = mode
         self.test_options = options
         self.ensemble = SpatialTemporalEnsemble() if ensemble else None

@@ -1,4 +1,4 @@
-"""Inference in pieces, as the published numbers of CSNLN were measured."""
+"""Inference in quarters, as the published numbers of CSNLN were measured."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +25,7 @@ def chopped_forward(
     overlap: int = 10,
     max_pixels: int = 3600,
 ) -> Tensor:
-    """Enlarge an image by quarters, and these by quarters while they are too large.
+    """Upscale an image by quarters, and these by quarters while they are too large.
 
     The image is cut into four corner pieces that reach ``overlap`` pixels and a little more
     (to the next multiple of ``scale``, a full one if there already) beyond its middle. Each
@@ -34,7 +34,7 @@ def chopped_forward(
     Args:
         model: [N, C, h, w] -> [N, C', scale h, scale w].
         x: [N, C, H, W], any size.
-        scale: enlargement by ``model``.
+        scale: upscaling factor of ``model``.
         overlap: LR pixels that a piece reaches beyond the middle at least, from 0 on.
         max_pixels: pieces of this many LR pixels or more are cut again, as long as that makes
             them smaller.

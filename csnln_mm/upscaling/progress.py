@@ -1,86 +1,101 @@
-"""What upscaling tells about itself while it runs."""
+"""What :func:`~csnln_mm.upscaling.upscale` tells about itself while it runs.
 
-import sys
+Events are dicts with ``event``: ``start``, then for each image ``image``, ``tile`` after each run
+of the network, and one of ``done``, ``skipped`` and ``failed``; last ``end``.
+"""
+
+import contextlib
+import json
 import time
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
-__all__ = ['ConsoleProgress', 'Progress']
+__all__ = ['Tell', 'report_json', 'report_text']
 
+Tell = Callable[[dict[str, Any]], None]
 
-class Progress:
-    """Told of everything, tells nobody."""
-
-    def begin(self, pictures: int, work: float) -> None:
-        """So many pictures and so much work (:func:`~.upscaling_pieces.work_of`) are ahead."""
-
-    def begin_picture(self, source: Path, text: str, work: float) -> None:
-        """A picture begins; ``text`` says its sizes and pieces."""
-
-    def advance(self, work: float) -> None:
-        """So much work is done."""
-
-    def end_picture(self, text: str, dropped_work: float = 0.0) -> None:
-        """The picture ended as ``text`` says; of its work so much will not be done."""
+# Seconds between lines where there is no terminal to draw a bar on.
+_INTERVAL = 30.0
 
 
-class ConsoleProgress(Progress):
-    """Lines on a stream; on a terminal, the last one lives and shows the time left.
+@contextlib.contextmanager
+def report_json(stream: TextIO) -> Iterator[Tell]:
+    """One JSON object per line and event, for other programs."""
+    yield lambda event: print(json.dumps(event), file=stream, flush=True)
 
-    Elsewhere the time left is a line every 30 seconds.
-    """
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self.stream = stream
-        self.live = stream.isatty()
-        self.interval = 0.2 if self.live else 30.0
-        self.started = time.monotonic()
-        self.number = self.pictures = 0
-        self.total = self.done = 0.0
-        self.width = 0
+@contextlib.contextmanager
+def report_text(stream: TextIO) -> Iterator[Tell]:
+    """One line per image; below them a bar on terminals, elsewhere a line every 30 seconds."""
+    if not stream.isatty():
+        yield _Lines(lambda line: print(line, file=stream, flush=True))
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console
 
-    def begin(self, pictures: int, work: float) -> None:
-        self.pictures, self.total = pictures, work
+    with rich_progress.Progress(
+        rich_progress.TextColumn('{task.description}', markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.TaskProgressColumn(),
+        rich_progress.TimeRemainingColumn(),
+        console=Console(file=stream),
+        transient=True,
+    ) as bar:
+        task = bar.add_task('', total=1.0)
 
-    def begin_picture(self, source: Path, text: str, work: float) -> None:
-        self.number += 1
-        self.picture_total, self.picture_done = work, 0.0
-        self.picture_started = self.last_shown = time.monotonic()
-        self._line(f'[{self.number}/{self.pictures}] {source}: {text}')
+        def print_line(line: str) -> None:
+            bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def advance(self, work: float) -> None:
-        self.done += work
-        self.picture_done += work
-        now = time.monotonic()
-        if now - self.last_shown < self.interval:
+        def update(event: dict[str, Any], label: str) -> None:
+            bar.update(task, completed=event['fraction'], description=label)
+
+        yield _Lines(print_line, update)
+
+
+class _Lines:
+    """Events as lines; those of tiles go to ``update``, or become a line now and then."""
+
+    def __init__(
+        self,
+        print_line: Callable[[str], None],
+        update: Callable[[dict[str, Any], str], None] | None = None,
+    ) -> None:
+        self.print_line = print_line
+        self.update = update or self._now_and_then
+        self.started = self.last = time.monotonic()
+        self.images = 0
+        self.about: dict[int, str] = {}
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        kind = event['event']
+        if kind == 'start':
+            self.images = event['images']
+            self.started = self.last = time.monotonic()
+        if 'number' not in event:
             return
-        self.last_shown = now
-        text = (
-            f'    {100 * self.picture_done / self.picture_total:.0f} %, '
-            f'{_duration(self._left(self.picture_total - self.picture_done))} left'
-        )
-        if self.pictures > 1:
-            text += f'; all: {_duration(self._left(self.total - self.done))} left'
-        if self.live:
-            self.stream.write('\r' + text.ljust(self.width))
-            self.width = len(text)
-            self.stream.flush()
-        else:
-            self._line(text)
+        label = f'[{event["number"]}/{self.images}] {event["source"]}'
+        if kind == 'image':
+            self.about[event['number']] = (
+                f'{event["width"]}x{event["height"]} to {event["new_width"]}x'
+                f'{event["new_height"]}, {event["tiling"]}'
+            )
+        elif kind == 'tile':
+            self.update(event, label)
+        elif kind == 'done':
+            about = self.about.pop(event['number'])
+            self.print_line(f'{label}: {about}; {event["target"]}, {event["seconds"]:.1f} s')
+        elif kind == 'failed':
+            self.print_line(f'{label}: failed: {event["reason"]}')
 
-    def end_picture(self, text: str, dropped_work: float = 0.0) -> None:
-        self.total -= dropped_work
-        self._line(f'    {text}')
-
-    def _left(self, work: float) -> float:
-        """Seconds that so much work takes at the speed so far."""
-        return work * (time.monotonic() - self.started) / self.done
-
-    def _line(self, text: str) -> None:
-        if self.live and self.width:
-            self.stream.write('\r' + ' ' * self.width + '\r')
-            self.width = 0
-        print(text, file=self.stream, flush=True)
+    def _now_and_then(self, event: dict[str, Any], label: str) -> None:
+        now = time.monotonic()
+        if now - self.last < _INTERVAL:
+            return
+        self.last = now
+        fraction = event['fraction']
+        left = (now - self.started) * (1 - fraction) / fraction
+        percent = 100 * event['tile'] / event['tiles']
+        self.print_line(f'{label}: {percent:.0f} %; all: {_duration(left)} left')
 
 
 def _duration(seconds: float) -> str:

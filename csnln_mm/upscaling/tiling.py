@@ -1,29 +1,29 @@
-"""Inference in overlapping pieces that are blended without seams."""
+"""Inference in overlapping tiles that are blended without seams."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-__all__ = ['check_tiles', 'self_ensemble', 'tiled_forward', 'tile_starts']
+__all__ = ['check_tile', 'self_ensemble', 'tiled_forward', 'tile_starts']
 
 
 def tiled_forward(
     model: Callable[[Tensor], Tensor], x: Tensor, scale: int, *, tile: int = 64, overlap: int = 16
 ) -> Tensor:
-    """Enlarge an image piece by piece.
+    """Upscale an image tile by tile.
 
-    The pieces are ``tile`` x ``tile`` (less where the image is smaller) and overlap by ``overlap``
+    The tiles are ``tile`` x ``tile`` (less where the image is smaller) and overlap by ``overlap``
     pixels or more. All but the last of a row or column begin at multiples of ``scale``, where
     ``overlap`` allows it, so that the cross-scale attention cuts them as it cuts the image. Where
-    pieces overlap, the weight of each rises linearly from its border, and the weights of all add
+    tiles overlap, the weight of each rises linearly from its border, and the weights of all add
     up to 1 everywhere. Time is linear in the image's area.
 
     Args:
         model: [N, C, h, w] -> [N, C', scale h, scale w].
         x: [N, C, H, W], any size.
-        scale: enlargement by ``model``.
-        tile: side of a piece in LR pixels, at least 1; 0 for the whole image at once.
+        scale: upscaling factor of ``model``.
+        tile: side of a tile in LR pixels, at least 1; 0 for the whole image at once.
         overlap: LR pixels that neighbours share at least, from 0 to half of ``tile``.
 
     Returns:
@@ -32,36 +32,38 @@ def tiled_forward(
     Raises:
         ValueError: if ``tile`` or ``overlap`` is out of range.
     """
-    check_tiles(tile, overlap)
+    check_tile(tile, overlap)
     height, width = x.shape[-2:]
     if tile == 0 or (height <= tile and width <= tile):
         return model(x)
-    rows = _Pieces(height, tile, overlap, scale, x.device)
-    columns = _Pieces(width, tile, overlap, scale, x.device)
+    rows = _Axis(height, tile, overlap, scale, x.device)
+    columns = _Axis(width, tile, overlap, scale, x.device)
     out = None
     for row, row_weights in zip(rows.starts, rows.weights):
         for column, column_weights in zip(columns.starts, columns.weights):
-            piece = model(x[..., row : row + rows.length, column : column + columns.length])
+            y = model(x[..., row : row + rows.length, column : column + columns.length])
             if out is None:
-                dtype = torch.promote_types(piece.dtype, torch.float32)
+                dtype = torch.promote_types(y.dtype, torch.float32)
                 out = torch.zeros(
-                    *piece.shape[:2],
+                    *y.shape[:2],
                     scale * height,
                     scale * width,
                     dtype=dtype,
-                    device=piece.device,
+                    device=y.device,
                 )
             area = out[
                 ...,
                 scale * row : scale * (row + rows.length),
                 scale * column : scale * (column + columns.length),
             ]
-            area += piece * row_weights[:, None] * column_weights
+            area += y * row_weights[:, None] * column_weights
     return out
 
 
 def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The mean over the eight flips and rotations of an image, each turned back.
+
+    Summed in the order of MMagic's ``SpatialTemporalEnsemble``, so that results are the same.
 
     Args:
         model: [N, C, h, w] -> [N, C', s h, s w].
@@ -76,8 +78,8 @@ def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.stack(outputs).mean(0).to(x.device)
 
 
-def check_tiles(tile: int, overlap: int) -> None:
-    """Raise ValueError unless pieces of this size can overlap so far."""
+def check_tile(tile: int, overlap: int) -> None:
+    """Raise ValueError unless tiles of this size can overlap so far."""
     if not isinstance(tile, int) or tile < 0:
         raise ValueError(f'tile must be a number of pixels, or 0 for the whole image, got {tile}')
     if not isinstance(overlap, int) or overlap < 0 or (tile and 2 * overlap > tile):
@@ -85,13 +87,13 @@ def check_tiles(tile: int, overlap: int) -> None:
 
 
 def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[int]:
-    """Where pieces begin along one side: evenly spread, on multiples of ``scale``.
+    """Where tiles begin along one side: evenly spread, on multiples of ``scale``.
 
     Args:
         length: of the side.
-        tile: length of a piece; 0 for the whole side.
+        tile: length of a tile; 0 for the whole side.
         overlap: that neighbours have in common at least, at most half of ``tile``.
-        scale: enlargement. Pieces whose overlap leaves no such multiple begin anywhere, and the
+        scale: upscaling factor. Tiles whose overlap leaves no such multiple begin anywhere, and the
             last one ends with the side.
     """
     if tile == 0 or length <= tile:
@@ -105,10 +107,10 @@ def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[in
     return sorted(starts | {last})
 
 
-class _Pieces:
-    """The pieces along one side of the image.
+class _Axis:
+    """The tiles along one side of the image.
 
-    ``weights`` has a row per piece, of ``scale * length`` values in (0, 1].
+    ``weights`` has a row per tile, of ``scale * length`` values in (0, 1].
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """A network that super-resolves images in memory."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from csnln_mm.checkpoints import load_network
-from csnln_mm.device import select_device
+from csnln_mm.device import free_memory, select_device
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
-from csnln_mm.upscaling.tile_size import Pieces, choose_pieces, work_of
-from csnln_mm.upscaling.tiling import check_tiles, self_ensemble, tiled_forward
+from csnln_mm.ops.imresize import imresize
+from csnln_mm.upscaling.tile_size import SMALLEST_TILE, Tiling, choose_tiling, cut
+from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
 __all__ = ['Upscaler']
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -30,12 +34,16 @@ class Upscaler:
             ``mid_channels``.
         tile: side in LR pixels of the tiles that an image is cut into, also what the attention
             can see; 0 for the whole image. By default
-            :func:`~csnln_mm.upscaling.tile_size.choose_pieces` decides.
+            :func:`~csnln_mm.upscaling.tile_size.choose_tiling` decides.
         overlap: LR pixels that neighbouring tiles share, 0 to half of ``tile``.
         ensemble: mean over the eight flips and rotations: eight times the time.
         device: such as 'cpu' or 'cuda:1'; by default CUDA if there is some.
         dtype: 'float32', 'float16' or 'bfloat16'; the latter two by autocast, the softmax and
             the result stay float32.
+
+    Attributes:
+        network: in evaluation mode, on ``device``.
+        scale: upscaling factor of the network.
 
     Raises:
         UserError: if a file cannot be read or is not of a network, or a setting is out of range
@@ -57,7 +65,7 @@ class Upscaler:
         if overlap is not None and tile is None:
             raise UserError('an overlap needs a tile')
         try:
-            check_tiles(tile or 0, overlap or 0)
+            check_tile(tile or 0, overlap or 0)
         except ValueError as error:
             raise UserError(str(error)) from error
         self.device = select_device(device)
@@ -71,76 +79,121 @@ class Upscaler:
         self.tile = tile
         self.overlap = overlap
         self.ensemble = ensemble
+        # Asked once: what earlier images leave in caches must not change the tiles of later ones.
+        self._free_memory = free_memory(self.device)
 
-    def pieces(self, width: int, height: int) -> Pieces:
+    def tiling(self, width: int, height: int) -> Tiling:
         """The tiles that an image of this size is cut into."""
-        return choose_pieces(
-            (width, height), self.network, self.device, tile=self.tile, overlap=self.overlap
+        return choose_tiling(
+            (width, height),
+            self.network,
+            self.device,
+            free=self._free_memory,
+            tile=self.tile,
+            overlap=self.overlap,
         )
-
-    def work(self, pieces: Pieces) -> float:
-        """What an image in such tiles takes, see :func:`~csnln_mm.upscaling.tile_size.work_of`."""
-        return pieces.count * (8 if self.ensemble else 1) * work_of(pieces.pixels)
 
     def __call__(
         self,
-        picture: ImageData | np.ndarray,
+        image: ImageData | np.ndarray,
         *,
-        advance: Callable[[float], None] = lambda work: None,
+        size: tuple[int, int] | None = None,
+        on_tile: Callable[[int, int], None] = lambda done, total: None,
     ) -> Any:
         """Upscale an image.
 
+        When memory runs out, the tile is halved, down to 32 pixels, and a warning is logged.
+
         Args:
-            picture: or its colours alone: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, any
-                size. Grey goes through the network as RGB and comes back as grey; transparency
-                is upscaled bicubically; the profile is kept.
-            advance: called with the work done after each run of the network.
+            image: or its pixels alone: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, any size.
+                Grey goes through the network as RGB and comes back as grey; transparency is
+                upscaled bicubically, and the colour where nothing shows is taken from the
+                nearest pixel that does; the profile is kept.
+            size: (width, height) to resize the network's output to, bicubically.
+            on_tile: called with (done, total) after each run of the network. What it raises ends
+                the call.
 
         Returns:
-            The same kind of thing, ``scale`` times as wide and high.
+            The same kind of thing, ``scale`` times as wide and high, or of ``size``.
 
         Raises:
             UserError: if the memory does not suffice.
         """
-        if not isinstance(picture, ImageData):
-            return self(ImageData(picture), advance=advance).pixels
-        pieces = self.pieces(*picture.size)
+        if not isinstance(image, ImageData):
+            return self(ImageData(image), size=size, on_tile=on_tile).pixels
+        width, height = image.size
+        pixels, alpha = image.pixels, image.alpha
+        size = size or (self.scale * width, self.scale * height)
+        if alpha is not None:
+            pixels = _fill_transparent(pixels, alpha)
+            alpha = _resize_bicubically(alpha, size)
+        tiling = self.tiling(width, height)
+        while True:
+            try:
+                y = self._forward(pixels, tiling, size, on_tile)
+                return image._replace(pixels=y, alpha=alpha)
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                smaller = self._halve(tiling, width, height)
+                if smaller is None:
+                    raise UserError(f'not enough memory ({tiling})') from error
+            # Outside of the handler, which keeps the tensors of the attempt alive.
+            logger.warning('out of memory (%s); continuing with %s', tiling, smaller)
+            tiling = smaller
+            if self.device.type == 'cuda':
+                torch.cuda.empty_cache()
+
+    def _forward(
+        self,
+        pixels: np.ndarray,
+        tiling: Tiling,
+        size: tuple[int, int],
+        on_tile: Callable[[int, int], None],
+    ) -> np.ndarray:
+        done, total = 0, tiling.count * (8 if self.ensemble else 1)
 
         def run(x: Tensor) -> Tensor:
+            nonlocal done
             y = self.network(x)
-            advance(work_of(x.shape[-2:].numel()))
+            done += 1
+            on_tile(done, total)
             return y
 
         def run_eightfold(x: Tensor) -> Tensor:
             return self_ensemble(run, x)
 
-        try:
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
-            ):
-                y = tiled_forward(
-                    run_eightfold if self.ensemble else run,
-                    _to_tensor(picture.pixels).to(self.device),
-                    self.scale,
-                    tile=pieces.tile,
-                    overlap=pieces.overlap,
-                )
-            colour = _to_array(y[0], picture.pixels)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise UserError(f'not enough memory {pieces}; use a smaller tile') from error
-        alpha = picture.alpha
-        if alpha is not None:
-            alpha = _upscale_bicubically(alpha, self.scale)
-        return ImageData(colour, alpha, picture.icc_profile)
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
+        ):
+            y = tiled_forward(
+                run_eightfold if self.ensemble else run,
+                _to_tensor(pixels).to(self.device),
+                self.scale,
+                tile=tiling.tile,
+                overlap=tiling.overlap,
+            )[0]
+        y = y.float().cpu()
+        if size != (y.shape[-1], y.shape[-2]):
+            y = imresize(y, size[::-1])
+        return _to_array(y, pixels)
+
+    def _halve(self, tiling: Tiling, width: int, height: int) -> Tiling | None:
+        """A tiling with half the tile; None if that is too small to be of use."""
+        tile = tiling.tile if tiling.count > 1 else max(width, height)
+        # From the whole image to a power of two, as the tiles usually are.
+        half = tile // 2 if tiling.count > 1 else 2 ** ((tile - 1).bit_length() - 1)
+        if half < SMALLEST_TILE:
+            return None
+        overlap = None if self.overlap is None else min(self.overlap, half // 2)
+        return cut((width, height), self.network, half, overlap)
 
 
-def _to_tensor(colour: np.ndarray) -> Tensor:
+def _to_tensor(pixels: np.ndarray) -> Tensor:
     """uint8 or uint16, [H, W] or [H, W, 3] -> [1, 3, H, W] in 0..1."""
-    unit = np.iinfo(colour.dtype).max / 255.0
-    rgb = np.stack([colour] * 3, -1) if colour.ndim == 2 else colour
+    unit = np.iinfo(pixels.dtype).max / 255.0
+    rgb = np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels
     x = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32))
     return (x / unit / 255.0)[None]
 
@@ -148,16 +201,32 @@ def _to_tensor(colour: np.ndarray) -> Tensor:
 def _to_array(y: Tensor, like: np.ndarray) -> np.ndarray:
     """[3, H, W] in 0..1 -> dtype and channels as ``like`` has them."""
     unit = np.iinfo(like.dtype).max / 255.0
-    y = (y.float() * 255.0).clamp(0, 255).cpu() * unit
+    y = (y * 255.0).clamp(0, 255) * unit
     if like.ndim == 2:
         return y.mean(0).round().numpy().astype(like.dtype)
     return y.round().permute(1, 2, 0).numpy().astype(like.dtype)
 
 
-def _upscale_bicubically(channel: np.ndarray, scale: int) -> np.ndarray:
-    height, width = channel.shape
-    image = Image.fromarray(channel.astype(np.float32))
-    image = image.resize((scale * width, scale * height), Image.Resampling.BICUBIC)
+def _fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The colour of the nearest pixel that shows, where nothing does.
+
+    Whatever colour a file has there would bleed into the edges of what shows.
+    """
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return pixels
+    import cv2
+
+    _, nearest = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((nearest.max() + 1, *pixels.shape[2:]), pixels.dtype)
+    colours[nearest[~hidden]] = pixels[~hidden]
+    return colours[nearest]
+
+
+def _resize_bicubically(channel: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    image = Image.fromarray(channel.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     limit = np.iinfo(channel.dtype).max
     return np.asarray(image).round().clip(0, limit).astype(channel.dtype)
 

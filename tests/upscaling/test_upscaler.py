@@ -1,9 +1,8 @@
-"""Pictures of every kind through the network and back."""
+"""Images of every kind through the network and back."""
 
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,54 +10,15 @@ import pytest
 import tifffile
 import torch
 from golden import load_golden
-from mmagic.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from PIL import Image, ImageCms, ImageOps
-from tiny_data import smooth_noise
+from tiny_network import bicubic, close, photograph, save_checkpoint
 
+from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import read_image
-from csnln_mm.mmagic.generator import load_generator
+from csnln_mm.images.image_file import ImageData, read_image
 from csnln_mm.upscaling import Upscaler, upscale
-from csnln_mm.upscaling.progress import ConsoleProgress
 
-DEMO = Path(__file__).parents[2] / 'configs' / 'csnln_x2_demo.py'
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
-
-
-def save_checkpoint(path, *, plain=False, **generator):
-    """As a training saves it; ``plain``: a network that enlarges bicubically and no more."""
-    cfg = Config.fromfile(DEMO)
-    cfg.model.generator.update(mid_channels=4, num_recurrences=1, **generator)
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmagic'):
-        model = MODELS.build(cfg.model)
-    if plain:
-        torch.nn.init.zeros_(model.generator.reconstruct.weight)
-        torch.nn.init.zeros_(model.generator.reconstruct.bias)
-    torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path)
-    cfg.dump(str(path.with_suffix('.py')))
-    return path
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'tiny.pth')
-
-
-@pytest.fixture(scope='module')
-def plain(tmp_path_factory):
-    return save_checkpoint(tmp_path_factory.mktemp('plain') / 'plain.pth', plain=True)
-
-
-def photograph(height=20, width=26, seed=3):
-    """Smooth, so that bicubic enlargements by different programs agree."""
-    return cv2.GaussianBlur(smooth_noise(height, width, seed), (0, 0), 3)
-
-
-def bicubic(image):
-    return np.asarray(image.resize([2 * side for side in image.size], Image.Resampling.BICUBIC))
 
 
 def run(source, out, checkpoint, **kwargs):
@@ -67,18 +27,11 @@ def run(source, out, checkpoint, **kwargs):
     return result.target
 
 
-def close(a, b, tolerance=4):
-    assert a.shape == b.shape and a.dtype == b.dtype
-    assert np.abs(a.astype(int) - b.astype(int)).max() <= tolerance
-
-
-def test_the_network_makes_the_pixels(checkpoint, tmp_path):
+def test_the_network_makes_the_pixels(checkpoint):
     image = photograph()
-    with DefaultScope.overwrite_default_scope('mmagic'):
-        model = MODELS.build(Config.fromfile(checkpoint.with_suffix('.py')).model).eval()
-    model.load_state_dict(torch.load(checkpoint)['state_dict'])
+    network = load_network(checkpoint)
     with torch.no_grad():
-        expected = model.generator(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        expected = network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
     expected = (expected[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
     close(Upscaler(checkpoint, device='cpu')(image), expected, 1)
 
@@ -316,12 +269,12 @@ def test_other_scales(tmp_path, factor):
     assert Upscaler(checkpoint, device='cpu')(photograph()).shape == (20 * factor, 26 * factor, 3)
 
 
-def test_pieces_change_little_and_do_not_show(checkpoint):
+def test_tiles_change_little_and_do_not_show(checkpoint):
     image = photograph(60, 70)
     whole = Upscaler(checkpoint, tile=0, device='cpu')(image)
-    pieces = Upscaler(checkpoint, tile=32, overlap=12, device='cpu')(image)
-    assert not np.array_equal(pieces, whole)
-    close(pieces, whole, 6)
+    tiles = Upscaler(checkpoint, tile=32, overlap=12, device='cpu')(image)
+    assert not np.array_equal(tiles, whole)
+    close(tiles, whole, 6)
 
 
 def test_ensemble_is_the_mean_over_flips_and_rotations(checkpoint):
@@ -346,171 +299,59 @@ def test_bfloat16(checkpoint):
     )
 
 
-@pytest.mark.filterwarnings('ignore')
-def test_same_pixels_as_mmagics_inferencer(checkpoint, tmp_path):
-    from mmagic.apis import MMagicInferencer
+def test_memory_that_runs_out_halves_the_tile(checkpoint, caplog):
+    class Tight(torch.nn.Module):
+        upscale_factor, mid_channels = 2, 4
 
-    Image.fromarray(photograph(50, 41)).save(tmp_path / 'a.png')
-    cfg = Config.fromfile(checkpoint.with_suffix('.py'))
-    cfg.model.test_cfg = dict(mode='tile', tile=32, overlap=8)
-    inferencer = MMagicInferencer(
-        'rdn', model_config=cfg, model_ckpt=str(checkpoint), device=torch.device('cpu')
-    )
-    inferencer.infer(img=str(tmp_path / 'a.png'), result_out_dir=str(tmp_path / 'theirs' / 'a.png'))
-    ours = run(tmp_path / 'a.png', tmp_path / 'ours', checkpoint, tile=32, overlap=8)
-    np.testing.assert_array_equal(
-        np.asarray(Image.open(ours)), np.asarray(Image.open(tmp_path / 'theirs' / 'a.png'))
-    )
+        def forward(self, x):
+            if x.shape[-1] > self.most:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+            return network(x)
 
-
-# Files
-
-
-@pytest.fixture()
-def folder(tmp_path):
-    for name in ('b.png', 'a.jpg', 'sub/c.png', 'sub/deep/d.webp'):
-        path = tmp_path / 'in' / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(photograph(8, 9)).save(path)
-    (tmp_path / 'in' / 'notes.txt').write_text('no picture')
-    return tmp_path
+    network, tight = load_network(checkpoint), Tight()
+    image = photograph(60, 70)
+    tight.most = 32
+    result = Upscaler(tight, device='cpu', tile=0)(image)
+    np.testing.assert_array_equal(result, Upscaler(network, device='cpu', tile=32)(image))
+    assert [record.message for record in caplog.records] == [
+        'out of memory (in one tile); continuing with 2 tiles of 64 px, overlap 16',
+        'out of memory (2 tiles of 64 px, overlap 16); continuing with 9 tiles of 32 px, overlap 8',
+    ]
+    tight.most = 31
+    with pytest.raises(UserError, match='not enough memory'):
+        Upscaler(tight, device='cpu')(image)
 
 
-def names(out):
-    return sorted(str(path.relative_to(out)) for path in out.rglob('*') if path.is_file())
+def test_colour_under_transparency_does_not_bleed(plain):
+    pixels = np.full((20, 30, 3), (200, 30, 60), np.uint8)
+    alpha = np.full((20, 30), 255, np.uint8)
+    pixels[:, :10], alpha[:, :10] = 0, 0
+    result = Upscaler(plain, device='cpu')(ImageData(pixels, alpha))
+    close(result.pixels, np.full((40, 60, 3), (200, 30, 60), np.uint8), 1)
+    assert result.alpha[:, :18].max() == 0
 
 
-def test_folder(folder, plain):
-    upscale([folder / 'in'], folder / 'out', checkpoint=plain, device='cpu')
-    assert names(folder / 'out') == ['a.png', 'b.png']
+def test_another_size_is_a_resize(plain):
+    image = photograph()
+    result = Upscaler(plain, device='cpu')(image, size=(39, 30))
+    expected = np.asarray(Image.fromarray(image).resize((39, 30), Image.Resampling.BICUBIC))
+    close(result[2:-2, 2:-2], expected[2:-2, 2:-2], 6)
 
 
-def test_folder_recursively(folder, plain):
-    upscale([folder / 'in'], folder / 'out', checkpoint=plain, device='cpu', recursive=True)
-    assert names(folder / 'out') == ['a.png', 'b.png', 'sub/c.png', 'sub/deep/d.png']
+def test_every_run_of_the_network_is_told(plain):
+    told = []
+    upscaler = Upscaler(plain, device='cpu', tile=32, ensemble=True)
+    upscaler(photograph(40, 30), on_tile=lambda done, total: told.append((done, total)))
+    assert told == [(i, 16) for i in range(1, 17)]
+
+    def cancel(done, total):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        upscaler(photograph(40, 30), on_tile=cancel)
 
 
-def test_patterns(folder, plain):
-    upscale([f'{folder}/in/**/*.png'], folder / 'out', checkpoint=plain, device='cpu')
-    assert names(folder / 'out') == ['b.png', 'sub/c.png']
-
-
-def test_one_file_to_one_file(folder, plain):
-    run(folder / 'in' / 'b.png', folder / 'new' / 'large.tif', plain)
-    assert names(folder / 'new') == ['large.tif']
-
-
-def test_existing_results_are_skipped_or_replaced(folder, plain):
-    out = folder / 'out'
-    out.mkdir()
-    (out / 'a.png').write_text('old')
-    results = upscale([folder / 'in'], out, checkpoint=plain, device='cpu')
-    assert {r.target.name: r.status for r in results} == {'a.png': 'skipped', 'b.png': 'done'}
-    assert (out / 'a.png').read_text() == 'old'
-    results = upscale([folder / 'in'], out, checkpoint=plain, device='cpu', overwrite=True)
-    assert [r.status for r in results] == ['done', 'done']
-    assert Image.open(out / 'a.png').size == (18, 16)
-
-
-def test_bad_files_do_not_stop_the_others(folder, plain):
-    source, out = folder / 'in', folder / 'out'
-    (source / 'cut.png').write_bytes((source / 'b.png').read_bytes()[:80])
-    (source / 'empty.jpg').touch()
-    (source / 'text.png').write_text('hello')
-    Image.fromarray(np.ones((4, 4), np.float32)).save(source / 'float.tif')
-    results = upscale(
-        [source, source / 'none.png', f'{source}/x*', folder / 'nowhere'],
-        out,
-        checkpoint=plain,
-        device='cpu',
-    )
-    reasons = {Path(r.source).name: r.reason for r in results if r.status == 'failed'}
-    assert set(reasons) == {
-        'cut.png',
-        'empty.jpg',
-        'text.png',
-        'float.tif',
-        'none.png',
-        'x*',
-        'nowhere',
-    }
-    assert 'is empty' in reasons['empty.jpg'] and 'does not exist' in reasons['none.png']
-    assert '32 bits' in reasons['float.tif'] and 'no pictures match' in reasons['x*']
-    assert names(out) == ['a.png', 'b.png']
-
-
-def test_a_name_that_no_file_can_have_does_not_stop_the_others(folder, plain):
-    results = upscale(
-        ['a' * 300 + '.png', folder / 'in' / 'b.png'],
-        folder / 'out',
-        checkpoint=plain,
-        device='cpu',
-    )
-    assert [r.status for r in results] == ['failed', 'done']
-    assert 'too long' in results[0].reason
-
-
-def test_an_output_folder_that_is_a_file(folder, plain):
-    (folder / 'out').touch()
-    with pytest.raises(UserError, match='is a file; name a folder'):
-        upscale([folder / 'in' / 'b.png'], folder / 'out', checkpoint=plain, device='cpu')
-
-
-def test_formats_that_cannot_hold_a_picture(plain, tmp_path):
-    image = Image.fromarray(photograph())
-    image.putalpha(100)
-    image.save(tmp_path / 'a.png')
-    cv2.imwrite(str(tmp_path / 'b.png'), deep_photograph())
-    results = upscale(
-        [tmp_path / 'a.png', tmp_path / 'b.png'],
-        tmp_path / 'out',
-        checkpoint=plain,
-        device='cpu',
-        suffix='.jpg',
-    )
-    assert 'transparency' in results[0].reason and '16 bits' in results[1].reason
-    assert not (tmp_path / 'out').exists()
-
-
-def test_results_never_replace_a_picture_or_each_other(folder, plain):
-    Image.fromarray(photograph(8, 9)).save(folder / 'in' / 'a.png')
-    before = (folder / 'in' / 'b.png').read_bytes()
-    results = upscale(
-        [folder / 'in'], folder / 'in', checkpoint=plain, device='cpu', overwrite=True
-    )
-    assert 'would replace the picture' in results[0].reason
-    assert (folder / 'in' / 'b.png').read_bytes() == before
-    results = upscale([folder / 'in'], folder / 'out', checkpoint=plain, device='cpu')
-    assert sorted(r.status for r in results) == ['done', 'done', 'failed']
-    assert 'already the result of' in [r.reason for r in results if r.status == 'failed'][0]
-
-
-def test_nothing_is_left_where_writing_fails(folder, plain):
-    (folder / 'out').mkdir()
-    (folder / 'out' / 'b.png').mkdir()
-    (result,) = upscale(
-        [folder / 'in' / 'b.png'], folder / 'out', checkpoint=plain, device='cpu', overwrite=True
-    )
-    assert result.status == 'failed' and 'cannot write' in result.reason
-    assert names(folder / 'out') == []
-
-
-def test_tells_the_pieces_and_the_time_left(folder, plain):
-    stream = io.StringIO()
-    progress = ConsoleProgress(stream)
-    progress.interval = 0.0
-    Image.fromarray(photograph(70, 40)).save(folder / 'in' / 'b.png')
-    (folder / 'in' / 'c.png').write_text('hello')
-    upscale(
-        [folder / 'in'], folder / 'out', checkpoint=plain, device='cpu', tile=32, progress=progress
-    )
-    text = stream.getvalue()
-    assert '[2/3] ' in text and '40x70 to 80x140, 6 pieces of 32 px, overlap 8' in text
-    assert '100 %, 0 s left; all: 0 s left' in text
-    assert 'failed: ' in text
-
-
-# The model
+# The network
 
 
 def test_needs_no_config(checkpoint):
@@ -529,31 +370,19 @@ def test_a_released_state_dict_tells_its_network(tmp_path, scale):
     np.testing.assert_allclose(result, expected, atol=2e-3)
 
 
-def test_a_config_may_be_given(checkpoint, tmp_path):
+def test_weights_that_tell_no_network(checkpoint, tmp_path):
     bare = tmp_path / 'bare.pth'
     torch.save(torch.load(checkpoint)['state_dict'], bare)
-    with pytest.raises(UserError, match='give a config'):
+    with pytest.raises(UserError, match='config'):
         Upscaler(bare, device='cpu')
-    image = photograph()
-    np.testing.assert_array_equal(
-        Upscaler(load_generator(str(checkpoint.with_suffix('.py')), str(bare)), device='cpu')(
-            image
-        ),
-        Upscaler(checkpoint, device='cpu')(image),
-    )
-
-
-def test_a_config_that_does_not_fit(checkpoint):
-    with pytest.raises(UserError, match='does not fit'):
-        load_generator(str(DEMO), str(checkpoint))
 
 
 @pytest.mark.parametrize(
     'change, message',
     [
-        ("type='CSNLNNet'", "type='os.getcwd'"),
-        ('mid_channels=4', "mid_channels=__import__('os').getpid()"),
-        ('mid_channels=4', 'mid_channels=4, **dict()'),
+        ("'CSNLNNet'", "'os.getcwd'"),
+        ("'mid_channels': 4", "'mid_channels': __import__('os').getpid()"),
+        ("'mid_channels': 4", "'mid_channels': 4, **dict()"),
     ],
 )
 def test_a_checkpoint_cannot_run_code(checkpoint, tmp_path, change, message):
@@ -562,7 +391,7 @@ def test_a_checkpoint_cannot_run_code(checkpoint, tmp_path, change, message):
     assert change in text
     content['meta']['cfg'] = text.replace(change, message)
     torch.save(content, tmp_path / 'evil.pth')
-    with pytest.raises(UserError, match='refused|give one'):
+    with pytest.raises(UserError, match='refused|does not have'):
         Upscaler(tmp_path / 'evil.pth', device='cpu')
 
 

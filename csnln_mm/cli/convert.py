@@ -1,0 +1,60 @@
+"""``csnln convert``: checkpoints of the released code to ours, and back."""
+
+import argparse
+from pathlib import Path
+
+from csnln_mm.errors import UserError
+
+HELP = """Convert a checkpoint of the authors' released code for csnln test and load_from.
+
+Scale, channels and recurrences are read from the file. With --to-released the other way round:
+weights that were trained here, for the released code.
+
+example: csnln convert model_x2.pt csnln_x2.pth"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('source', metavar='SRC', type=Path, help='checkpoint to read')
+    parser.add_argument('target', metavar='DST', type=Path, help='checkpoint to write')
+    parser.add_argument(
+        '--scale', type=int, choices=(2, 3, 4), help='refuse a checkpoint for another scale'
+    )
+    parser.add_argument(
+        '--to-released',
+        action='store_true',
+        help='SRC was trained or converted here, DST is for the released code',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.to_released and args.scale:
+        raise UserError('--scale goes with checkpoints of the released code')
+    from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
+
+    if args.to_released:
+        model = convert_to_released_file(args.source, args.target)
+    else:
+        model = convert_released_file(args.source, args.target, scale=args.scale)
+    print(
+        f'{args.target}: x{model.upscale_factor}, {model.mid_channels} channels, '
+        f'{model.num_recurrences} recurrences'
+    )
+    if args.to_released:
+        print(
+            f'the released model that loads it: scale {model.upscale_factor}, n_feats '
+            f'{model.mid_channels}, depth {model.num_recurrences}'
+        )
+        return 0
+    options = ''.join(
+        f' model.generator.{name}={value}'
+        for name, value, default in (
+            ('mid_channels', model.mid_channels, 128),
+            ('num_recurrences', model.num_recurrences, 12),
+        )
+        if value != default
+    )
+    print(
+        f'test it: tools/test.py configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
+        + (f' --cfg-options{options}' if options else '')
+    )
+    return 0

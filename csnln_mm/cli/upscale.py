@@ -1,0 +1,247 @@
+"""``csnln upscale``: super-resolve image files."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csnln_mm.errors import UserError
+
+if TYPE_CHECKING:
+    from csnln_mm.upscaling import UpscaleResult
+
+HELP = """Super-resolve images with a trained network.
+
+examples:
+  csnln upscale photo.jpg -n csnln_x2.pth                     photo_x2.png, beside it
+  csnln upscale photos 'scans/**/*.tif' -o large -r -n csnln_x4.pth
+  csnln upscale - -n csnln_x2.pth < small.png > large.png
+
+Exit status: 0 if all images are done or were there, 1 if some failed, 2 if nothing could be
+begun because an argument, the checkpoint or the device is wrong."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'inputs',
+        nargs='*',
+        metavar='INPUT',
+        help="images, folders, or patterns like 'a/*.png'; - for stdin",
+    )
+    parser.add_argument(
+        '-i', '--input', nargs='+', action='extend', default=[], metavar='INPUT', help='the same'
+    )
+    parser.add_argument(
+        '-o',
+        '--out',
+        '--output',
+        help='folder, made if need be; or a file, for one input file; - for stdout (default: '
+        '{stem}_x{scale}.{format} beside each input)',
+    )
+    network = parser.add_argument_group('network')
+    network.add_argument(
+        '-n',
+        '--model',
+        '--checkpoint',
+        dest='model',
+        metavar='NAME|FILE',
+        help='checkpoint of a training run, converted, or as the authors released it; or the '
+        'name of a model that comes with the package (none yet)',
+    )
+    network.add_argument(
+        '--config', metavar='FILE', help='config file; only for a checkpoint that carries none'
+    )
+    network.add_argument(
+        '-g', '--device', type=_device, help='such as cpu, cuda:1, or 1 (default: cuda if any)'
+    )
+    network.add_argument(
+        '-t',
+        '--tile',
+        type=_tile,
+        metavar='PIXELS',
+        help='side of the tiles that an image goes through in, in pixels of the input; also how '
+        'far the attention sees. 0: the whole image at once; auto: by device and free memory, '
+        'printed (default: auto)',
+    )
+    network.add_argument(
+        '--overlap',
+        type=int,
+        metavar='PIXELS',
+        help='that neighbouring tiles share, at most half of --tile (default: 16)',
+    )
+    network.add_argument(
+        '--tta',
+        '--ensemble',
+        dest='ensemble',
+        action='store_true',
+        help='mean over the 8 flips and rotations: a little better, 8 times the time',
+    )
+    precision = network.add_mutually_exclusive_group()
+    precision.add_argument(
+        '--dtype',
+        choices=['float32', 'float16', 'bfloat16'],
+        default='float32',
+        help='precision of the network (default: float32)',
+    )
+    precision.add_argument(
+        '--amp',
+        action='store_const',
+        dest='dtype',
+        const='float16',
+        help='the same as --dtype float16: less time and memory on a GPU',
+    )
+    size = parser.add_argument_group('size and format').add_mutually_exclusive_group()
+    size.add_argument(
+        '-s',
+        '--scale',
+        type=float,
+        metavar='FACTOR',
+        help="upscaling factor, such as 3.5; if it is not the network's, the network's output is "
+        "resized (default: the network's)",
+    )
+    size.add_argument('--width', type=int, metavar='PIXELS', help='of the results, likewise')
+    result = parser.add_argument_group('results')
+    result.add_argument(
+        '-f',
+        '--format',
+        default='png',
+        choices=['png', 'jpg', 'webp', 'tiff', 'bmp', 'same'],
+        help='of the results; same: that of each input (default: png)',
+    )
+    result.add_argument(
+        '--quality', type=_quality, help='of JPEG and WebP, 1 to 100 (default: 95, lossless)'
+    )
+    result.add_argument('--strip', action='store_true', help='leave out EXIF, ICC profile and XMP')
+    result.add_argument(
+        '-r', '--recursive', action='store_true', help='also the folders in input folders'
+    )
+    result.add_argument(
+        '--overwrite', action='store_true', help='replace results that exist (default: skip them)'
+    )
+    result.add_argument(
+        '--progress',
+        choices=['text', 'json', 'none'],
+        help='on stdout: lines, with a bar on terminals; one JSON object per line; or nothing '
+        '(default: text)',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    inputs = [*args.input, *args.inputs]
+    if not inputs:
+        raise UserError('name an image, a folder or a pattern to upscale')
+    model = _check_model(args.model)
+    if '-' in inputs or args.out == '-':
+        return _run_pipe(args, inputs, model)
+    results = _upscale(args, inputs, args.out, model, progress=args.progress or 'text')
+    counts = {
+        status: [r for r in results if r.status == status]
+        for status in ('done', 'skipped', 'failed')
+    }
+    if args.progress in (None, 'text'):
+        print(
+            f'{len(counts["done"])} done, {len(counts["skipped"])} skipped because the result '
+            f'exists, {len(counts["failed"])} failed'
+        )
+    for result in counts['failed']:
+        where = '' if result.source in result.reason else f'{result.source}: '
+        print(f'failed: {where}{result.reason}', file=sys.stderr)
+    return 1 if counts['failed'] else 0
+
+
+def _upscale(
+    args: argparse.Namespace, inputs: list[str], out: str | None, model: str, *, progress: str
+) -> 'list[UpscaleResult]':
+    from csnln_mm.upscaling import upscale
+
+    network: Any = model
+    if args.config:
+        from csnln_mm.mmagic.generator import load_generator
+
+        network = load_generator(args.config, model)
+    return upscale(
+        inputs,
+        out,
+        checkpoint=network,
+        recursive=args.recursive,
+        overwrite=args.overwrite,
+        suffix='same' if args.format == 'same' else f'.{args.format}',
+        scale=args.scale,
+        width=args.width,
+        strip=args.strip,
+        quality=args.quality,
+        tile=args.tile,
+        overlap=args.overlap,
+        ensemble=args.ensemble,
+        device=args.device,
+        dtype=args.dtype,
+        progress=progress if progress == 'json' else progress == 'text',
+    )
+
+
+def _run_pipe(args: argparse.Namespace, inputs: list[str], model: str) -> int:
+    """One image from stdin, to stdout, or both; through files, as the readers want them."""
+    if len(inputs) != 1:
+        raise UserError('- stands for one image; name no other input')
+    to_stdout = args.out in (None, '-')
+    if to_stdout and args.progress not in (None, 'none'):
+        raise UserError('with the image on stdout there is no --progress')
+    with tempfile.TemporaryDirectory(prefix='csnln-') as folder:
+        source = inputs[0]
+        if source == '-':
+            source = f'{folder}/stdin'
+            with open(source, 'wb') as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        out = args.out
+        if to_stdout:
+            kind = args.format
+            if kind == 'same':
+                kind = Path(source).suffix.lstrip('.') or 'png'
+            out = f'{folder}/stdout.{kind}'
+        progress = 'none' if to_stdout else args.progress or 'text'
+        results = _upscale(args, [source], out, model, progress=progress)
+        failed = [result for result in results if result.status == 'failed']
+        for result in failed:
+            reason = result.reason.replace(f'{folder}/', '')
+            print(f'failed: {reason}', file=sys.stderr)
+        if failed:
+            return 1
+        if to_stdout:
+            with open(out, 'rb') as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _check_model(model: str | None) -> str:
+    if model is None:
+        raise UserError('no trained model comes with the package yet; give a checkpoint: -n FILE')
+    path = Path(model)
+    if not path.exists() and not path.suffix and path.name == model:
+        raise UserError(
+            f'there is no model {model}: none comes with the package yet; '
+            'give a checkpoint: -n FILE'
+        )
+    return model
+
+
+def _tile(text: str) -> int | None:
+    if text == 'auto':
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'expected auto, 0 or a number of pixels, got {text}')
+    return int(text)
+
+
+def _device(text: str) -> str | None:
+    if text == 'auto':
+        return None
+    return f'cuda:{text}' if text.isdecimal() else text
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f'expected a number from 1 to 100, got {text}')
+    return int(text)

@@ -1,0 +1,43 @@
+"""Tiny networks and images for the tests of upscaling."""
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from tiny_data import smooth_noise
+
+from csnln_mm.networks import build_network
+
+
+def save_checkpoint(path, *, plain=False, **generator):
+    """As a training run saves it; ``plain``: a network that upscales bicubically and no more."""
+    generator = dict(
+        dict(type='CSNLNNet', mid_channels=4, num_recurrences=1, image_skip=True), **generator
+    )
+    torch.manual_seed(0)
+    network = build_network(generator)
+    if plain:
+        torch.nn.init.zeros_(network.reconstruct.weight)
+        torch.nn.init.zeros_(network.reconstruct.bias)
+    cfg = f"model = dict(type='CSNLNEditor', generator={generator!r})\n"
+    weights = {f'generator.{key}': value for key, value in network.state_dict().items()}
+    torch.save(dict(meta=dict(cfg=cfg), state_dict=weights), path)
+    return path
+
+
+def photograph(height=20, width=26, seed=3):
+    """Smooth, so that bicubic enlargements by different programs agree."""
+    return cv2.GaussianBlur(smooth_noise(height, width, seed), (0, 0), 3)
+
+
+def bicubic(image):
+    return np.asarray(image.resize([2 * side for side in image.size], Image.Resampling.BICUBIC))
+
+
+def close(a, b, tolerance=4):
+    assert a.shape == b.shape and a.dtype == b.dtype
+    assert np.abs(a.astype(int) - b.astype(int)).max() <= tolerance
+
+
+def names(out):
+    return sorted(str(path.relative_to(out)) for path in out.rglob('*') if path.is_file())
