@@ -1,48 +1,70 @@
-"""What the headers of a data set's images tell before a training or test begins."""
+"""Pairs of LQ and GT images, and what their headers tell before a training or test begins."""
 
-import copy
-import os
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmengine.logging import print_log
 from PIL import Image
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import INPUT_FORMATS, read_rgb
+from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb
 
-__all__ = ['check_images']
+__all__ = ['check_pairs', 'find_pairs']
 
-# Every whole PNG ends with this chunk.
+# Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 _SECONDS_BETWEEN_LINES = 5.0
 
 
-def check_images(
-    dataset: dict, *, title: str, scale: int | None = None, gt_patch_size: int = 1
+def find_pairs(lq: Path, gt: Path) -> list[tuple[Path, Path]]:
+    """Images of two folders that have the same name but for the suffix, as (LQ, GT).
+
+    An image without a partner stands beside the path where one of its own suffix would be, which
+    :func:`check_pairs` will miss.
+
+    Raises:
+        UserError: if one is not a folder, or holds two images of the same name.
+    """
+    for folder in lq, gt:
+        if not folder.is_dir():
+            raise UserError(f'{folder} is not a folder')
+    lqs, gts = ({path.stem: path for path in list_images(folder)} for folder in (lq, gt))
+    return [
+        (
+            lqs[name] if name in lqs else lq / gts[name].name,
+            gts[name] if name in gts else gt / lqs[name].name,
+        )
+        for name in sorted(lqs.keys() | gts.keys())
+    ]
+
+
+def check_pairs(
+    pairs: Sequence[tuple[Path, Path]],
+    *,
+    title: str,
+    scale: int | None = None,
+    gt_patch_size: int = 1,
+    report: Callable[[str], None] = print,
 ) -> None:
-    """Raise UserError, naming the first in question, unless all images of a data set will do.
+    """Raise UserError, naming the first in question, unless all pairs of images will do.
 
     Reads headers, and the last bytes of PNG files: what is damaged in between shows when it is
-    read. Data sets of another kind than pairs ``img`` and ``gt`` in local folders pass.
+    read.
 
     Args:
-        dataset: config of a :class:`~.image_pair_dataset.ImagePairDataset` or of MMagic's
-            ``BasicImageDataset``.
+        pairs: of LQ and GT.
         title: of the data set, for messages.
-        scale: how many times as wide and high each ``gt`` is as its ``img``; None for any.
-        gt_patch_size: what an image must have at least along its sides, in pixels of ``gt``.
+        scale: how many times as wide and high each GT is as its LQ; None for any.
+        gt_patch_size: what an image must have at least along its sides, in pixels of GT.
+        report: gets a line on the progress every few seconds.
     """
-    pairs = _list_pairs(dataset, title)
-    if pairs is None:
-        return
-    if not pairs:
-        folder = os.path.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
-        raise UserError(f'{title} images: there are none in {folder}')
     problems = []
-    for lq, gt in _with_progress(pairs, f'looking at the {title} images'):
+    reported = time.monotonic()
+    for i, (lq, gt) in enumerate(pairs):
+        if time.monotonic() - reported > _SECONDS_BETWEEN_LINES:
+            reported = time.monotonic()
+            report(f'checking the {title} images: {i} of {len(pairs)}')
         try:
             _check_pair(lq, gt, scale, gt_patch_size)
         except UserError as error:
@@ -50,30 +72,6 @@ def check_images(
     if problems:
         more = f' (and {len(problems) - 1} more of {len(pairs)})' if problems[1:] else ''
         raise UserError(f'{title} images: {problems[0]}{more}')
-
-
-def _list_pairs(dataset: dict, title: str) -> list[tuple[Path, Path]] | None:
-    """Paths of (img, gt), also of those that have no partner."""
-    from mmagic.registry import DATASETS
-
-    if (
-        set(dataset.get('data_prefix', ())) != {'img', 'gt'}
-        or dataset.get('backend_args')
-        or '://' in (dataset.get('data_root') or '')
-    ):
-        return None
-    pairs: dict[str, tuple[Path, Path]] = {}
-    # MMagic lists one folder and takes the other for granted.
-    for key in ('img',) if dataset.get('ann_file') else ('img', 'gt'):
-        listing = dict(copy.deepcopy(dataset), pipeline=[], search_key=key, serialize_data=False)
-        try:
-            built = DATASETS.build(listing)
-        except TypeError as error:  # a setting that it does not have
-            raise UserError(f'{title} data set: {error}') from error
-        for i in range(len(built)):
-            sample = built.get_data_info(i)
-            pairs[sample['key']] = Path(sample['img_path']), Path(sample['gt_path'])
-    return [pairs[key] for key in sorted(pairs)]
 
 
 def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> None:
@@ -109,18 +107,9 @@ def _size(path: Path) -> tuple[int, int]:
     except Exception:
         whole, mode = False, ''
     if not whole:
-        # Says what is wrong; a whole PNG may have something else behind it.
+        # Says what is wrong; a complete PNG may have something else behind it.
         height, width = read_rgb(path).shape[:2]
         return width, height
     if mode.startswith(('I', 'F')):
         raise UserError(f'{path} has more than 8 bits a channel; convert it')
     return size
-
-
-def _with_progress(pairs: list[tuple[Path, Path]], text: str) -> Iterable[tuple[Path, Path]]:
-    told = time.monotonic()
-    for i, pair in enumerate(pairs):
-        if time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
-            print_log(f'{text}: {i} of {len(pairs)}', 'current')
-        yield pair

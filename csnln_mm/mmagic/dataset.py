@@ -1,15 +1,20 @@
 """LQ images and their ground truths, none of them damaged."""
 
+import copy
 import os.path as osp
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mmagic.datasets import BasicImageDataset
 from mmagic.registry import DATASETS
+from mmengine.logging import print_log
 
+from csnln_mm.datasets.pairs import check_pairs
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import read_rgb
 
-__all__ = ['ImagePairDataset']
+__all__ = ['ImagePairDataset', 'check_images']
 
 
 @DATASETS.register_module()
@@ -50,3 +55,48 @@ class ImagePairDataset(BasicImageDataset):
                 read_rgb(path)  # names the one that cannot be read
             reason = ' '.join(str(error).split()) or type(error).__name__
             raise UserError(f'{" and ".join(paths)}: {reason}') from error
+
+
+def check_images(
+    dataset: dict, *, title: str, scale: int | None = None, gt_patch_size: int = 1
+) -> None:
+    """Raise UserError, naming the first in question, unless all images of a data set will do.
+
+    Data sets of another kind than pairs ``img`` and ``gt`` in local folders pass.
+
+    Args:
+        dataset: config of an :class:`ImagePairDataset` or of MMagic's ``BasicImageDataset``.
+        title: see :func:`~csnln_mm.datasets.pairs.check_pairs`, as the others.
+        scale: how many times as wide and high each ``gt`` is as its ``img``.
+        gt_patch_size: in pixels of ``gt``.
+    """
+    pairs = _list_pairs(dataset, title)
+    if pairs is None:
+        return
+    if not pairs:
+        folder = osp.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
+        raise UserError(f'{title} images: there are none in {folder}')
+    report = partial(print_log, logger='current')
+    check_pairs(pairs, title=title, scale=scale, gt_patch_size=gt_patch_size, report=report)
+
+
+def _list_pairs(dataset: dict, title: str) -> list[tuple[Path, Path]] | None:
+    """Paths of (img, gt), also of those that have no partner."""
+    if (
+        set(dataset.get('data_prefix', ())) != {'img', 'gt'}
+        or dataset.get('backend_args')
+        or '://' in (dataset.get('data_root') or '')
+    ):
+        return None
+    pairs: dict[str, tuple[Path, Path]] = {}
+    # MMagic lists one folder and takes the other for granted.
+    for key in ('img',) if dataset.get('ann_file') else ('img', 'gt'):
+        listing = dict(copy.deepcopy(dataset), pipeline=[], search_key=key, serialize_data=False)
+        try:
+            built = DATASETS.build(listing)
+        except TypeError as error:  # a setting that it does not have
+            raise UserError(f'{title} data set: {error}') from error
+        for i in range(len(built)):
+            sample = built.get_data_info(i)
+            pairs[sample['key']] = Path(sample['img_path']), Path(sample['gt_path'])
+    return [pairs[key] for key in sorted(pairs)]

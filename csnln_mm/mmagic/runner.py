@@ -16,11 +16,11 @@ from torch import nn
 
 from csnln_mm.checkpoints import check_fit, load_checkpoint
 from csnln_mm.checkpoints.architecture import check_settings
-from csnln_mm.datasets.pairs import check_images
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import check_config, suggest
+from csnln_mm.mmagic.dataset import check_images
 from csnln_mm.mmagic.resume import (
     Newest,
     latest_valid_checkpoint,
