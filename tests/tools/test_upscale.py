@@ -1,79 +1,72 @@
-"""tools/upscale.py as a person types it."""
+"""``csnln upscale`` and ``tools/upscale.py`` as a person types them."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from tiny_network import names, save_checkpoint
+
+from csnln_mm.cli import main
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'upscale.py'
-CONFIG = """
-model = dict(
-    type='CSNLNEditor',
-    generator=dict(type='CSNLNNet', mid_channels=2, num_recurrences=1, image_skip=True),
-    pixel_loss=dict(type='L1Loss'),
-    data_preprocessor=dict(type='DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
-"""
 
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    from csnln_mm.networks import CSNLNNet
-
-    network = CSNLNNet(mid_channels=2, num_recurrences=1, image_skip=True)
-    state_dict = {f'generator.{key}': value for key, value in network.state_dict().items()}
-    path = tmp_path_factory.mktemp('checkpoint') / 'tiny.pth'
-    torch.save(dict(meta=dict(cfg=CONFIG), state_dict=state_dict), path)
-    return path
+    return str(save_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'tiny.pth'))
 
 
-def run(*args, cwd):
-    return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, args)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((7, 9, 3), np.uint8)).save('a.png')
+    return tmp_path
 
 
-def test_enlarges_and_tells_what_failed(checkpoint, tmp_path):
-    Image.fromarray(np.zeros((7, 9, 3), np.uint8)).save(tmp_path / 'a.png')
-    (tmp_path / 'b.jpg').write_text('hello')
-    done = run('*.*', '-o', 'out', '--checkpoint', checkpoint, '--device', 'cpu', cwd=tmp_path)
+def test_upscales_and_tells_what_failed(checkpoint, folder):
+    (folder / 'b.jpg').write_text('hello')
+    words = ['*.*', '-o', 'out', '--checkpoint', checkpoint, '--device', 'cpu']
+    done = subprocess.run([sys.executable, str(TOOL), *words], capture_output=True, text=True)
     assert done.returncode == 1
-    assert '[1/2] a.png: 9x7 to 18x14, in one piece' in done.stdout
+    assert '[1/2] a.png: 9x7 to 18x14, in one tile; out/a.png, ' in done.stdout
     assert '1 done, 0 skipped because the result exists, 1 failed' in done.stdout
-    assert done.stderr.strip().endswith('b.jpg is damaged or no image')
-    assert Image.open(tmp_path / 'out' / 'a.png').size == (18, 14)
-    # Everything is there: the checkpoint is not even looked at.
-    done = run('a.png', '-o', 'out', '--checkpoint', 'none.pth', cwd=tmp_path)
-    assert done.returncode == 0 and '1 skipped' in done.stdout
+    assert done.stderr.strip().startswith('failed: b.jpg ') and '\n' not in done.stderr.strip()
+    assert Image.open('out/a.png').size == (18, 14)
 
 
-def test_a_wrong_argument_is_one_line(tmp_path):
-    Image.fromarray(np.zeros((7, 9, 3), np.uint8)).save(tmp_path / 'a.png')
-    done = run('a.png', '-o', 'out', '--checkpoint', 'none.pth', cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == 'error: checkpoint none.pth does not exist\n'
+def test_beside_the_input_by_the_short_options(checkpoint, folder, capsys):
+    words = ['-n', checkpoint, '-g', 'cpu', '-t', 'auto', '-f', 'jpg', '-s', '1.5']
+    assert main(['upscale', '-i', 'a.png', *words]) == 0
+    assert Image.open('a_x1.5.jpg').size == (14, 11)
+    assert main(['upscale', 'a.png', *words]) == 0
+    assert '1 skipped' in capsys.readouterr().out
 
 
-def test_help_is_quick_and_names_everything(tmp_path):
-    text = run('--help', cwd=tmp_path).stdout
-    for option in (
-        '--tile',
-        '--overlap',
-        '--ensemble',
-        '--device',
-        '--amp',
-        '--dtype',
-        '--format',
-        '--recursive',
-        '--overwrite',
-        '--checkpoint',
-        '--config',
-    ):
-        assert option in text
+def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):
+    class Stream:
+        buffer = io.BytesIO((folder / 'a.png').read_bytes())
+
+    monkeypatch.setattr(sys, 'stdin', Stream)
+    assert main(['upscale', '-', '-n', checkpoint, '-g', 'cpu']) == 0
+    assert Image.open(io.BytesIO(capfdbinary.readouterr().out)).size == (18, 14)
+    assert names(folder) == ['a.png']
+
+
+@pytest.mark.parametrize(
+    'words, message',
+    [
+        (['a.png', '-n', 'none.pth'], 'none.pth does not exist'),
+        (['a.png', '-n', 'csnln-x2'], 'there is no model csnln-x2'),
+        (['a.png'], 'give a checkpoint: -n FILE'),
+        (['-n', 'none.pth'], 'name an image'),
+        (['-', 'a.png', '-n', 'none.pth'], '- stands for one image'),
+    ],
+)
+def test_a_wrong_argument_is_one_line(words, message, capsys):
+    assert main(['upscale', *words]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith('csnln: error: ') and message in err and err.count('\n') == 1

@@ -1,0 +1,46 @@
+"""Upscaling, conversion and an attention figure where no OpenMMLab package can be imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+CODE = """
+import sys
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('mmengine', 'mmcv', 'mmagic', 'mim'):
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, sys.argv[1])
+
+import numpy as np
+import torch
+from golden import load_golden
+from PIL import Image
+
+from csnln_mm.cli import main
+from csnln_mm.images import read_image
+from csnln_mm.upscaling import Upscaler
+from csnln_mm.visualization.figures import attention_figure
+
+torch.save(load_golden(2).state_dict, 'released.pt')
+Image.fromarray(np.zeros((24, 30, 3), np.uint8)).save('a.png')
+assert main(['convert', 'released.pt', 'ours.pth']) == 0
+assert main(['upscale', 'a.png', '-n', 'ours.pth', '-g', 'cpu']) == 0
+assert Image.open('a_x2.png').size == (60, 48)
+figure = attention_figure(Upscaler('ours.pth', device='cpu'), read_image('a.png'), [(5, 5)])
+assert figure.ndim == 3 and 'matplotlib' in sys.modules
+assert not any(name.startswith(('mmengine', 'mmcv', 'mmagic')) for name in sys.modules)
+"""
+
+
+def test_without_openmmlab(tmp_path):
+    helpers = Path(__file__).parents[1] / 'helpers'
+    done = subprocess.run(
+        [sys.executable, '-c', CODE, str(helpers)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
