@@ -67,4 +67,4 @@ def _stand_ins() -> str:
         importlib.import_module('mmagic.models')
     except Exception as error:  # what a report is for
         return f'MMagic cannot be imported: {type(error).__name__}: {error}'
-    return compatibility.summary() or 'none'
+    return ', '.join(sorted(compatibility.stood_in())) or 'none'

@@ -1,4 +1,4 @@
-"""What a command imports before it works: modules are counted, since times depend on the machine."""
+"""What a command imports before it works: counted, since times depend on the machine."""
 
 import subprocess
 import sys
