@@ -24,6 +24,12 @@ def main() -> None:
         metavar='DIR',
         help='also write the pictures, as DIR/SET/NAME.png',
     )
+    parser.add_argument(
+        '--per-image',
+        type=cli.output_file,
+        metavar='FILE',
+        help='also write the metrics of each image to this file, as JSON',
+    )
     cli.add_config_options(parser)
     cli.add_launcher_options(parser)
     args = parser.parse_args()
@@ -34,7 +40,12 @@ def main() -> None:
     cfg = load_config(
         args.config, options=args.cfg_options, work_dir=args.work_dir, launcher=cli.launcher(args)
     )
-    run_test(build_test_runner(cfg, args.checkpoint), out=args.out, images=args.save_images)
+    run_test(
+        build_test_runner(cfg, args.checkpoint),
+        out=args.out,
+        images=args.save_images,
+        per_image=args.per_image,
+    )
 
 
 if __name__ == '__main__':

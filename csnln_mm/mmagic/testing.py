@@ -15,7 +15,11 @@ __all__ = ['run_test', 'SavePredictionsHook']
 
 
 def run_test(
-    runner: Runner, *, out: str | Path | None = None, images: str | Path | None = None
+    runner: Runner,
+    *,
+    out: str | Path | None = None,
+    images: str | Path | None = None,
+    per_image: str | Path | None = None,
 ) -> dict[str, float]:
     """Test, and keep the results where asked.
 
@@ -23,6 +27,7 @@ def run_test(
         runner: from :func:`~csnln_mm.mmagic.runner.build_test_runner`.
         out: file for the metrics, written as JSON.
         images: folder for the predicted pictures, as :class:`SavePredictionsHook` names them.
+        per_image: file for the metrics of each image, written as JSON.
 
     Returns:
         Metric by name, such as 'Set5/PSNR'.
@@ -34,9 +39,14 @@ def run_test(
         runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
     kept = _KeepMetricsHook()
     runner.register_hook(kept, 'LOWEST')
+    each = _PerImageHook()
+    if per_image:
+        runner.register_hook(each)
     runner.test()
     if out and is_main_process():
         atomic_write(Path(out), (json.dumps(kept.metrics, indent=2) + '\n').encode())
+    if per_image and is_main_process():
+        atomic_write(Path(per_image), (json.dumps(each.images, indent=1) + '\n').encode())
     return kept.metrics
 
 
@@ -48,6 +58,27 @@ class _KeepMetricsHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         self.metrics.update({name: float(value) for name, value in (metrics or {}).items()})
+
+
+class _PerImageHook(Hook):
+    """Keeps the metrics of each image, of which the evaluators tell the mean only."""
+
+    def __init__(self) -> None:
+        self.images: list[dict] = []
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        metrics = runner.test_loop.evaluator.metrics
+        for i, sample in enumerate(outputs or (), start=-len(outputs or ())):
+            image = dict(benchmark=metrics[0].prefix, image=Path(sample.gt_path).stem)
+            for metric in metrics:
+                image.update({k: float(value) for k, value in metric.results[i].items()})
+            self.images.append(image)
 
 
 class SavePredictionsHook(Hook):

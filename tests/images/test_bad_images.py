@@ -9,7 +9,6 @@ from tiny_data import make_benchmark
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.runner import build_test_runner, build_train_runner, load_config
 from csnln_mm.mmagic.testing import run_test
-from csnln_mm.visualization.comparison import compare_benchmark
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -74,15 +73,3 @@ def test_named_when_it_is_met(folder):
     runner = build_test_runner(cfg)
     with pytest.raises(UserError, match='^data/Set5/GTmod12/1.png is damaged or no image$'):
         run_test(runner)
-
-
-def test_comparison_names_what_does_not_fit(folder):
-    truth, prediction = Path('data/Set5'), Path('data/Set5/GTmod12')
-    assert len(compare_benchmark(truth, prediction, 2)) == 2
-    for root, predictions, match in (
-        (Path('data'), prediction, 'no .png pictures in data/GTmod12'),
-        (truth, truth / 'LRbicx2', 'LRbicx2/0.png is not of the size'),
-        (truth, Path('data'), 'data/0.png does not exist'),
-    ):
-        with pytest.raises(UserError, match=match):
-            compare_benchmark(root, predictions, 2)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ from tiny_data import make_benchmark
 
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.runner import build_test_runner, load_config
+from csnln_mm.mmagic.testing import run_test
 from csnln_mm.paper.published import ABLATIONS, BENCHMARKS, TABLE_1, Score
 from csnln_mm.paper.tables import format_table, read_results, result_row, table_1
 
@@ -96,3 +99,15 @@ def test_a_config_of_another_scale_is_refused(tmp_path, capsys):
     (tmp_path / 'c.py').write_text("model = dict(generator=dict(type='SRCNNNet'))")
     assert main(['report', str(tmp_path / 'c.py'), '--results', 'r.json']) == 2
     assert 'upscale_factor=None' in capsys.readouterr().err
+
+
+def test_the_metrics_of_each_image(tmp_path, monkeypatch):
+    make_benchmark(tmp_path / 'data/Set5', count=2)
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config(str(ROOT / 'configs/bicubic_x2.py'), work_dir=str(tmp_path / 'work'))
+    metrics = run_test(build_test_runner(cfg), per_image=tmp_path / 'images.json')
+    images = json.loads((tmp_path / 'images.json').read_text())
+    assert [(i['benchmark'], i['image']) for i in images] == [('Set5', '0'), ('Set5', '1')]
+    for metric in 'PSNR', 'SSIM':
+        mean = sum(i[metric] for i in images) / 2
+        assert mean == pytest.approx(metrics[f'Set5/{metric}'])
