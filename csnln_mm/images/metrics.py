@@ -19,7 +19,11 @@ def psnr(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
         image: uint8 RGB, [H, W, 3].
         gt: of the same size.
         crop_border: pixels left out at each side.
+
+    Raises:
+        ValueError: if the sizes differ.
     """
+    _check_sizes(image, gt)
     error = np.square(_luma(image, crop_border) - _luma(gt, crop_border)).mean()
     return 20 * math.log10(255 / math.sqrt(error)) if error else math.inf
 
@@ -31,7 +35,11 @@ def ssim(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
         image: uint8 RGB, [H, W, 3], at least 11 pixels beside the border.
         gt: of the same size.
         crop_border: pixels left out at each side.
+
+    Raises:
+        ValueError: if the sizes differ.
     """
+    _check_sizes(image, gt)
     x, y = _luma(image, crop_border), _luma(gt, crop_border)
     kernel = cv2.getGaussianKernel(11, 1.5)
 
@@ -44,6 +52,11 @@ def ssim(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return float((luminance * (2 * covariance + c2) / (variances + c2)).mean())
+
+
+def _check_sizes(image: np.ndarray, gt: np.ndarray) -> None:
+    if image.shape != gt.shape:
+        raise ValueError(f'an image of shape {image.shape} is no match for one of {gt.shape}')
 
 
 def _luma(image: np.ndarray, crop_border: int) -> np.ndarray:

@@ -24,3 +24,9 @@ def test_they_are_mmagics(size, border):
 def test_equal_images():
     gt = smooth_noise(20, 20, 1)
     assert psnr(gt, gt, 2) == math.inf and ssim(gt, gt, 2) == pytest.approx(1)
+
+
+@pytest.mark.parametrize('metric', [psnr, ssim])
+def test_other_sizes_are_refused(metric):
+    with pytest.raises(ValueError, match='no match'):
+        metric(smooth_noise(20, 20, 1), smooth_noise(20, 1, 1), 0)
