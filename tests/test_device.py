@@ -7,8 +7,7 @@ from csnln_mm.errors import UserError
 
 @pytest.mark.parametrize('name', [None, 'auto'])
 @pytest.mark.parametrize(
-    ('cuda', 'mps', 'wanted'),
-    [(True, True, 'cuda'), (False, True, 'mps'), (False, False, 'cpu')],
+    ('cuda', 'mps', 'wanted'), [(True, True, 'cuda'), (False, True, 'mps'), (False, False, 'cpu')]
 )
 def test_the_fastest_device_is_chosen(monkeypatch, name, cuda, mps, wanted):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)

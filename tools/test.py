@@ -1,9 +1,8 @@
 #!/usr/bin/env python
-"""``csnln test``."""
+"""The same as ``csnln test``."""
 
 import sys
 
 from csnln_mm.cli import main
 
-if __name__ == '__main__':
-    sys.exit(main(['test', *sys.argv[1:]]))
+sys.exit(main(['test', *sys.argv[1:]]))

@@ -46,10 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--format', choices=('text', 'markdown'), default='text')
     parser.add_argument(
-        '--out',
-        type=arguments.output_file,
-        metavar='FILE',
-        help='write the table there as well',
+        '--out', type=arguments.output_file, metavar='FILE', help='write the table there as well'
     )
     arguments.add_cfg_options(
         parser, 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'

@@ -1,19 +1,13 @@
 """Types and groups of arguments that several commands share."""
 
 import argparse
-import logging
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from csnln_mm.cli import exit_status
-from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 
 __all__ = [
-    'run',
     'add_cfg_options',
     'add_config_options',
     'add_launcher_options',
@@ -29,13 +23,6 @@ _LAUNCHERS = {
     'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh or slurm_test.sh'),
     'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun'),
 }
-
-
-def run(main: Callable[[], int | None]) -> None:
-    """Run the ``main`` of a script in ``tools`` that has no subcommand yet."""
-    set_malloc_thresholds(mmap=32, trim=256)
-    logging.raiseExceptions = False
-    sys.exit(exit_status(main))
 
 
 def output_file(text: str) -> Path:

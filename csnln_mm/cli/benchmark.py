@@ -30,10 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--threads', type=int, help='on the CPU; default: as torch chooses')
     parser.add_argument('--runs', type=int, default=9, help='the median of so many; default: 9')
     parser.add_argument(
-        '--json',
-        type=arguments.output_file,
-        metavar='FILE',
-        help='write the figures there too',
+        '--json', type=arguments.output_file, metavar='FILE', help='write the figures there too'
     )
 
 

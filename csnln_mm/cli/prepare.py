@@ -104,10 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='default: all',
         )
         command.add_argument(
-            '--processes',
-            type=_at_least_one,
-            metavar='N',
-            help='default: one for each core',
+            '--processes', type=_at_least_one, metavar='N', help='default: one for each core'
         )
 
     demo = commands.add_parser(
@@ -142,19 +139,12 @@ def _benchmarks(args: argparse.Namespace) -> int:
 
 
 def _div2k(args: argparse.Namespace) -> int:
-    from csnln_mm.datasets.div2k import (
-        ANNOTATION_FILE,
-        SubImages,
-        prepare_div2k,
-        prepare_images,
-    )
+    from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_images
     from csnln_mm.datasets.parallel import report_failures
 
     step = args.crop_size // 2 if args.step is None else args.step
     options = dict(
-        scales=args.scales,
-        sub_images=SubImages(args.crop_size, step),
-        processes=args.processes,
+        scales=args.scales, sub_images=SubImages(args.crop_size, step), processes=args.processes
     )
     if args.images:
         failures = prepare_images(args.images, args.root, **options)

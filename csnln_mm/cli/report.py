@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('--model-size tests nothing: leave checkpoint and --results out')
 
     from csnln_mm.files import atomic_write
-    from csnln_mm.mmagic.runner import load_config
+    from csnln_mm.mmagic.config import load_config
 
     cfg = load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
     name = args.name or Path(args.checkpoint or args.results or args.config).stem

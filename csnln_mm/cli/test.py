@@ -1,4 +1,4 @@
-"""``csnln test``: a checkpoint on the test sets of a config."""
+"""``csnln test``: test a checkpoint on the test sets of a config."""
 
 import argparse
 
@@ -10,12 +10,12 @@ HELP = """\
 Test a checkpoint on the test sets of a config.
 
 examples:
-  csnln test configs/csnln_x2_div2k.py csnln_x2.pth --out metrics.json
-  csnln test configs/bicubic_x2.py --save-images results"""
+  csnln test configs/csnln_x4_div2k.py csnln_x4.pth --out metrics.json
+  csnln test configs/bicubic_x2.py --save-images images"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, the checkpoint, what is written, and the options of MMEngine's launchers."""
+    """Add the config, the checkpoint, and where results go."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
         'checkpoint', nargs='?', help='checkpoint file (.pth); not for configs without weights'
@@ -43,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Test, and write what was asked for."""
-    from csnln_mm.mmagic.runner import build_test_runner, load_config
+    """Test."""
+    from csnln_mm.mmagic.config import load_config
+    from csnln_mm.mmagic.runner import build_test_runner
     from csnln_mm.mmagic.testing import run_test
 
     cfg = load_config(

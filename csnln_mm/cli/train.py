@@ -1,4 +1,4 @@
-"""``csnln train``: a training run from a config."""
+"""``csnln train``: train a model as a config says."""
 
 import argparse
 
@@ -10,12 +10,13 @@ HELP = """\
 Train a model as a config says.
 
 examples:
-  csnln train configs/csnln_x2_div2k.py
-  csnln train configs/csnln_x2_div2k.py --resume"""
+  csnln train configs/csnln_x2_demo.py
+  csnln train configs/csnln_x4_div2k.py --resume
+  tools/dist_train.sh configs/csnln_x4_div2k.py 8"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, how the run starts, and the options of MMEngine's launchers."""
+    """Add the config, and how it is trained."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
         '--resume',
@@ -39,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from csnln_mm.mmagic.runner import build_train_runner, load_config
+    from csnln_mm.mmagic.config import load_config
+    from csnln_mm.mmagic.runner import build_train_runner
     from csnln_mm.mmagic.training import run_training
 
     cfg = load_config(

@@ -6,7 +6,7 @@ from torch import nn
 from csnln_mm.checkpoints import check_fit, load_checkpoint
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import build_model
-from csnln_mm.mmagic.runner import load_config
+from csnln_mm.mmagic.config import load_config
 
 __all__ = ['load_generator']
 

@@ -22,13 +22,7 @@ class CrossScaleEnhancer(nn.Module):
         ValueError: if ``scale`` or an argument of the attention is out of range.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        scale: int = 2,
-        attention: dict | None = None,
-    ) -> None:
+    def __init__(self, channels: int, *, scale: int = 2, attention: dict | None = None) -> None:
         super().__init__()
         self.attention = build_part(
             attention, CrossScaleNonLocalAttention, in_channels=channels, scale=scale
@@ -52,13 +46,7 @@ class SEMEnhancer(nn.Module):
         ValueError: if ``scale`` or an argument of the cell is out of range.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        scale: int = 2,
-        cell: dict | None = None,
-    ) -> None:
+    def __init__(self, channels: int, *, scale: int = 2, cell: dict | None = None) -> None:
         super().__init__()
         self.cell = build_part(cell, SEMCell, mid_channels=channels, upscale_factor=scale)
 

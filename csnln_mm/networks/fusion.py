@@ -117,13 +117,7 @@ class AdditionFusion(nn.Module):
         ValueError: if a value is not one of the above, or ``branches`` is empty.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        scale: int,
-        branches: Sequence[str] = BRANCHES,
-    ) -> None:
+    def __init__(self, channels: int, *, scale: int, branches: Sequence[str] = BRANCHES) -> None:
         super().__init__()
         check_branches(branches, at_least=1)
         if 'local' in branches:
@@ -153,13 +147,7 @@ class ConcatenationFusion(nn.Module):
         ValueError: if a value is not one of the above, or ``branches`` is empty.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        scale: int,
-        branches: Sequence[str] = BRANCHES,
-    ) -> None:
+    def __init__(self, channels: int, *, scale: int, branches: Sequence[str] = BRANCHES) -> None:
         super().__init__()
         check_branches(branches, at_least=1)
         if 'local' in branches:

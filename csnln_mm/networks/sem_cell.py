@@ -57,11 +57,7 @@ class _Stage(nn.Module):
                 scale=scale,
             )
         self.fusion = build_part(
-            fusion,
-            MutualProjectedFusion,
-            channels=channels,
-            scale=total_scale,
-            branches=branches,
+            fusion, MutualProjectedFusion, channels=channels, scale=total_scale, branches=branches
         )
 
     def forward(self, x: Tensor, local: Tensor) -> Tensor:

@@ -13,12 +13,8 @@ from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import check_config
-from csnln_mm.mmagic.runner import (
-    apply_cfg_options,
-    build_test_runner,
-    build_train_runner,
-    load_config,
-)
+from csnln_mm.mmagic.config import apply_cfg_options, load_config
+from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 from csnln_mm.mmagic.testing import run_test
 from csnln_mm.mmagic.training import run_training
 from csnln_mm.paper.published import ABLATIONS, Variant
@@ -74,11 +70,7 @@ class VariantResult(NamedTuple):
 
 
 def run_ablation(
-    table: int,
-    budget: Budget,
-    work_dir: Path,
-    *,
-    variants: Sequence[str] | None = None,
+    table: int, budget: Budget, work_dir: Path, *, variants: Sequence[str] | None = None
 ) -> dict[str, VariantResult | None]:
     """Train and test the variants of a table one after another.
 

@@ -45,11 +45,7 @@ def tiled_forward(
             if out is None:
                 dtype = torch.promote_types(y.dtype, torch.float32)
                 out = torch.zeros(
-                    *y.shape[:2],
-                    scale * height,
-                    scale * width,
-                    dtype=dtype,
-                    device=y.device,
+                    *y.shape[:2], scale * height, scale * width, dtype=dtype, device=y.device
                 )
             area = out[
                 ...,

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from csnln_mm.cli import arguments as cli
+from csnln_mm.cli import exit_status
 from csnln_mm.errors import UserError
 
 
@@ -17,12 +18,6 @@ def handler():
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-def exit_of(main):
-    with pytest.raises(SystemExit) as ended:
-        cli.run(main)
-    return ended.value.code
 
 
 def raising(error):
@@ -47,20 +42,20 @@ def raising(error):
     ],
 )
 def test_a_mistake_is_one_line(error, status, line, capsys):
-    assert exit_of(raising(error)) == status
+    assert exit_status(raising(error)) == status
     assert capsys.readouterr().err == line
 
 
 def test_interrupted_again_while_python_cleans_up():
     code = """
-import atexit, signal
-from csnln_mm.cli import arguments as cli
+import atexit, signal, sys
+from csnln_mm.cli import exit_status
 
 def main():
     atexit.register(signal.raise_signal, signal.SIGINT)
     raise KeyboardInterrupt
 
-cli.run(main)
+sys.exit(exit_status(main))
 """
     ended = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True)
     assert ended.returncode == -signal.SIGINT
@@ -69,8 +64,8 @@ cli.run(main)
 
 def test_an_error_of_the_program_keeps_its_traceback():
     with pytest.raises(OSError, match='without a number'):
-        cli.run(raising(OSError('without a number')))
-    assert exit_of(lambda: None) == 0 and exit_of(lambda: 1) == 1
+        exit_status(raising(OSError('without a number')))
+    assert exit_status(lambda: None) == 0 and exit_status(lambda: 1) == 1
 
 
 def parse(capsys, *words):

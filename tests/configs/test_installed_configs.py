@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from csnln_mm import config_path
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.runner import load_config
+from csnln_mm.mmagic.config import load_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

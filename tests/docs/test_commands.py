@@ -42,7 +42,7 @@ NOT_RUN = {
 }
 # The same for Python blocks: a line of the block.
 PYTHON_NOT_RUN = {
-    'from mmagic.apis import MMagicInferencer': 'tests/mmagic/test_generator.py compares its pixels',
+    'from mmagic.apis import MMagicInferencer': 'tests/mmagic/test_generator.py compares its pixels'
 }
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -7,7 +7,8 @@ from damage import VISIBLE, spoil_middle
 from tiny_data import make_benchmark
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.runner import build_test_runner, build_train_runner, load_config
+from csnln_mm.mmagic.config import load_config
+from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 from csnln_mm.mmagic.testing import run_test
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

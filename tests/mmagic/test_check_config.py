@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.runner import build_test_runner, build_train_runner, load_config
+from csnln_mm.mmagic.config import load_config
+from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 DEMO = CONFIGS / 'csnln_x2_demo.py'

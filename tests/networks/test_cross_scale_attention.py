@@ -34,13 +34,7 @@ def test_is_the_direct_formula_on_a_replicated_map(scale, patch_size, size):
 
 @pytest.mark.parametrize(
     'arguments',
-    [
-        dict(scale=1),
-        dict(scale=2.0),
-        dict(patch_size=2),
-        dict(patch_size=-1),
-        dict(patch_size=3.0),
-    ],
+    [dict(scale=1), dict(scale=2.0), dict(patch_size=2), dict(patch_size=-1), dict(patch_size=3.0)],
 )
 def test_refuses_arguments_out_of_range(arguments):
     with pytest.raises(ValueError):

@@ -63,13 +63,7 @@ def in_scale_loops(query, key, value):
 
 @pytest.mark.parametrize(
     'scale, patch_size, size',
-    [
-        (2, 3, (4, 6)),
-        (3, 3, (6, 3)),
-        (2, 1, (4, 4)),
-        (2, 5, (6, 4)),
-        (4, 3, (4, 8)),
-    ],
+    [(2, 3, (4, 6)), (3, 3, (6, 3)), (2, 1, (4, 4)), (2, 5, (6, 4)), (4, 3, (4, 8))],
 )
 @pytest.mark.parametrize('name', ['cross_scale_attention', 'cross_scale_attention_reference'])
 def test_cross_scale_attention(name, scale, patch_size, size):

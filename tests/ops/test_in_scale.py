@@ -41,14 +41,7 @@ def test_large_similarities_stay_finite():
 
 
 @pytest.mark.parametrize(
-    'positions, expected',
-    [
-        (1, 1),
-        (1024, 1024),
-        (1025, 513),
-        (48 * 48, 768),
-        (1024 * 1024, 1024),
-    ],
+    'positions, expected', [(1, 1), (1024, 1024), (1025, 513), (48 * 48, 768), (1024 * 1024, 1024)]
 )
 def test_tile_rule(positions, expected):
     assert choose_in_scale_tile(positions, torch.device('cpu')) == expected

@@ -7,7 +7,7 @@ from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.runner import load_config
+from csnln_mm.mmagic.config import load_config
 from csnln_mm.paper.ablation import (
     Budget,
     VariantResult,

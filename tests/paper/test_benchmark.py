@@ -8,12 +8,7 @@ import torch
 
 from csnln_mm import ops
 from csnln_mm.errors import UserError
-from csnln_mm.paper.benchmark import (
-    benchmark_table,
-    measure_peak,
-    peak_memory,
-    run_benchmark,
-)
+from csnln_mm.paper.benchmark import benchmark_table, measure_peak, peak_memory, run_benchmark
 from csnln_mm.paper.benchmark_cases import Case, make_workload, reference_operators
 
 SMALL = [

@@ -5,11 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from csnln_mm import ops
 from csnln_mm.errors import UserError
 from csnln_mm.networks import CSNLNNet
-from csnln_mm.paper.model_size import (
-    cross_scale_multiply_adds,
-    in_scale_multiply_adds,
-    model_size,
-)
+from csnln_mm.paper.model_size import cross_scale_multiply_adds, in_scale_multiply_adds, model_size
 
 
 def build(**kwargs):

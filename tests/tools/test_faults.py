@@ -10,7 +10,7 @@ from test_train_and_test import CONFIG, MODEL, OPTIONS, ROOT, run
 from tiny_data import make_benchmark
 
 from csnln_mm.mmagic.check_config import check_config
-from csnln_mm.mmagic.runner import load_config
+from csnln_mm.mmagic.config import load_config
 
 TRAIN = sys.executable, ROOT / 'tools/train.py', CONFIG, *OPTIONS
 TEST = sys.executable, ROOT / 'tools/test.py', CONFIG, 'tiny.pth', *MODEL

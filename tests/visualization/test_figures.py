@@ -94,13 +94,7 @@ def test_in_scale_weights_make_the_modules_output(grid, size):
     torch.testing.assert_close(out.view_as(x), module(x))
 
 
-@pytest.mark.parametrize(
-    'module',
-    [
-        CrossScaleNonLocalAttention(4),
-        InScaleNonLocalAttention(4),
-    ],
-)
+@pytest.mark.parametrize('module', [CrossScaleNonLocalAttention(4), InScaleNonLocalAttention(4)])
 @pytest.mark.parametrize('position', [(6, 0), (0, 8), (-1, 0)])
 def test_weights_outside_the_map(module, position):
     with pytest.raises(ValueError, match='lies outside the map of 6 rows and 8 columns'):

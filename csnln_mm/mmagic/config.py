@@ -1,0 +1,91 @@
+"""Config files as the command line wants them."""
+
+import inspect
+import os.path as osp
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from csnln_mm.errors import UserError
+from csnln_mm.installed_configs import config_path
+from csnln_mm.mmagic.check_config import suggest
+
+__all__ = ['apply_cfg_options', 'load_config']
+
+# What MMEngine reads of a config beside the arguments of its runner.
+_OTHER_SETTINGS = (
+    'activation_checkpointing',
+    'compile',
+    'custom_imports',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'sync_bn',
+)
+
+
+def load_config(
+    path: str, *, options: dict | None = None, work_dir: str | None = None, launcher: str = 'none'
+) -> Config:
+    """Read a config as the command line wants it.
+
+    Args:
+        path: config file, or the name of one that comes with the package.
+        options: settings to change, by dotted name.
+        work_dir: where results go; by default what the config says, else ``work_dirs/NAME``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        UserError: if the file is missing or is not a config, or has no such settings.
+    """
+    if not osp.isfile(path):
+        try:
+            path = config_path(path)
+        except UserError as error:
+            raise UserError(
+                f'config {path} does not exist, nor has csnln_mm one of that name'
+            ) from error
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:
+        # A config is a program: whatever it raises is about the config.
+        raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
+    if 'finite_numbers' in (cfg.get('default_hooks') or {}):
+        raise UserError(
+            f'config {path}: default_hooks.finite_numbers is called check_invalid_loss now'
+        )
+    apply_cfg_options(cfg, options or {})
+    cfg.launcher = launcher
+    if work_dir:
+        cfg.work_dir = work_dir
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+    return cfg
+
+
+def apply_cfg_options(cfg: Config, options: dict) -> None:
+    """Change settings of a config in place.
+
+    Args:
+        cfg: what to change.
+        options: values by dotted name.
+
+    Raises:
+        UserError: if neither the config nor MMEngine knows where a name begins, or it leads on from
+            something that is no dict.
+    """
+    known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_OTHER_SETTINGS}
+    for name in options:
+        first = name.partition('.')[0]
+        if first not in known:
+            raise UserError(
+                f'config {cfg.filename} has no {first!r}, to set {name}'
+                + suggest(first, sorted(known))
+            )
+        try:
+            cfg.merge_from_dict({name: options[name]})
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f'config {cfg.filename}: {name} cannot be set: {error}; items of a '
+                'list are named by their numbers, as in test_dataloader.0'
+            ) from error
