@@ -116,8 +116,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def interrupt(number: int, frame: Optional[FrameType]) -> NoReturn:
     """Ends what goes on, once: a second signal must not cut the cleaning short."""
+    # Not SIG_IGN: Python complains of a signal that came just before that.
     for other in SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
+        signal.signal(other, lambda number, frame: None)
     raise Interrupted(number)
 
 
