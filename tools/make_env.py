@@ -229,7 +229,10 @@ def prepare_folder(folder: Path, state: str, key: str) -> None:
             if not (information / 'INSTALLER').exists():
                 shutil.rmtree(information)
         return
-    empty(folder)
+    if state:
+        say(f'removing what is outdated or damaged in {folder}')
+        (folder / MARKER).write_text(UNFINISHED)  # Half removed, it must not pass for finished.
+        empty(folder)
     free = shutil.disk_usage(folder).free / 1e9
     if free < GIGABYTES_NEEDED:
         raise Failure(f'{folder} needs {GIGABYTES_NEEDED} GB, and {free:.1f} GB are free there.\n'
