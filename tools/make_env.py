@@ -3,6 +3,7 @@
 
 It needs no compiler. An unfinished environment is taken up again, an outdated one is made anew.
 """
+
 import argparse
 import ctypes
 import fcntl
@@ -37,24 +38,36 @@ PR_SET_PDEATHSIG = 1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What is found in the output of a step, and what it means for the user.
 ADVICE = (
-    (r'No space left|Errno 28|Disk quota',
-     'The disk is full. Free some space (pip also fills its cache and the folder for temporary '
-     'files:\n`pip cache purge`, TMPDIR=dir), then run the same command again to go on from here.'),
-    (r'Name or service not known|name resolution|NewConnectionError|ConnectionError|'
-     r'NameResolutionError|ProxyError|Read timed out|ReadTimeout|ConnectTimeout|Network is unreach|'
-     r'from versions: none',
-     'The package index cannot be reached. Check the network (pip takes a proxy from HTTPS_PROXY, '
-     'another\nindex from PIP_INDEX_URL), then run the same command again to go on from here.'),
-    (r'No matching distribution|Could not find a version',
-     'The package index of this machine has no wheel of this version for this Python. See '
-     '`pip config list`\nfor another index or a constraint; another Python: PYTHON=/path/to/python.'),
-    (r'Permission denied|Errno 13|Read-only file system',
-     'The folder cannot be written. Name another one: VENV=dir'),
-    (r'ensurepip',
-     'This Python cannot make environments. On Debian and Ubuntu install its -venv package, or name '
-     'another\nPython: PYTHON=/path/to/python'),
-    (r'libGL|libgthread|cannot open shared object',
-     'A library of the system is missing; install the package that holds the file named above.'),
+    (
+        r'No space left|Errno 28|Disk quota',
+        'The disk is full. Free some space (pip also fills its cache and the folder for temporary '
+        'files:\n`pip cache purge`, TMPDIR=dir), then run the same command again to go on from here.',
+    ),
+    (
+        r'Name or service not known|name resolution|NewConnectionError|ConnectionError|'
+        r'NameResolutionError|ProxyError|Read timed out|ReadTimeout|ConnectTimeout|Network is unreach|'
+        r'from versions: none',
+        'The package index cannot be reached. Check the network (pip takes a proxy from HTTPS_PROXY, '
+        'another\nindex from PIP_INDEX_URL), then run the same command again to go on from here.',
+    ),
+    (
+        r'No matching distribution|Could not find a version',
+        'The package index of this machine has no wheel of this version for this Python. See '
+        '`pip config list`\nfor another index or a constraint; another Python: PYTHON=/path/to/python.',
+    ),
+    (
+        r'Permission denied|Errno 13|Read-only file system',
+        'The folder cannot be written. Name another one: VENV=dir',
+    ),
+    (
+        r'ensurepip',
+        'This Python cannot make environments. On Debian and Ubuntu install its -venv package, or name '
+        'another\nPython: PYTHON=/path/to/python',
+    ),
+    (
+        r'libGL|libgthread|cannot open shared object',
+        'A library of the system is missing; install the package that holds the file named above.',
+    ),
 )
 DESCRIBE_PYTHON = """
 import json, sys, sysconfig
@@ -105,12 +118,15 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='environment variables:\n'
-        '  PYTHON   the Python to make it with (default: the newest that fits)')
+        '  PYTHON   the Python to make it with (default: the newest that fits)',
+    )
     parser.add_argument('folder', help='where the environment is or shall be')
-    parser.add_argument('--versions',
-                        choices=sorted(PYTHONS),
-                        default='newest',
-                        help='which file of requirements/ it follows (default: %(default)s)')
+    parser.add_argument(
+        '--versions',
+        choices=sorted(PYTHONS),
+        default='newest',
+        help='which file of requirements/ it follows (default: %(default)s)',
+    )
     return parser.parse_args()
 
 
@@ -133,17 +149,22 @@ def make_environment(folder: Path, versions: str) -> None:
     with locked(folder):
         pins = ROOT / 'requirements' / f'{versions}.txt'
         python, version = find_python(folder, PYTHONS[versions])
-        key = hashlib.sha256(f'{pins.read_text()}{version}{platform.machine()}'.encode()).hexdigest()
+        key = hashlib.sha256(
+            f'{pins.read_text()}{version}{platform.machine()}'.encode()
+        ).hexdigest()
         state = read(folder / MARKER)
         if state != key:
             prepare_folder(folder, state, key)
             install(folder, python, pins)
         install_checkout(folder)
         if state != key:
-            Step(folder, 'trying it').run([
-                bin_python(folder), '-c',
-                'import csnln_mm.compatibility, mmagic.models, mmagic.datasets'
-            ])
+            Step(folder, 'trying it').run(
+                [
+                    bin_python(folder),
+                    '-c',
+                    'import csnln_mm.compatibility, mmagic.models, mmagic.datasets',
+                ]
+            )
             (folder / MARKER).write_text(key)
             say(f'done; activate it with: . {folder}/bin/activate')
 
@@ -181,9 +202,16 @@ def bin_python(folder: Path) -> str:
 def find_python(folder: Path, supported: Sequence[str]) -> Tuple[str, str]:
     """The Python to use, and its full version: PYTHON, or the environment's own, or the newest."""
     asked = os.environ.get('PYTHON')
-    candidates = [asked] if asked else [
-        bin_python(folder), *(f'python{version}' for version in supported), 'python3', 'python'
-    ]
+    candidates = (
+        [asked]
+        if asked
+        else [
+            bin_python(folder),
+            *(f'python{version}' for version in supported),
+            'python3',
+            'python',
+        ]
+    )
     reasons = []
     for candidate in candidates:
         about = describe_python(candidate)
@@ -194,24 +222,30 @@ def find_python(folder: Path, supported: Sequence[str]) -> Tuple[str, str]:
         if name not in supported:
             reasons.append(f'{candidate} is Python {name}')
         elif not has_venv:
-            reasons.append(f'{candidate} has no venv module (on Debian and Ubuntu: '
-                           f'apt-get install python{name}-venv)')
+            reasons.append(
+                f'{candidate} has no venv module (on Debian and Ubuntu: '
+                f'apt-get install python{name}-venv)'
+            )
         else:
             return base, full
     if asked and not reasons:
         reasons.append(f'{asked} cannot be run')
-    raise Failure(f'Python {supported[-1]} to {supported[0]} with its venv module is needed; '
-                  f'{"; ".join(dict.fromkeys(reasons)) or "none was found"}.\n'
-                  f'Install one, or name it: PYTHON=/path/to/python{supported[0]}')
+    raise Failure(
+        f'Python {supported[-1]} to {supported[0]} with its venv module is needed; '
+        f'{"; ".join(dict.fromkeys(reasons)) or "none was found"}.\n'
+        f'Install one, or name it: PYTHON=/path/to/python{supported[0]}'
+    )
 
 
 def describe_python(command: str) -> Optional[Tuple[List[int], str, bool, str]]:
     """Version, full version, whether it has venv, and the interpreter below an environment."""
     try:
-        done = subprocess.run([command, '-c', DESCRIBE_PYTHON],
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL,
-                              timeout=60)
+        done = subprocess.run(
+            [command, '-c', DESCRIBE_PYTHON],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
         return json.loads(done.stdout.decode()) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
@@ -220,8 +254,9 @@ def describe_python(command: str) -> Optional[Tuple[List[int], str, bool, str]]:
 def prepare_folder(folder: Path, state: str, key: str) -> None:
     """Empties an outdated environment; leaves what belongs to something else."""
     if not state and any(folder.iterdir()):
-        raise Failure(f'{folder} is not empty and was not made by this script.\n'
-                      'Name another folder: VENV=dir')
+        raise Failure(
+            f'{folder} is not empty and was not made by this script.\nName another folder: VENV=dir'
+        )
     if state == UNFINISHED + key:
         say(f'going on with {folder}')
         # pip writes INSTALLER last: what has none was interrupted and is installed again.
@@ -235,8 +270,10 @@ def prepare_folder(folder: Path, state: str, key: str) -> None:
         empty(folder)
     free = shutil.disk_usage(folder).free / 1e9
     if free < GIGABYTES_NEEDED:
-        raise Failure(f'{folder} needs {GIGABYTES_NEEDED} GB, and {free:.1f} GB are free there.\n'
-                      'Free some space, or name a folder on another disk: VENV=dir')
+        raise Failure(
+            f'{folder} needs {GIGABYTES_NEEDED} GB, and {free:.1f} GB are free there.\n'
+            'Free some space, or name a folder on another disk: VENV=dir'
+        )
     say(f'making {folder} (about 5 minutes, most of them for downloading PyTorch)')
     (folder / MARKER).write_text(UNFINISHED + key)
 
@@ -258,8 +295,9 @@ def install(folder: Path, python: str, pins: Path) -> None:
     lines = [line for line in pins.read_text().splitlines() if line and line[0] != '#']
     for name, wanted in ('2/3 PyTorch', True), ('3/3 MMagic and the rest', False):
         part = folder / f'pins-{"pytorch" if wanted else "rest"}.txt'
-        part.write_text(''.join(f'{line}\n' for line in lines
-                                if line.startswith(PYTORCH) == wanted))
+        part.write_text(
+            ''.join(f'{line}\n' for line in lines if line.startswith(PYTORCH) == wanted)
+        )
         # The list is complete, and every package on it has a wheel.
         Step(folder, name).pip('--no-deps', '--only-binary', ':all:', '-r', part)
 
@@ -267,9 +305,14 @@ def install(folder: Path, python: str, pins: Path) -> None:
 def has_pip(folder: Path) -> bool:
     """Whether the virtual environment is there and complete enough to install packages."""
     try:
-        return subprocess.call([bin_python(folder), '-m', 'pip', '--version'],
-                               stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL) == 0
+        return (
+            subprocess.call(
+                [bin_python(folder), '-m', 'pip', '--version'],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            == 0
+        )
     except OSError:
         return False
 
@@ -293,10 +336,19 @@ class Step:
 
     def pip(self, *arguments: object) -> None:
         """Installs something with the environment's pip."""
-        self.run([
-            bin_python(self.folder), '-m', 'pip', 'install', '--progress-bar', 'off',
-            '--disable-pip-version-check', '--no-input', *arguments
-        ])
+        self.run(
+            [
+                bin_python(self.folder),
+                '-m',
+                'pip',
+                'install',
+                '--progress-bar',
+                'off',
+                '--disable-pip-version-check',
+                '--no-input',
+                *arguments,
+            ]
+        )
 
     def run(self, command: Sequence[object]) -> None:
         """Runs the command, and raises :class:`Failure` with its last lines if it fails."""
@@ -306,14 +358,16 @@ class Step:
             begin = log.tell()
             # A signal between the start and `try` would leave the process to itself.
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-            process = subprocess.Popen([str(word) for word in command],
-                                       stdin=subprocess.DEVNULL,
-                                       stdout=log,
-                                       stderr=subprocess.STDOUT,
-                                       env=environment,
-                                       cwd=str(ROOT),
-                                       start_new_session=True,
-                                       preexec_fn=in_the_child)
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=str(ROOT),
+                start_new_session=True,
+                preexec_fn=in_the_child,
+            )
             try:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
                 self.wait(process, begin)
@@ -323,9 +377,13 @@ class Step:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if process.returncode != 0:
             output = self.output(begin)
-            last = ''.join(f'    {line[:CHARACTERS_SHOWN]}\n' for line in useful(output)[-LINES_SHOWN:])
-            raise Failure(f'step "{self.name}" failed. The last lines of its output:\n{last}'
-                          f'(all of it: {self.log})\n{advice(output)}')
+            last = ''.join(
+                f'    {line[:CHARACTERS_SHOWN]}\n' for line in useful(output)[-LINES_SHOWN:]
+            )
+            raise Failure(
+                f'step "{self.name}" failed. The last lines of its output:\n{last}'
+                f'(all of it: {self.log})\n{advice(output)}'
+            )
 
     def wait(self, process: subprocess.Popen, begin: int) -> None:
         """Waits for the process, and shows what it does."""
@@ -355,7 +413,9 @@ class Step:
         elapsed = f'{minutes} min {seconds:02d} s' if minutes else f'{seconds} s'
         activity = ''
         for line in useful(self.output(begin)):
-            download = re.match(r'\s*Downloading (?:\S*/)?([^\s/]+?)(?:\.metadata)?( \(.*\))?$', line)
+            download = re.match(
+                r'\s*Downloading (?:\S*/)?([^\s/]+?)(?:\.metadata)?( \(.*\))?$', line
+            )
             if download:
                 activity = f', downloading {download.group(1)}{download.group(2) or ""}'
             elif line.startswith('Installing collected packages'):
@@ -372,8 +432,10 @@ class Step:
 def useful(output: str) -> List[str]:
     """The lines that say something about this step, without pip's warnings about settings."""
     return [
-        line for line in output.splitlines()
-        if line.strip() and not re.match(r'WARNING: (Location|Skipping)|\[notice\]|Ignoring \S+: markers', line)
+        line
+        for line in output.splitlines()
+        if line.strip()
+        and not re.match(r'WARNING: (Location|Skipping)|\[notice\]|Ignoring \S+: markers', line)
     ]
 
 

@@ -4,6 +4,7 @@ In a config: ``custom_imports = dict(imports=['csnln_mm.mmagic'])``.
 """
 
 import csnln_mm.compatibility  # noqa: F401  before the first import of MMagic
+from csnln_mm.mmagic import installed_packages
 from csnln_mm.mmagic.atomic_checkpoint import AtomicCheckpointHook
 from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper
 from csnln_mm.mmagic.check_invalid_loss import CheckInvalidLossHook
@@ -23,6 +24,8 @@ from csnln_mm.mmagic.networks import (
     SEMCell,
     SEMEnhancer,
 )
+
+installed_packages.install()
 
 __all__ = [
     'AdditionFusion',

@@ -1,4 +1,5 @@
 """numpy 2 makes MMagic's noise float64; what Real-ESRGAN trains on must not be."""
+
 import cv2
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ def test_real_esrgan_degradations_give_what_the_network_takes(tmp_path):
     from mmagic.utils import register_all_modules
 
     from csnln_mm import config_path
+
     register_all_modules()
     config = Config.fromfile(config_path('mixing/realesrgan_csnln_x4.py'))
     path = str(tmp_path / 'photograph.png')
@@ -24,8 +26,7 @@ def test_real_esrgan_degradations_give_what_the_network_takes(tmp_path):
         results = {'img_path': path, 'gt_path': path, 'key': 'photograph'}
         for transform in pipeline:
             results = transform(results)
-        batch = preprocessor({
-            'inputs': [results['inputs']],
-            'data_samples': [results['data_samples']]
-        }, True)
+        batch = preprocessor(
+            {'inputs': [results['inputs']], 'data_samples': [results['data_samples']]}, True
+        )
         assert batch['inputs'].dtype == batch['data_samples'].gt_img.dtype == torch.float32

@@ -1,0 +1,60 @@
+"""MMEngine's look for installed packages, where setuptools no longer has ``pkg_resources``.
+
+A config that begins with ``_base_ = 'mmagic::...'`` has MMEngine ask whether MMagic is installed
+and where. MMEngine 0.10 asks ``pkg_resources``, which setuptools has dropped in version 82.
+After :func:`install`, Python's own ``importlib`` answers.
+"""
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+__all__ = ['get_installed_path', 'install', 'is_installed']
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package is there, by the name of its distribution or of its module."""
+    return _find(package) is not None
+
+
+def get_installed_path(package: str) -> str:
+    """The folder of a package.
+
+    Args:
+        package: name of its distribution or of its module.
+
+    Raises:
+        PackageNotFoundError: if there is none.
+    """
+    spec = _find(package)
+    if spec is None:
+        raise PackageNotFoundError(package)
+    return str(Path(spec.origin).parent)
+
+
+def _find(package: str) -> ModuleSpec | None:
+    try:
+        names = (distribution(package).read_text('top_level.txt') or '').split()
+    except PackageNotFoundError:
+        names = []
+    for name in package, *names:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+        if spec is not None and spec.origin is not None:  # a namespace package has none
+            return spec
+    return None
+
+
+def install() -> None:
+    """Put these functions wherever MMEngine has its own, unless ``pkg_resources`` is there."""
+    if importlib.util.find_spec('pkg_resources') is not None:
+        return
+    import mmengine.config.config  # noqa: F401
+    from mmengine.utils import package_utils
+
+    for ours in is_installed, get_installed_path:
+        theirs = getattr(package_utils, ours.__name__)
+        for name, module in list(sys.modules.items()):
+            if name.startswith('mmengine') and vars(module).get(ours.__name__) is theirs:
+                setattr(module, ours.__name__, ours)
