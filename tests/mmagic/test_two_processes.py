@@ -35,7 +35,7 @@ def start(folder, config, *arguments, processes=2, **environment):
         os.environ,
         PORT=str(port),
         CSNLN_TEST=mark.split('=')[1],
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
         OMP_NUM_THREADS='1',
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
         **environment,

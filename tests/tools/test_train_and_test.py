@@ -30,7 +30,7 @@ def run(*command, cwd, expect=0):
     env = dict(
         os.environ,
         PORT=str(free_port()),
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests')]),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
         OMP_NUM_THREADS='1',
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
     )
