@@ -25,6 +25,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from tiny_data import make_benchmark, smooth_noise
 
+from csnln_mm.cli import main
 from csnln_mm.images.image_file import write_image
 
 # What begins a command, as a regular expression, and why it is not run here.
@@ -36,8 +37,8 @@ NOT_RUN = {
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
     r'python tools/train\.py': 'hours; tests/tools and tests/configs train',
-    r'python tools/run_ablation\.py': 'days; tests/apis/test_ablation.py runs small budgets',
-    r'python tools/benchmark\.py': 'a minute or more; tests/apis/test_benchmark.py measures',
+    r'python tools/run_ablation\.py': 'days; tests/paper/test_ablation.py runs small budgets',
+    r'python tools/benchmark\.py': 'a minute or more; tests/paper/test_benchmark.py measures',
     r'python tools/prepare_div2k\.py data/DIV2K': '800 images; tests/datasets prepares small ones',
 }
 # The same for Python blocks: a line of the block.
@@ -77,7 +78,7 @@ def folder(tmp_path_factory):
     for name in 'Set5', 'Set14':
         write_image(root / f'downloads/{name}/a.png', smooth_noise(24, 36, 1))
     write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
-    for name in 'photo.jpg', 'photos/a.png', 'scans/b/c.tif':
+    for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
     save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root / 'work_dirs/csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
@@ -104,9 +105,14 @@ def test_it_runs(item, folder, monkeypatch, tmp_path):
     monkeypatch.chdir(folder)
     monkeypatch.setenv('HOME', str(folder / 'home'))
     if isinstance(item, Command):
-        python, tool, *arguments = (os.path.expanduser(word) for word in item.words)
-        assert python == 'python'
-        assert run_tool(tool, arguments, monkeypatch) in (None, 0)
+        words = [os.path.expanduser(word) for word in item.words]
+        if '<' in words:
+            run_with_files(words)
+        elif words[0] == 'csnln':
+            assert main(words[1:]) == 0
+        else:
+            assert words[0] == 'python'
+            assert run_tool(words[1], words[2:], monkeypatch) in (None, 0)
     elif re.search(r'^(_base_|model|custom_imports) = ', item.text, flags=re.M):
         (tmp_path / 'config.py').write_text(item.text)
         assert Config.fromfile(tmp_path / 'config.py')
@@ -135,6 +141,16 @@ def test_it_is_understood(item, monkeypatch, tmp_path):
 
 class Understood(BaseException):
     """Raised where a tool has its arguments and would begin to work."""
+
+
+def run_with_files(words):
+    """A command of csnln that ends in ``< FILE > FILE``."""
+    *command, less, source, greater, target = words
+    assert (command[0], less, greater) == ('csnln', '<', '>')
+    with open(source, 'rb') as stdin, open(target, 'wb') as stdout:
+        command = [sys.executable, '-m', 'csnln_mm', *command[1:]]
+        subprocess.run(command, stdin=stdin, stdout=stdout, check=True)
+    assert Path(target).stat().st_size
 
 
 def run_tool(tool, arguments, monkeypatch):

@@ -37,7 +37,7 @@ def tmpfs(folder, size):
 
 def error_in(output):
     assert 'Traceback' not in output and 'Logging error' not in output, output
-    (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
+    (line,) = [line for line in output.splitlines() if line.startswith('csnln: error: ')]
     return line
 
 

@@ -54,7 +54,7 @@ class Spoil:
 def test_training_stops_and_keeps_the_last_good_checkpoint(folder, tmp_path, gradient, said):
     status, output = train(folder, tmp_path, *settings(6), fault=Spoil(gradient))
     assert status == 2 and 'Traceback' not in output, output
-    (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
+    (line,) = [line for line in output.splitlines() if line.startswith('csnln: error: ')]
     assert re.search(said, line), line
     assert f'The newest checkpoint is {tmp_path}/iter_2.pth' in line
     assert [path.name for path in list_checkpoints(tmp_path)] == ['iter_2.pth', 'iter_1.pth']

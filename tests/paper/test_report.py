@@ -6,7 +6,8 @@ from tiny_data import make_benchmark
 
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.runner import build_test_runner, load_config
+from csnln_mm.mmagic.config import load_config
+from csnln_mm.mmagic.runner import build_test_runner
 from csnln_mm.mmagic.testing import run_test
 from csnln_mm.paper.published import ABLATIONS, BENCHMARKS, TABLE_1, Score
 from csnln_mm.paper.tables import format_table, read_results, result_row, table_1

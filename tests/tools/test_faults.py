@@ -5,8 +5,8 @@ import sys
 
 import pytest
 import torch
+from command_line import CONFIG, MODEL, OPTIONS, ROOT, run
 from damage import cut_off, spoil_middle
-from test_train_and_test import CONFIG, MODEL, OPTIONS, ROOT, run
 from tiny_data import make_benchmark
 
 from csnln_mm.mmagic.check_config import check_config
@@ -29,7 +29,7 @@ def errors(*command, cwd):
     """The lines that say what was wrong."""
     output = run(*command, cwd=cwd, expect=2)
     assert 'Traceback' not in output
-    return [line for line in output.splitlines() if line.startswith('error: ')]
+    return [line for line in output.splitlines() if line.startswith('csnln: error: ')]
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_two_processes(folder, damage):
     assert any(
         'data/demo/train/GTmod12/3.png is damaged or no image' in line
         for line in output.splitlines()
-        if line.startswith('error: ')
+        if line.startswith('csnln: error: ')
     )
 
 
@@ -80,7 +80,7 @@ def test_hostile_results_and_pictures(folder):
     (folder / 'results.json').write_text('{"Set5/PSNR": ' + '[' * 10**5)
     report = ROOT / 'tools/report.py', CONFIG, '--results', 'results.json'
     (line,) = errors(sys.executable, *report, cwd=folder)
-    assert 'error: results.json is no JSON' in line
+    assert 'results.json is no JSON' in line
     compare = ROOT / 'tools/visualize.py', 'compare', 'data/demo/test/GTmod12', '-o', 'out'
     compare += '--methods', 'bicubic', f'ours={os.devnull}'
     (line,) = errors(sys.executable, *compare, cwd=folder)

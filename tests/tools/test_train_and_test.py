@@ -4,46 +4,14 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from command_line import CONFIG, MODEL, OPTIONS, ROOT, run
 from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
-
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/csnln_x2_demo.py'
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-def run(*command, cwd, expect=0):
-    """Run a tool of this checkout from a folder that is not the repository's."""
-    env = dict(
-        os.environ,
-        PORT=str(free_port()),
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
-        OMP_NUM_THREADS='1',
-        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-    )
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == expect, done.stdout[-20000:]
-    return done.stdout
 
 
 @pytest.fixture(scope='module')
@@ -52,21 +20,6 @@ def folder(tmp_path_factory):
     make_benchmark(folder / 'data/demo/train', 4, size=(72, 84))
     make_benchmark(folder / 'data/demo/test', 2)
     return folder
-
-
-OPTIONS = [
-    '--cfg-options',
-    'model.generator.mid_channels=4',
-    'train_dataloader.batch_size=2',
-    'train_cfg.max_iters=4',
-    'train_cfg.val_interval=4',
-    'default_hooks.checkpoint.interval=2',
-    'default_hooks.logger.interval=1',
-    'train_dataloader.num_workers=1',
-    'val_dataloader.num_workers=0',
-    'randomness.seed=1',
-]
-MODEL = ['--cfg-options', 'model.generator.mid_channels=4']
 
 
 @pytest.fixture(scope='module')
@@ -179,7 +132,7 @@ def error_of(*command, cwd):
     """The message of a tool that refuses: one line, no traceback."""
     output = run(sys.executable, *command, cwd=cwd, expect=2)
     assert 'Traceback' not in output
-    (line,) = [line for line in output.splitlines() if line.startswith('error: ')]
+    (line,) = [line for line in output.splitlines() if line.startswith('csnln: error: ')]
     return line
 
 

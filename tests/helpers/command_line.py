@@ -1,0 +1,52 @@
+"""The tools of this checkout, run from a folder of their own."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/csnln_x2_demo.py'
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def run(*command, cwd, expect=0):
+    """Run a tool of this checkout from a folder that is not the repository's."""
+    env = dict(
+        os.environ,
+        PORT=str(free_port()),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
+        OMP_NUM_THREADS='1',
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+    )
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == expect, done.stdout[-20000:]
+    return done.stdout
+
+
+OPTIONS = [
+    '--cfg-options',
+    'model.generator.mid_channels=4',
+    'train_dataloader.batch_size=2',
+    'train_cfg.max_iters=4',
+    'train_cfg.val_interval=4',
+    'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
+    'train_dataloader.num_workers=1',
+    'val_dataloader.num_workers=0',
+    'randomness.seed=1',
+]
+MODEL = ['--cfg-options', 'model.generator.mid_channels=4']
