@@ -21,7 +21,8 @@ from short_training import (
     train,
 )
 
-from csnln_mm.checkpoints import latest_valid_checkpoint, load_checkpoint
+from csnln_mm.checkpoints import load_checkpoint
+from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
 STEPS = 8
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
