@@ -21,6 +21,7 @@ from csnln_mm.ops.cross_scale_reference import candidate_norm
 from csnln_mm.ops.cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
 from csnln_mm.ops.diagonal_box_sum import MatrixLayout
 from csnln_mm.ops.precision import block_elements, no_autocast, similarity_dtype
+from csnln_mm.ops.uncompiled import uncompiled
 
 __all__ = ['cross_scale_attention', 'Tile', 'choose_tile']
 
@@ -52,7 +53,7 @@ def choose_tile(
 
 
 # Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
-@torch.compiler.disable
+@uncompiled
 def cross_scale_attention(
     query: Tensor,
     key: Tensor,

@@ -21,6 +21,7 @@ from csnln_mm.ops.precision import (
     product_dtype,
     similarity_dtype,
 )
+from csnln_mm.ops.uncompiled import uncompiled
 
 __all__ = ['in_scale_attention', 'choose_in_scale_tile']
 
@@ -47,7 +48,7 @@ def _equal_part(length: int, limit: int) -> int:
 
 
 # Compilers gain nothing on a few large kernels, and would unroll the loops over tiles.
-@torch.compiler.disable
+@uncompiled
 def in_scale_attention(
     query: Tensor, key: Tensor, value: Tensor, *, tile: int | None = None
 ) -> Tensor:
