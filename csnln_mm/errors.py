@@ -13,5 +13,5 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        # A loading process hands on the text of its traceback, which ends with the message.
+        # A dataloader worker hands on the text of its traceback, which ends with the message.
         super().__init__(str(message).rpartition(f'{__name__}.UserError: ')[2].rstrip())

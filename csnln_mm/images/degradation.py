@@ -42,7 +42,7 @@ def downsample(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def upsample(image: np.ndarray, scale: int) -> np.ndarray:
-    """MATLAB's bicubic enlargement, rounded to 8 bits: the field's baseline.
+    """MATLAB's bicubic interpolation, rounded to 8 bits: the field's baseline.
 
     Args:
         image: uint8, [H, W] or [H, W, C].

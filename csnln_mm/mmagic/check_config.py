@@ -69,7 +69,7 @@ _CHECKED = (
 
 # Components that are what they are where a config does not say so.
 _DEFAULT_TYPES = dict(cell='SEMCell', fusion='MutualProjectedFusion')
-# What the toolbox takes out of a component's settings before it builds it.
+# What MMagic takes out of a component's settings before it builds it.
 _TAKEN_OUT = {
     'custom_hooks': {'priority'},
     'optim_wrapper': {'constructor', 'paramwise_cfg'},

@@ -32,7 +32,7 @@ class CSNLNEditor(BaseEditModel):
         generator: config of the network, which must have an attribute ``upscale_factor``.
         pixel_loss: config of the loss.
         train_cfg: not used.
-        test_cfg: how an image is enlarged in validation, test and prediction, see
+        test_cfg: how an image is upscaled in validation, test and prediction, see
             :meth:`set_test_cfg`.
         init_cfg: initialisation config of MMEngine.
         data_preprocessor: config of the preprocessor.
@@ -54,7 +54,7 @@ class CSNLNEditor(BaseEditModel):
         self.set_test_cfg(test_cfg)
 
     def set_test_cfg(self, test_cfg: dict | None) -> None:
-        """Choose how images are enlarged from now on.
+        """Choose how images are upscaled from now on.
 
         Args:
             test_cfg:
@@ -92,7 +92,7 @@ class CSNLNEditor(BaseEditModel):
     def forward_inference(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
     ) -> DataSample:
-        """Enlarge images as ``test_cfg`` says.
+        """Upscale images as ``test_cfg`` says.
 
         Args:
             inputs: preprocessed LR images, [N, C, H, W].
@@ -102,14 +102,14 @@ class CSNLNEditor(BaseEditModel):
             A data sample with ``pred_img``, [N, C, S H, S W] in 0..255, on the CPU.
         """
 
-        def enlarge(piece: Tensor) -> Tensor:
+        def upscale(piece: Tensor) -> Tensor:
             return self.forward_tensor(piece, data_samples, **kwargs)
 
-        def enlarge_eightfold(piece: Tensor) -> Tensor:
-            return self.ensemble(piece, enlarge)
+        def upscale_eightfold(piece: Tensor) -> Tensor:
+            return self.ensemble(piece, upscale)
 
         images = _WHOLE_OR_PIECES[self.test_mode](
-            enlarge_eightfold if self.ensemble else enlarge,
+            upscale_eightfold if self.ensemble else upscale,
             inputs,
             self.generator.upscale_factor,
             **self.test_options,

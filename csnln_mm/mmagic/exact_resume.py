@@ -46,7 +46,7 @@ class ResumableSampler(InfiniteSampler):
     All processes together go through one endless sequence of samples, each process through every
     n-th of them. The sequence, and the seed that each sample has, depend on ``seed`` and the
     place in the sequence alone. Together with :class:`SeedPerSample`, a
-    training sees the same data with any number of loading processes, interrupted or not.
+    training sees the same data with any number of dataloader workers, interrupted or not.
 
     Args:
         dataset: what to draw from.
@@ -70,7 +70,7 @@ class ResumableSampler(InfiniteSampler):
 
 @TRANSFORMS.register_module()
 class SeedPerSample:
-    """Seed the loading process for one sample; stands before the first random transform.
+    """Seed the dataloader worker for one sample; stands before the first random transform.
 
     Loading processes live long and load ahead: without this, what is random in a sample depends
     on all that its process loaded before, which no checkpoint can know. A sample that was not
@@ -144,7 +144,7 @@ class ExactResumeHook(Hook):
             loop.iter * _samples_per_step(runner) if self._samples is None else self._samples
         )
         sampler.start = self._first_sample
-        # Its loading processes, if they do not persist, end here.
+        # Its dataloader workers, if they do not persist, end here.
         loop.dataloader_iterator = None
         batches = iter(loop.dataloader)
         # MMEngine's loop will ask for a batch for every step done, and throw it away.

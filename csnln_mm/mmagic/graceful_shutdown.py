@@ -29,7 +29,7 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
     """Within, SIGTERM and SIGINT end the training when the step in progress is done.
 
     An exception at any other moment, as Python raises one for SIGINT, can be lost in a library's
-    own handlers, or leave a queue of the loading processes locked. Whoever tells it again, more
+    own handlers, or leave a queue of the dataloader workers locked. Whoever tells it again, more
     than a second later, ends the process at once.
 
     A signal that the process ignores is still ignored: so a shell keeps Control-C from what it
@@ -52,7 +52,7 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ConnectionError, EOFError) as error:
-        # What it still did when other processes of the job, or its loading processes, had ended.
+        # What it still did when other processes of the job, or its dataloader workers, had ended.
         told.end(error)
         raise
     finally:
@@ -71,7 +71,7 @@ class _Told:
 
     def by_signal(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:
-            # A loading process, forked with this handler; its parent sees to its end.
+            # A dataloader worker, forked with this handler; its parent sees to its end.
             if number == signal.SIGTERM:
                 self._act_at_once(number)
         elif self.signal is None:

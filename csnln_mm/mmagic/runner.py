@@ -106,7 +106,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
     Args:
         cfg: from :func:`load_config`; changed in place. Test sets whose folders are missing are
             left out, with a warning.
-        checkpoint: file; None for a network without weights, such as bicubic enlargement.
+        checkpoint: file; None for a network without weights, such as bicubic interpolation.
 
     Raises:
         UserError: if the config has a mistake or no tests, no test set is there or one has bad
@@ -208,7 +208,7 @@ def _use_gloo(cfg: Config) -> None:
 
 
 def _limit_workers(cfg: Config) -> None:
-    """No more loading processes than there are cores for each training process."""
+    """No more dataloader workers than there are cores for each training process."""
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     limit = max(1, len(os.sched_getaffinity(0)) // processes)
     for name in 'train_dataloader', 'val_dataloader', 'test_dataloader':

@@ -1,4 +1,4 @@
-"""Running a test and keeping its figures and pictures."""
+"""Running a test and keeping its metrics and images."""
 
 import json
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ def run_test(
     Args:
         runner: from :func:`~csnln_mm.mmagic.runner.build_test_runner`.
         out: file for the metrics, written as JSON.
-        images: folder for the predicted pictures, as :class:`SavePredictionsHook` names them.
+        images: folder for the predicted images, as :class:`SavePredictionsHook` names them.
         per_image: file for the metrics of each image, written as JSON.
 
     Returns:
         Metric by name, such as 'Set5/PSNR'.
 
     Raises:
-        OSError: if ``out`` or a picture cannot be written.
+        OSError: if ``out`` or an image cannot be written.
     """
     if images:
         runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
@@ -82,7 +82,7 @@ class _PerImageHook(Hook):
 
 
 class SavePredictionsHook(Hook):
-    """Write every predicted picture of a test as ``folder/SET/NAME.png``.
+    """Write every predicted image of a test as ``folder/SET/NAME.png``.
 
     SET is the folder of the test set, NAME the name of the ground truth's file.
 
@@ -103,8 +103,7 @@ class SavePredictionsHook(Hook):
         """Hook of MMEngine; ``outputs`` are data samples with ``output.pred_img``, BGR, 0..255."""
         for sample in outputs or ():
             gt_path = Path(sample.gt_path)
-            picture = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)
+            image = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)
             write_image(
-                self.folder / gt_path.parents[1].name / f'{gt_path.stem}.png',
-                picture.byte().numpy(),
+                self.folder / gt_path.parents[1].name / f'{gt_path.stem}.png', image.byte().numpy()
             )

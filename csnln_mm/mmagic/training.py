@@ -30,7 +30,7 @@ def run_training(runner: Runner) -> None:
     except UserError as error:
         raise UserError(f'the training stopped: {error}. {_kept(runner)}') from error
     except OSError as error:
-        # Without a number it is no failure of the system, but e.g. that of a loading process.
+        # Without a number it is no failure of the system, but e.g. that of a dataloader worker.
         if error.errno is None:
             raise
         where = f'{error.filename}: ' if error.filename else ''

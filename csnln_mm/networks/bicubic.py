@@ -1,4 +1,4 @@
-"""MATLAB's bicubic enlargement, the baseline of the field, as a generator."""
+"""MATLAB's bicubic interpolation, the baseline of the field, as a generator."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ __all__ = ['BicubicUpsampler']
 
 
 class BicubicUpsampler(nn.Module):
-    """Enlarge images without learning: the same pipeline then scores what is known.
+    """Upscale images without learning: the same pipeline then scores what is known.
 
     Args:
         upscale_factor: S, an integer of at least 1.

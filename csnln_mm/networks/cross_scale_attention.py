@@ -14,7 +14,7 @@ __all__ = ['CrossScaleNonLocalAttention']
 
 
 class CrossScaleNonLocalAttention(nn.Module):
-    """Enlarge a feature map with patches of itself (Eq. 4, Figure 2).
+    """Upscale a feature map with patches of itself (Eq. 4, Figure 2).
 
     Each p x p patch of the map is compared with the p x p patches of the map at 1/s of its
     size, and rebuilt from the s times larger patches that these stand for.

@@ -29,7 +29,7 @@ class CSNLNNet(nn.Module):
             ``type``, of another cell.
         rgb_mean: subtracted from the input and added to the output, in 0..1, one value per
             channel.
-        image_skip: add the bicubic enlargement of the input to the output, instead of the mean
+        image_skip: add the bicubic interpolation of the input to the output, instead of the mean
             alone. Not in the paper; lets small networks learn in minutes.
         attention_recurrences: the recurrences, from 1, in which the attention branches of the cell
             work; all by default. In the others the cell has its local branch alone, which costs a
@@ -100,7 +100,7 @@ class CSNLNNet(nn.Module):
         self.reconstruct = nn.Conv2d(mid_channels * num_recurrences, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarge images.
+        """Upscale images.
 
         Args:
             x: [N, c, H, W], RGB in 0..1, any H, W >= 1.

@@ -39,7 +39,7 @@ class SEMEnhancer(nn.Module):
 
     Args:
         channels: C.
-        scale: enlargement within the cell, 2, 3 or 4.
+        scale: upscale factor within the cell, 2, 3 or 4.
         cell: further arguments of :class:`SEMCell`, such as ``branches`` or ``fusion``.
 
     Raises:

@@ -4,7 +4,7 @@ Every fusion is called with what the branches deliver, None where the cell lacks
 not use it in a recurrence:
 
     local         [N, C, H, W]      features at the size of the cell's input
-    in_scale      [N, C, S H, S W]  in-scale attention, enlarged
+    in_scale      [N, C, S H, S W]  in-scale attention, upscaled
     cross_scale   [N, C, S H, S W]  cross-scale attention
 
 and returns the hidden state [N, C, S H, S W].
@@ -43,8 +43,8 @@ class MutualProjectedFusion(nn.Module):
 
     With both attention branches, their difference R is transformed and added to the in-scale
     features (Eq. 5 and 6). With the local branch, the error of the result against the local
-    features, at their size, is enlarged and added (Eq. 7 and 8). Without either, that step is
-    left out; the local branch alone is enlarged.
+    features, at their size, is upscaled and added (Eq. 7 and 8). Without either, that step is
+    left out; the local branch alone is upscaled.
 
     Args:
         channels: C.
@@ -106,7 +106,7 @@ class MutualProjectedFusion(nn.Module):
 
 
 class AdditionFusion(nn.Module):
-    """The sum of all branches, the local one enlarged.
+    """The sum of all branches, the local one upscaled.
 
     Args:
         channels: C.
@@ -136,7 +136,7 @@ class AdditionFusion(nn.Module):
 
 
 class ConcatenationFusion(nn.Module):
-    """A 3x3 convolution over all branches side by side, the local one enlarged.
+    """A 3x3 convolution over all branches side by side, the local one upscaled.
 
     Args:
         channels: C.

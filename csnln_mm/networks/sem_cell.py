@@ -13,7 +13,7 @@ from csnln_mm.networks.in_scale_attention import InScaleNonLocalAttention
 
 __all__ = ['SEMCell']
 
-# The released x4 model enlarges by 2 twice.
+# The released x4 model upscales by 2 twice.
 _RELEASED_STAGES = {2: (2,), 3: (3,), 4: (2, 2)}
 
 
@@ -22,8 +22,8 @@ class _Stage(nn.Module):
 
     Args:
         channels: C.
-        scale: enlargement by the attention branches.
-        total_scale: enlargement from the cell's input to the stage's output.
+        scale: upscale factor of the attention branches.
+        total_scale: upscale factor from the cell's input to the stage's output.
         branches: names out of :data:`BRANCHES`, at least one.
         cross_scale_attention: config of the cross-scale attention.
         in_scale_attention: config of the in-scale attention.
@@ -71,15 +71,15 @@ class _Stage(nn.Module):
 
 
 class SEMCell(nn.Module):
-    """One step of the recurrence: mine a feature map for exemplars and enlarge it.
+    """One step of the recurrence: mine a feature map for exemplars and upscale it.
 
     Args:
         mid_channels: C.
         upscale_factor: S, 2, 3 or 4.
         branches: any of 'local', 'in_scale', 'cross_scale' (the columns of Table 3). Without
-            any, the cell is the table's plain baseline: convolutions and an enlargement.
+            any, the cell is the table's plain baseline: convolutions and an upsampling.
         fusion: config of the fusion; :class:`MutualProjectedFusion` by default.
-        stages: enlargements one after another whose product is S. By default those of the
+        stages: upscale factors one after another whose product is S. By default those of the
             released model: one stage, but (2, 2) for S = 4. The paper's text has (4, ).
         patch_size: p of the cross-scale attention.
         in_scale_grid: (rows, columns) of regions for the in-scale attention; the whole map by

@@ -1,4 +1,4 @@
-"""The attention operators: each by its direct formula and in a fast form that equals it."""
+"""The attention operators: a reference implementation of each, and a fast form that equals it."""
 
 from csnln_mm.ops.cross_scale import cross_scale_attention
 from csnln_mm.ops.cross_scale_reference import cross_scale_attention_reference

@@ -1,4 +1,4 @@
-"""Cross-scale non-local attention by its direct formula: the definition of the operator."""
+"""Cross-scale non-local attention, the reference implementation: the operator's definition."""
 
 import torch
 import torch.nn.functional as F

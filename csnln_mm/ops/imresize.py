@@ -44,7 +44,7 @@ def _enlarge(x: Tensor, scale: tuple[int, int]) -> Tensor:
     )
     margins = [_REACH * factor for factor in scale]
     padded = x[..., rows[:, None], columns]
-    # The antialiasing form has MATLAB's a = -0.5; enlarging, there is nothing to antialias.
+    # The antialiasing form has MATLAB's a = -0.5; upscaling, there is nothing to antialias.
     y = F.interpolate(
         padded.reshape(-1, 1, *padded.shape[-2:]),
         scale_factor=tuple(map(float, scale)),

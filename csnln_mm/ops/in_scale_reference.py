@@ -1,4 +1,4 @@
-"""In-scale non-local attention by its direct formula: the definition of the operator."""
+"""In-scale non-local attention, the reference implementation: the operator's definition."""
 
 from torch import Tensor
 

@@ -172,14 +172,14 @@ def matches_figure(
         text += f'; not shown: {skipped:,} across the border or nearly the same as a stronger one'
     axis.set_xlabel(f'{text}\n{_input_text(one, image)}', fontsize=11)
     strip = lower.subplots(1, columns)
-    enlargement = upscaler.scale
+    factor = upscaler.scale
     crops = [
         ('target', 'input', one.input, target, POINT),
         (
             'became',
-            f'x{enlargement} result',
+            f'x{factor} result',
             one.output,
-            tuple(enlargement * value for value in target),
+            tuple(factor * value for value in target),
             POINT,
         ),
     ]
