@@ -5,8 +5,10 @@ import random
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
+import torch
 from short_training import (
     CONFIG,
     DieAt,
@@ -25,6 +27,7 @@ from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
 STEPS = 8
+OLD_CHECKPOINT = Path(__file__).parents[1] / 'data/version_0.1.0_iter_4.pth'
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
 
 
@@ -62,6 +65,20 @@ def test_killed_while_a_checkpoint_is_written(folder, uninterrupted, tmp_path, f
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / f'iter_{STEPS}.pth')
     assert not list(tmp_path.glob('.*.partial'))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_version_0_1_is_resumed(folder, uninterrupted, tmp_path):
+    """Written by the same training run before the package was rearranged, with torch 2.14."""
+    shutil.copy(OLD_CHECKPOINT, tmp_path / 'iter_4.pth')
+    status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
+    assert status == 0, output
+    assert f'goes on from {tmp_path}/iter_4.pth' in output
+    expected, resumed = checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS)
+    for key in 'iter', 'data_order':
+        assert resumed['meta'][key] == expected['meta'][key]
+    # Other versions of torch round otherwise.
+    torch.testing.assert_close(resumed['state_dict'], expected['state_dict'], rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow
