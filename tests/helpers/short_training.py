@@ -151,6 +151,32 @@ class DieHalfWritten:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
 
 
+class Spoil:
+    """A fault: what the network computes, or its gradient, is infinite from the third step on."""
+
+    def __init__(self, gradient):
+        self.gradient = gradient
+
+    def __call__(self):
+        from csnln_mm.networks import CSNLNNet
+
+        steps = 0
+
+        def spoil(module, inputs, output):
+            nonlocal steps
+            if not isinstance(module, CSNLNNet) or not module.training:
+                return None
+            steps += 1
+            if steps < 3:
+                return None
+            if self.gradient:
+                output.register_hook(lambda gradient: gradient / 0)
+                return None
+            return output / 0
+
+        torch.nn.modules.module.register_module_forward_hook(spoil)
+
+
 def _train(folder, arguments, fault):
     os.chdir(folder)
     output = os.open('output.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -4,9 +4,8 @@ import re
 from statistics import mean
 
 import pytest
-import torch
 from mmengine.config import Config
-from short_training import ROOT, checkpoint, make_data, settings, train
+from short_training import ROOT, Spoil, checkpoint, make_data, settings, train
 
 from csnln_mm.mmagic.resume import list_checkpoints
 
@@ -14,32 +13,6 @@ from csnln_mm.mmagic.resume import list_checkpoints
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp('numbers'))
-
-
-class Spoil:
-    """A fault: what the network computes, or its gradient, is infinite from the third step on."""
-
-    def __init__(self, gradient):
-        self.gradient = gradient
-
-    def __call__(self):
-        from csnln_mm.networks import CSNLNNet
-
-        steps = 0
-
-        def spoil(module, inputs, output):
-            nonlocal steps
-            if not isinstance(module, CSNLNNet) or not module.training:
-                return None
-            steps += 1
-            if steps < 3:
-                return None
-            if self.gradient:
-                output.register_hook(lambda gradient: gradient / 0)
-                return None
-            return output / 0
-
-        torch.nn.modules.module.register_module_forward_hook(spoil)
 
 
 @pytest.mark.slow
