@@ -90,11 +90,11 @@ def _benchmarks(cfg: Any, name: str, args: argparse.Namespace) -> str:
 
 
 def _model_size(cfg: Any, name: str, args: argparse.Namespace) -> str:
-    from csnln_mm.mmagic.check_config import check_config
+    from csnln_mm.mmagic.check_config import build_parts
     from csnln_mm.paper.model_size import model_size
     from csnln_mm.paper.tables import table_2
 
-    network = getattr(check_config(cfg), 'generator', None)
+    network = getattr(build_parts(cfg), 'generator', None)
     if network is None:
         raise UserError(f'config {cfg.filename}: the model has no generator')
     return table_2(name, model_size(network, tuple(args.model_size)), args.format)

@@ -1,124 +1,83 @@
-"""Mistakes in a config, told by the name of the key before anything is built for good."""
+"""Mistakes in a config: found by building what needs no data, told in one line with the place."""
 
 import copy
 import inspect
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 import torch
 from mmagic import registry
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.data import DataLoader
 
 from csnln_mm.errors import UserError
 
-__all__ = ['build_model', 'check_config', 'suggest']
+__all__ = ['build_model', 'build_parts', 'config_errors', 'innermost', 'suggest']
 
-# The registry of a component by the key that leads to it in a config, and what it consists of.
-_REGISTRIES: dict[str, Registry] = dict(
-    cell=registry.MODELS,
-    custom_hooks=registry.HOOKS,
-    data_preprocessor=registry.MODELS,
-    dataset=registry.DATASETS,
-    fusion=registry.MODELS,
-    generator=registry.MODELS,
-    metrics=registry.METRICS,
-    model=registry.MODELS,
-    optim_wrapper=registry.OPTIM_WRAPPERS,
-    optimizer=registry.OPTIMIZERS,
-    param_scheduler=registry.PARAM_SCHEDULERS,
-    pipeline=registry.TRANSFORMS,
-    pixel_loss=registry.MODELS,
-    sampler=registry.DATA_SAMPLERS,
-    test_cfg=registry.LOOPS,
-    test_evaluator=registry.EVALUATORS,
-    train_cfg=registry.LOOPS,
-    val_cfg=registry.LOOPS,
-    val_evaluator=registry.EVALUATORS,
+# How Python and MMEngine tell of an argument and of a type that there is not.
+_UNKNOWN_ARGUMENT = re.compile(
+    r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'"
 )
-_PARTS = dict(
-    cell=('fusion',),
-    dataset=('dataset', 'pipeline'),
-    generator=('cell',),
-    model=('generator', 'pixel_loss', 'data_preprocessor'),
-    optim_wrapper=('optimizer',),
-    test_dataloader=('dataset', 'sampler'),
-    test_evaluator=('metrics',),
-    train_dataloader=('dataset', 'sampler'),
-    val_dataloader=('dataset', 'sampler'),
-    val_evaluator=('metrics',),
-)
-_LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
-_CHECKED = (
-    'model',
-    'train_cfg',
-    'val_cfg',
-    'test_cfg',
-    'optim_wrapper',
-    'param_scheduler',
-    'default_hooks',
-    'custom_hooks',
-    'val_evaluator',
-    'test_evaluator',
-    *_LOADERS,
-)
-
-# Components that are what they are where a config does not say so.
-_DEFAULT_TYPES = dict(cell='SEMCell', fusion='MutualProjectedFusion')
-# What MMagic takes out of a component's settings before it builds it.
-_TAKEN_OUT = {
-    'custom_hooks': {'priority'},
-    'optim_wrapper': {'constructor', 'paramwise_cfg'},
-    'param_scheduler': {'convert_to_iter_based'},
-    **dict.fromkeys(_LOADERS, {'num_batch_per_epoch'}),
-}
-
-# Whole numbers, and the least that each may be.
-_LEAST = {
-    'default_hooks.logger.interval': 1,
-    'randomness.seed': 0,
+_UNKNOWN_TYPE = re.compile(r"'?(.+?) is not in the \w+::([\w ]+) registry")
+# What MMEngine would accept, and stumble over in the midst of a run; the least of each.
+_WHOLE_NUMBERS = {
     'train_cfg.max_epochs': 1,
     'train_cfg.max_iters': 1,
     'train_cfg.val_interval': 1,
-    **{f'{loader}.batch_size': 1 for loader in _LOADERS},
-    **{f'{loader}.num_workers': 0 for loader in _LOADERS},
+    'randomness.seed': 0,
 }
 
 
-def check_config(cfg: Config) -> nn.Module:
-    """Raise UserError, naming the key and what is accepted, if a config cannot be run.
+def build_parts(cfg: Config) -> nn.Module:
+    """Build all of a run that needs no data: what cannot be built is a mistake in the config.
 
-    Types that no registry has, settings that a type does not have, and values that the model, the
-    optimizer, its schedules, the loops or the loaders refuse. Reads no data.
+    Nothing is written. The model is for good; hooks, loaders, data sets without their images,
+    metrics, optimizers and schedules are built to see that they can be.
 
     Args:
         cfg: of a training or a test; not changed.
 
     Returns:
-        The model, to compare checkpoints with.
+        The model.
+
+    Raises:
+        UserError: names the place in the config, and what would be accepted there.
     """
-    source = f'config {cfg.filename}'
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     if 'model' not in cfg:
-        raise UserError(f'{source} has no model')
-    for key in _CHECKED:
-        if cfg.get(key):
-            _check(key, key, cfg[key], source)
-    _check_settings(
-        'randomness', 'randomness', Runner.set_randomness, cfg.get('randomness') or {}, source
-    )
-    for name, least in _LEAST.items():
-        for where, value in _values(cfg, name.split('.')):
-            if not _is_whole(value, least):
-                raise UserError(
-                    f'{source}: {where} must be an integer of at least {least}, got {value!r}'
-                )
-    model = build_model(cfg.model, source)
-    _check_scale(cfg, model, source)
+        raise UserError(f'config {cfg.filename} has no model')
+    config = dict(cfg.model)
+    if cfg.get('data_preprocessor'):
+        config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = build_model(config, f'config {cfg.filename}')
+    for place, hook in _hooks(cfg):
+        with config_errors(cfg, place, hook):
+            registry.HOOKS.build({key: x for key, x in hook.items() if key != 'priority'})
+    for name in 'train_dataloader', 'val_dataloader', 'test_dataloader':
+        for place, loader in _items(cfg.get(name), name):
+            _build_loader(cfg, place, loader)
+    for name in 'val_evaluator', 'test_evaluator':
+        for place, evaluator in _items(cfg.get(name), name):
+            for at, metric in _items(evaluator.get('metrics'), f'{place}.metrics'):
+                with config_errors(cfg, at, metric):
+                    registry.METRICS.build(copy.deepcopy(metric))
+    for place, wrapper in _optim_wrappers(cfg):
+        _build_optimizer(cfg, place, wrapper)
+    for name in 'train_cfg', 'val_cfg', 'test_cfg':
+        if cfg.get(name) and 'type' in cfg[name]:
+            _check_loop(cfg, name)
+    randomness = cfg.get('randomness') or {}
+    with config_errors(cfg, 'randomness', randomness):
+        _check_arguments(Runner.set_randomness, 'set_randomness', randomness)
+    _check_numbers(cfg)
+    _check_scale(cfg, model)
     return model
 
 
@@ -132,127 +91,209 @@ def build_model(model: dict, source: str) -> nn.Module:
     Raises:
         UserError: if a key or a value in it is wrong.
     """
-    try:
+    with config_errors(source, 'model', model):
         return registry.MODELS.build(copy.deepcopy(model))
-    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        # An OSError: weights that a part of it would read or download.
-        raise UserError(f'{source}: model: {_one_line(error)}') from error
 
 
-def _check(where: str, key: str, value: Any, source: str) -> None:
-    """Check what stands in a config at ``where``, by the last ``key`` on the way there."""
-    if isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            _check(f'{where}[{i}]', key, item, source)
-    elif isinstance(value, dict):
-        if key == 'default_hooks':
-            for name, hook in value.items():
-                _check(f'{where}.{name}', 'custom_hooks', hook, source)
-        elif key in _LOADERS:
-            _check_settings(where, key, DataLoader, value, source)
-        elif 'type' in value or key in _DEFAULT_TYPES:
-            kind = _find(
-                where, _REGISTRIES[key], value.get('type', _DEFAULT_TYPES.get(key)), source
-            )
-            _check_settings(where, key, kind, value, source)
-            if key in ('optimizer', 'param_scheduler'):
-                _try_to_build(where, key, value, source)
-        for part in _PARTS.get(key, ()):
-            if value.get(part):
-                _check(f'{where}.{part}', part, value[part], source)
+@contextmanager
+def config_errors(source: Config | str, place: str, part: Any) -> Iterator[None]:
+    """Turn whatever is raised within into a UserError that names the place in the config.
 
+    The environment variable ``CSNLN_TRACEBACK=1`` lets the original through, for whoever's own
+    component fails.
 
-def _find(where: str, found_in: Registry, name: Any, source: str) -> Callable:
-    if not isinstance(name, str):
-        return name
+    Args:
+        source: the config, or what names it in messages.
+        place: dotted name of the part that is built.
+        part: its config.
+    """
     try:
-        found = found_in.get(name)
-    except RuntimeError:  # a dotted name that leads nowhere
-        found = None
-    if found is not None:
-        return found
-    known, ancestor = set(), found_in
-    while ancestor is not None:
-        known.update(ancestor.module_dict)
-        ancestor = ancestor.parent
-    raise UserError(
-        f'{source}: {where}.type: there is no {found_in.name} {name!r}'
-        + suggest(name, sorted(known))
-    )
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
+            raise
+        source = source if isinstance(source, str) else f'config {source.filename}'
+        raise UserError(f'{source}: {_explain(error, place, part)}') from error
 
 
-def _check_settings(where: str, key: str, kind: Callable, value: dict, source: str) -> None:
-    """Raise UserError if a component has settings that its type does not know."""
-    accepted = _accepted(kind)
-    if accepted is None:
-        return
-    known = {'type', '_scope_', *_TAKEN_OUT.get(key, ()), *accepted}
-    for name in value:
-        if name not in known:
-            raise UserError(
-                f'{source}: {where}.{name}: {kind.__name__} has no such setting'
-                + suggest(name, accepted, everything=True)
-            )
+def suggest(name: str, known: Sequence[str]) -> str:
+    """The end of a message about a name that is not known: the one that may be meant."""
+    close = get_close_matches(name, known, n=1)
+    return f'; did you mean {close[0]!r}?' if close else ''
 
 
-def _accepted(kind: Callable) -> list[str] | None:
-    """Names of the arguments, those that go on to base classes included; None if unknown."""
+def innermost(dataset: dict) -> dict:
+    """The config of the data set within those that only wrap another."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def _explain(error: Exception, place: str, part: Any) -> str:
+    text = ' '.join(str(error).split()) or type(error).__name__
+    if found := _UNKNOWN_ARGUMENT.search(text):
+        owner, name = found.groups()
+        accepted = _arguments_of(owner)
+        hint = suggest(name, accepted) or '.'
+        known = f' It has {", ".join(accepted)}' if accepted else ''
+        return f'{_find_key(part, name, place)}: {owner} has no such argument{hint}{known}'
+    if found := _UNKNOWN_TYPE.match(text):
+        name, kind = found.groups()
+        names = _names_in(getattr(registry, f'{kind.replace(" ", "_").upper()}S', None))
+        return f'{_find_type(part, name, place)}.type: there is no {kind} {name!r}' + suggest(
+            name, names
+        )
+    return f'{place}: {text:.300}'
+
+
+def _arguments_of(name: str) -> list[str]:
+    """Names of the arguments of what some registry, or MMEngine, calls so; none if none does."""
+    kinds = (x for x in vars(registry).values() if isinstance(x, Registry))
+    others = dict(DataLoader=torch.utils.data.DataLoader, set_randomness=Runner.set_randomness)
+    found = others.get(name) or next((x for x in (kind.get(name) for kind in kinds) if x), None)
+    if found is None:
+        return []
     names: list[str] = []
-    for function in (
-        (base.__init__ for base in inspect.getmro(kind)) if inspect.isclass(kind) else (kind,)
-    ):
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):
-            return None
+    functions = [base.__init__ for base in found.__mro__] if inspect.isclass(found) else [found]
+    for function in functions:
+        parameters = inspect.signature(function).parameters.values()
         names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
-            return [name for name in dict.fromkeys(names) if name != 'self']
-    return None
+            break
+    return [name for name in dict.fromkeys(names) if name != 'self']
 
 
-def _try_to_build(where: str, key: str, value: dict, source: str) -> None:
-    """Raise UserError if an optimizer, or a schedule of one, refuses its settings."""
-    parameters = [nn.Parameter(torch.zeros(1))]
-    settings = {name: x for name, x in value.items() if name not in _TAKEN_OUT.get(key, ())}
-    milestones = settings.get('milestones', ())
-    try:
-        if key == 'optimizer':
-            registry.OPTIMIZERS.build(dict(settings, params=parameters))
-            return
-        if not all(_is_whole(step, 0) for step in milestones):
-            raise ValueError(f'milestones must be integers, got {milestones!r}')
-        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
-        registry.PARAM_SCHEDULERS.build(dict(settings, optimizer=optimizer))
-    except (TypeError, ValueError) as error:
-        raise UserError(f'{source}: {where}: {_one_line(error)}') from error
+def _names_in(kind: Registry | None) -> list[str]:
+    names: set[str] = set()
+    while kind is not None:
+        names.update(kind.module_dict)
+        kind = kind.parent
+    return sorted(names)
 
 
-def _values(value: Any, path: Sequence[str], where: str = '') -> Iterator[tuple[str, Any]]:
-    """(place, value) of each setting at a path, which may lead through lists."""
+def _find_key(value: Any, key: str, place: str) -> str:
+    """Where a key stands within a part of a config; if it does not, the part with the key."""
+    return next((at for at, name, _ in _walk(value, place) if name == key), f'{place}.{key}')
+
+
+def _find_type(value: Any, name: str, place: str) -> str:
+    found = (at for at, key, x in _walk(value, place) if key == 'type' and x == name)
+    return next(found, f'{place}.type').removesuffix('.type')
+
+
+def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+    """(place, key, value) of all that a nested config holds."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f'{place}.{key}', key, item
+            yield from _walk(item, f'{place}.{key}')
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _walk(item, f'{place}[{i}]')
+
+
+def _hooks(cfg: Config) -> Iterator[tuple[str, dict]]:
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        if isinstance(hook, dict):
+            yield f'default_hooks.{name}', hook
+    yield from _items(cfg.get('custom_hooks'), 'custom_hooks')
+
+
+def _items(value: Any, place: str) -> Iterator[tuple[str, dict]]:
+    """(place, config) of each of some, or of the one."""
     if isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            yield from _values(item, path, f'{where}[{i}]')
-    elif not path:
-        yield where, value
-    elif isinstance(value, dict) or not where:
-        if value.get(path[0]) is not None:
-            name = f'{where}.{path[0]}' if where else path[0]
-            yield from _values(value[path[0]], path[1:], name)
+            yield f'{place}[{i}]', item
+    elif value:
+        yield place, value
+
+
+def _build_loader(cfg: Config, place: str, loader: dict) -> None:
+    """The loader over one made-up sample, and the data set with its pipeline but no images."""
+    with config_errors(cfg, place, {key: x for key, x in loader.items() if key != 'dataset'}):
+        Runner.build_dataloader(dict(copy.deepcopy(loader), dataset=[0]))
+    dataset = innermost(loader.dataset)
+    with config_errors(cfg, f'{place}.dataset', dataset):
+        kind = registry.DATASETS.get(dataset.type)
+        if kind is None or (inspect.isclass(kind) and issubclass(kind, BaseDataset)):
+            registry.DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True))
+
+
+def _optim_wrappers(cfg: Config) -> Iterator[tuple[str, dict]]:
+    """The one of the config, or those of a generator and its discriminator."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'optimizer' in wrapper:
+        yield 'optim_wrapper', wrapper
+        return
+    for name, part in wrapper.items():
+        if isinstance(part, dict) and 'optimizer' in part:
+            yield f'optim_wrapper.{name}', part
+
+
+def _build_optimizer(cfg: Config, place: str, wrapper: dict) -> None:
+    """The optimizer of one parameter, its wrapper, and the schedules of its learning rate."""
+    parameters = [nn.Parameter(torch.zeros(1))]
+    with config_errors(cfg, f'{place}.optimizer', wrapper.optimizer):
+        optimizer = registry.OPTIMIZERS.build(dict(wrapper.optimizer, params=parameters))
+    taken_out = 'optimizer', 'constructor', 'paramwise_cfg'
+    with config_errors(cfg, place, wrapper):
+        rest = {key: x for key, x in wrapper.items() if key not in taken_out}
+        registry.OPTIM_WRAPPERS.build(dict(dict(type='OptimWrapper'), **rest, optimizer=optimizer))
+    schedules = cfg.get('param_scheduler')
+    if isinstance(schedules, dict) and 'type' not in schedules:
+        return  # one list for each of several optimizers, which this is one of
+    for at, schedule in _items(schedules, 'param_scheduler'):
+        with config_errors(cfg, at, schedule):
+            milestones = schedule.get('milestones', ())
+            if not all(_is_whole(step, 0) for step in milestones):
+                raise ValueError(f'milestones must be integers, got {milestones!r}')
+            rest = {key: x for key, x in schedule.items() if key != 'convert_to_iter_based'}
+            registry.PARAM_SCHEDULERS.build(dict(rest, optimizer=optimizer))
+
+
+def _check_loop(cfg: Config, place: str) -> None:
+    with config_errors(cfg, place, cfg[place]):
+        kind = registry.LOOPS.get(cfg[place].type)
+        if kind is None:
+            raise KeyError(f'{cfg[place].type} is not in the mmagic::loop registry')
+        _check_arguments(kind.__init__, kind.__name__, cfg[place])
+
+
+def _check_arguments(function: Callable, name: str, given: dict) -> None:
+    """Raise what a call would raise for an argument that there is not."""
+    accepted = inspect.signature(function).parameters
+    if any(p.kind == p.VAR_KEYWORD for p in accepted.values()):
+        return
+    for key in given:
+        if key not in ('type', '_scope_', *accepted):
+            raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+
+
+def _check_numbers(cfg: Config) -> None:
+    for place, least in _WHOLE_NUMBERS.items():
+        part, _, key = place.partition('.')
+        value = (cfg.get(part) or {}).get(key)
+        if value is not None and not _is_whole(value, least):
+            raise UserError(
+                f'config {cfg.filename}: {place} must be an integer of at least {least}, '
+                f'got {value!r}'
+            )
 
 
 def _is_whole(value: Any, least: int) -> bool:
     return isinstance(value, (int, float)) and value == value // 1 and value >= least
 
 
-def _check_scale(cfg: Config, model: nn.Module, source: str) -> None:
+def _check_scale(cfg: Config, model: nn.Module) -> None:
     """Raise UserError if the patches that are trained on are not of the model's scale."""
     scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
     loader = cfg.get('train_dataloader')
     if not scale or not loader:
         return
     for i, step in enumerate(loader.dataset.get('pipeline', ())):
-        where = f'{source}: train_dataloader.dataset.pipeline[{i}]'
+        where = f'config {cfg.filename}: train_dataloader.dataset.pipeline[{i}]'
         if step.get('type') == 'SetValues' and step.dictionary.get('scale', scale) != scale:
             raise UserError(
                 f'{where}.dictionary.scale is {step.dictionary.scale}, but '
@@ -263,23 +304,3 @@ def _check_scale(cfg: Config, model: nn.Module, source: str) -> None:
                 f'{where}.gt_patch_size must be a multiple of '
                 f'model.generator.upscale_factor ({scale}), got {step.gt_patch_size}'
             )
-
-
-def suggest(name: str, known: Sequence[str], everything: bool = False) -> str:
-    """The end of a message about a name that is not known: the one that may be meant.
-
-    Args:
-        name: what was given.
-        known: what there is.
-        everything: say all of that, too.
-    """
-    close = get_close_matches(name, known, n=1)
-    hint = f'; did you mean {close[0]!r}?' if close else ''
-    if not everything:
-        return hint
-    return f'{hint or "."} It has {", ".join(known)}'
-
-
-def _one_line(error: Exception, length: int | None = 300) -> str:
-    text = ' '.join(str(error).split()) or type(error).__name__
-    return text if len(text) <= length else f'{text[:length]} ...'

@@ -3,14 +3,14 @@
 import inspect
 import os.path as osp
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import suggest
 
-__all__ = ['apply_cfg_options', 'load_config']
+__all__ = ['apply_cfg_options', 'as_list', 'load_config']
 
 # What MMEngine reads of a config beside the arguments of its runner.
 _OTHER_SETTINGS = (
@@ -89,3 +89,10 @@ def apply_cfg_options(cfg: Config, options: dict) -> None:
                 f'config {cfg.filename}: {name} cannot be set: {error}; items of a '
                 'list are named by their numbers, as in test_dataloader.0'
             ) from error
+
+
+def as_list(value: object | None) -> list[ConfigDict]:
+    """The parts of a config that may be one, several in a list, or none."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]

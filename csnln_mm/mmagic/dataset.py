@@ -2,19 +2,24 @@
 
 import copy
 import os.path as osp
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmagic.datasets import BasicImageDataset
 from mmagic.registry import DATASETS
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
+from torch import nn
 
 from csnln_mm.datasets.pairs import check_pairs
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import read_rgb
+from csnln_mm.mmagic.check_config import innermost
+from csnln_mm.mmagic.config import as_list
 
-__all__ = ['ImagePairDataset', 'check_images']
+__all__ = ['ImagePairDataset', 'check_dataset', 'check_images', 'leave_out_missing_tests']
 
 
 @DATASETS.register_module()
@@ -57,7 +62,64 @@ class ImagePairDataset(BasicImageDataset):
             raise UserError(f'{" and ".join(paths)}: {reason}') from error
 
 
-def check_images(
+def check_images(cfg: Config, model: nn.Module, loaders: Mapping[str, str]) -> None:
+    """Raise UserError, naming the first in question, unless the images of a run will do.
+
+    As far as folders and headers tell: images that are missing, damaged, not the model's scale
+    apart, or smaller than the patches that are trained on.
+
+    Args:
+        cfg: of the run.
+        model: whose ``generator.upscale_factor``, if it has one, tells the scale.
+        loaders: names of dataloaders in the config, and what their images are called in messages.
+    """
+    scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
+    for name, title in loaders.items():
+        for loader in as_list(cfg.get(name)):
+            for folder in _missing_folders(loader):
+                raise UserError(
+                    f'{title} images: {folder} does not exist; prepare it (docs/data.md), or '
+                    'name another data_root with --cfg-options'
+                )
+            dataset = innermost(loader.dataset)
+            patches = [
+                step.gt_patch_size
+                for step in dataset.get('pipeline', ())
+                if step.get('type') == 'PairedRandomCrop'
+            ]
+            check_dataset(dataset, title=title, scale=scale, gt_patch_size=max(patches, default=1))
+
+
+def leave_out_missing_tests(cfg: Config) -> None:
+    """Take the test sets whose folders do not exist out of a config, with a warning.
+
+    Raises:
+        UserError: if there is no other.
+    """
+    loaders, evaluators = as_list(cfg.test_dataloader), as_list(cfg.test_evaluator)
+    missing = [next(_missing_folders(loader), None) for loader in loaders]
+    for folder in filter(None, missing):
+        print_log(f'skipped: the test images of {folder}, which does not exist', 'current', 30)
+    if all(missing):
+        raise UserError('there are no test images: ' + ', '.join(missing) + ' do not exist')
+    if any(missing):
+        cfg.test_dataloader = [x for x, gone in zip(loaders, missing) if not gone]
+        cfg.test_evaluator = [x for x, gone in zip(evaluators, missing) if not gone]
+
+
+def _missing_folders(loader: ConfigDict | None) -> Iterator[str]:
+    """Folders and annotation files of a dataloader that do not exist."""
+    for item in as_list(loader):
+        dataset = innermost(item.dataset)
+        root = dataset.get('data_root') or ''
+        paths = [*dataset.get('data_prefix', {}).values(), dataset.get('ann_file')]
+        for path in paths:
+            path = osp.join(root, path) if path else root
+            if path and '://' not in path and not osp.exists(path):
+                yield path
+
+
+def check_dataset(
     dataset: dict, *, title: str, scale: int | None = None, gt_patch_size: int = 1
 ) -> None:
     """Raise UserError, naming the first in question, unless all images of a data set will do.

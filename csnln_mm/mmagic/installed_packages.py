@@ -47,9 +47,7 @@ def _find(package: str) -> ModuleSpec | None:
 
 
 def install() -> None:
-    """Put these functions wherever MMEngine has its own, unless ``pkg_resources`` is there."""
-    if importlib.util.find_spec('pkg_resources') is not None:
-        return
+    """Put these functions wherever MMEngine has its own, which also warn where they work."""
     import mmengine.config.config  # noqa: F401
     from mmengine.utils import package_utils
 

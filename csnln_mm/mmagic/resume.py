@@ -1,19 +1,25 @@
-"""Which checkpoint an interrupted training goes on from."""
+"""Where a run starts: from the latest valid checkpoint, from given weights, or from nothing."""
 
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
 
-from csnln_mm.checkpoints.load import load_checkpoint
+from csnln_mm.checkpoints import check_fit, load_checkpoint
+from csnln_mm.checkpoints.architecture import check_settings
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
 
 __all__ = [
-    'Newest',
+    'checkpoint_folder',
+    'checkpoint_template',
+    'find_start',
+    'Start',
     'list_checkpoints',
     'load_valid_checkpoint',
     'latest_valid_checkpoint',
@@ -23,7 +29,7 @@ __all__ = [
 _NEEDED = 'meta', 'state_dict', 'optimizer', 'message_hub'
 
 
-class Newest(NamedTuple):
+class Start(NamedTuple):
     """A checkpoint to go on from.
 
     Attributes:
@@ -35,6 +41,65 @@ class Newest(NamedTuple):
     path: Path | None
     content: dict[str, Any] | None
     skipped: list[str]
+
+
+def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
+    """Find what a training run starts from, and have MMEngine start there.
+
+    Args:
+        cfg: of the run; its ``load_from`` and ``resume`` are set.
+        model: of the config, which a checkpoint must fit.
+        resume: from the latest valid checkpoint in the work directory, if there is one.
+
+    Raises:
+        UserError: if the checkpoint does not fit the config, none of those there is valid, or
+            there are some and the run would overwrite them.
+    """
+    if cfg.get('load_from'):
+        check_checkpoint(cfg, model, cfg.load_from)
+    folder, template = checkpoint_folder(cfg), checkpoint_template(cfg)
+    if resume or (cfg.get('resume') and not cfg.get('load_from')):
+        start = latest_valid_checkpoint(folder, template)
+        cfg.resume = start.path is not None
+        if start.path:
+            check_settings(start.content, cfg.model.get('generator', {}), str(start.path))
+            check_fit(model, start.content, str(start.path))
+            cfg.load_from = str(start.path)
+        return start
+    there = list_checkpoints(folder, template)
+    if there and not cfg.get('resume'):
+        raise UserError(
+            f'{folder} has the checkpoints of a training (the newest is '
+            f'{there[0].name}): go on from it with --resume, or name another folder '
+            'with --work-dir'
+        )
+    return Start(None, None, [])
+
+
+def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
+    """Raise UserError unless a checkpoint is what a config's model was trained to."""
+    if '://' in path:
+        raise UserError(f'checkpoint {path}: download it first, and name the file')
+    checkpoint = load_checkpoint(path)
+    check_settings(checkpoint, cfg.model.get('generator', {}), path)
+    check_fit(model, checkpoint, path)
+
+
+def checkpoint_folder(cfg: Config) -> Path:
+    """Where MMEngine's hook writes the checkpoints of a training."""
+    out_dir = _checkpoint_hook(cfg).get('out_dir')
+    return Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
+
+
+def checkpoint_template(cfg: Config) -> str:
+    """How they are named, with {} for the number of steps or epochs."""
+    hook = _checkpoint_hook(cfg)
+    by_epoch = hook.get('by_epoch', True)
+    return hook.get('filename_tmpl') or ('epoch_{}.pth' if by_epoch else 'iter_{}.pth')
+
+
+def _checkpoint_hook(cfg: Config) -> dict:
+    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
 
 def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
@@ -51,7 +116,7 @@ def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
     return [path for _, path in sorted(numbered, reverse=True)]
 
 
-def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Newest:
+def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Start:
     """Find the newest checkpoint that a training can go on from.
 
     Args:
@@ -64,7 +129,7 @@ def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Newe
     skipped = []
     for path in list_checkpoints(folder, template):
         try:
-            return Newest(path, load_valid_checkpoint(path), skipped)
+            return Start(path, load_valid_checkpoint(path), skipped)
         except UserError as error:
             skipped.append(str(error))
     if skipped:
@@ -73,7 +138,7 @@ def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Newe
             + '; '.join(skipped)
             + '; remove them to begin anew'
         )
-    return Newest(None, None, skipped)
+    return Start(None, None, skipped)
 
 
 def load_valid_checkpoint(path: Path) -> dict[str, Any]:

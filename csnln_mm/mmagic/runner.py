@@ -1,31 +1,25 @@
 """From a config to MMEngine's runner, on whatever this machine has."""
 
+import copy
+import inspect
 import os
-import os.path as osp
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.distributed
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.dist import init_dist, is_distributed, sync_random_seed
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
-from csnln_mm.checkpoints import check_fit, load_checkpoint
-from csnln_mm.checkpoints.architecture import check_settings
+from csnln_mm.compatibility import summary
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.check_config import check_config
-from csnln_mm.mmagic.dataset import check_images
-from csnln_mm.mmagic.resume import (
-    Newest,
-    latest_valid_checkpoint,
-    list_checkpoints,
-    use_safe_loading,
-)
-from csnln_mm.mmagic.training import checkpoint_folder, checkpoint_template
+from csnln_mm.mmagic.check_config import build_parts
+from csnln_mm.mmagic.config import as_list
+from csnln_mm.mmagic.dataset import check_images, leave_out_missing_tests
+from csnln_mm.mmagic.resume import check_checkpoint, checkpoint_folder, find_start, use_safe_loading
 
 __all__ = ['build_test_runner', 'build_train_runner']
 
@@ -39,8 +33,8 @@ def build_train_runner(
     """A runner whose ``train()`` trains.
 
     Args:
-        cfg: from :func:`load_config`; changed in place.
-        resume: go on from the newest whole checkpoint in the work directory, if there is one.
+        cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place.
+        resume: from the latest valid checkpoint in the work directory, if there is one.
         amp: train in mixed precision: float16 with scaled losses on CUDA, else bfloat16.
         auto_scale_lr: scale the learning rate with processes x samples, by the config's
             ``auto_scale_lr.base_batch_size``.
@@ -48,53 +42,18 @@ def build_train_runner(
     Raises:
         UserError: if the config has a mistake or no training, data is missing or bad, the work
             directory cannot be written or has the checkpoints of another training, the checkpoint
-            to begin with or go on from does not fit the config, or an option does not.
+            to start from does not fit the config, or an option does not.
     """
-    model = check_config(cfg)
-    for key in 'train_dataloader', 'train_cfg', 'optim_wrapper':
-        if not cfg.get(key):
-            raise UserError(f'config {cfg.filename} has no {key}: it is not for training')
-    if cfg.get('load_from'):
-        _check_checkpoint(cfg, model, cfg.load_from)
-    for name, loader in (
-        ('training', cfg.get('train_dataloader')),
-        ('validation', cfg.get('val_dataloader')),
-    ):
-        for folder in _missing_folders(loader):
-            raise UserError(
-                f'{name} images: {folder} does not exist; prepare it (docs/data.md), or '
-                'name another data_root with --cfg-options'
-            )
-        _check_images(loader, name, model)
-    if auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
-        cfg.auto_scale_lr.enable = True
-    if amp:
-        for wrapper in _optim_wrappers(cfg):
-            if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
-                raise UserError(
-                    '--amp replaces an optim_wrapper of type OptimWrapper, the config '
-                    f'has {wrapper.type}'
-                )
-            if torch.cuda.is_available():
-                wrapper.type = 'AmpOptimWrapper'
-                wrapper.setdefault('loss_scale', 'dynamic')
-            else:
-                wrapper.type = 'BFloat16OptimWrapper'
-                for key in 'loss_scale', 'dtype', 'use_fsdp':
-                    wrapper.pop(key, None)
-    _check_writable(Path(cfg.work_dir))
-    newest = _choose_beginning(cfg, resume)
-    if any(getattr(module, 'with_cp', False) for module in model.modules()):
-        set_malloc_thresholds(mmap=4)  # who trades time for memory wants this trade as well
-    runner = _build_runner(cfg)
-    for reason in newest.skipped:
-        runner.logger.warning(f'left out: {reason}')
-    if newest.path:
-        check_settings(newest.content, cfg.model.get('generator', {}), str(newest.path))
-        check_fit(getattr(runner.model, 'module', runner.model), newest.content, str(newest.path))
-        runner.logger.info(f'the training goes on from {newest.path}')
+    _set_environment(cfg)
+    model = build_parts(cfg)
+    _set_training(cfg, amp=amp, auto_scale_lr=auto_scale_lr)
+    start = find_start(cfg, model, resume=resume)
+    check_images(cfg, model, dict(train_dataloader='training', val_dataloader='validation'))
+    runner = _make_runner(cfg, model)
+    for reason in start.skipped:
+        runner.logger.warning(f'skipped: {reason}')
+    if start.path:
+        runner.logger.info(f'the training goes on from {start.path}')
     elif resume:
         runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
     return runner
@@ -104,51 +63,89 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
     """A runner whose ``test()`` tests a checkpoint on the test sets that are there.
 
     Args:
-        cfg: from :func:`load_config`; changed in place. Test sets whose folders are missing are
-            left out, with a warning.
+        cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place. Test sets whose
+            folders are missing are skipped, with a warning.
         checkpoint: file; None for a network without weights, such as bicubic interpolation.
 
     Raises:
         UserError: if the config has a mistake or no tests, no test set is there or one has bad
             images, the work directory cannot be written, or the checkpoint does not fit the config.
     """
-    model = check_config(cfg)
+    _set_environment(cfg)
+    model = build_parts(cfg)
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise UserError(f'config {cfg.filename} has no test_dataloader with a test_evaluator')
     if checkpoint:
-        _check_checkpoint(cfg, model, checkpoint)
+        check_checkpoint(cfg, model, checkpoint)
     elif any(p.requires_grad for p in model.parameters()):
         raise UserError('the config has a network with weights: give a checkpoint')
-    _leave_out_missing_tests(cfg)
+    leave_out_missing_tests(cfg)
     # Hooks that ask for the iteration would build the training, and that its data.
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
-    _check_images(cfg.test_dataloader, 'test', model)
-    _check_writable(Path(cfg.work_dir))
+    check_images(cfg, model, dict(test_dataloader='test'))
     cfg.load_from = checkpoint
-    return _build_runner(cfg)
+    return _make_runner(cfg, model)
 
 
-def _check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
-    """Raise UserError unless a checkpoint is what a config's model was trained to."""
-    if '://' in path:
-        raise UserError(f'checkpoint {path}: download it first, and name the file')
-    checkpoint = load_checkpoint(path)
-    check_settings(checkpoint, cfg.model.get('generator', {}), path)
-    check_fit(model, checkpoint, path)
+def _set_environment(cfg: Config) -> None:
+    """What processes, devices and random numbers a run has, before anything is built."""
+    _limit_workers(cfg)
+    if cfg.get('launcher', 'none') != 'none':
+        if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+            _use_gloo(cfg)
+        elif not is_distributed():
+            settings = (cfg.get('env_cfg') or {}).get('dist_cfg', {})
+            init_dist(cfg.launcher, **settings, **_meeting_place(cfg))
+    randomness = dict(cfg.get('randomness') or {})
+    if randomness.get('seed') is None:
+        randomness['seed'] = sync_random_seed()
+        cfg.randomness = randomness
+    seed = randomness['seed']
+    if isinstance(seed, int) and seed >= 0:  # else it is a mistake, which build_parts tells
+        set_random_seed(
+            seed,
+            deterministic=randomness.get('deterministic', False),
+            diff_rank_seed=randomness.get('diff_rank_seed', False),
+        )
 
 
-def _check_images(loader: ConfigDict | None, title: str, model: nn.Module) -> None:
-    """Raise UserError if images of dataloaders cannot be used, as far as headers tell."""
-    scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
-    for item in _as_list(loader):
-        dataset = _innermost(item.dataset)
-        patches = [
-            step.gt_patch_size
-            for step in dataset.get('pipeline', ())
-            if step.get('type') == 'PairedRandomCrop'
-        ]
-        check_images(dataset, title=title, scale=scale, gt_patch_size=max(patches, default=1))
+def _set_training(cfg: Config, *, amp: bool, auto_scale_lr: bool) -> None:
+    """The options of a training, as settings of its config."""
+    for key in 'train_dataloader', 'train_cfg', 'optim_wrapper':
+        if not cfg.get(key):
+            raise UserError(f'config {cfg.filename} has no {key}: it is not for training')
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    for wrapper in _optim_wrappers(cfg) if amp else ():
+        if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise UserError(
+                '--amp replaces an optim_wrapper of type OptimWrapper, the config '
+                f'has {wrapper.type}'
+            )
+        if torch.cuda.is_available():
+            wrapper.type = 'AmpOptimWrapper'
+            wrapper.setdefault('loss_scale', 'dynamic')
+        else:
+            wrapper.type = 'BFloat16OptimWrapper'
+            for key in 'loss_scale', 'dtype', 'use_fsdp':
+                wrapper.pop(key, None)
+
+
+def _make_runner(cfg: Config, model: nn.Module) -> Runner:
+    """MMEngine's runner of a model that is built already."""
+    _check_writable(Path(cfg.work_dir))
+    if any(getattr(module, 'with_cp', False) for module in model.modules()):
+        set_malloc_thresholds(mmap=4)  # who trades time for memory wants this trade as well
+    use_safe_loading()
+    cfg = copy.deepcopy(cfg)
+    known = inspect.signature(Runner.__init__).parameters.keys() - {'model', 'data_preprocessor'}
+    runner = Runner(model=model, cfg=cfg, **{key: cfg[key] for key in known & cfg.keys()})
+    if summary():
+        runner.logger.info(summary())
+    return runner
 
 
 def _check_writable(folder: Path) -> None:
@@ -164,33 +161,6 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _choose_beginning(cfg: Config, resume: bool) -> Newest:
-    """Have MMEngine go on from the newest whole checkpoint, or begin where there is none."""
-    folder, template = checkpoint_folder(cfg), checkpoint_template(cfg)
-    if resume or (cfg.get('resume') and not cfg.get('load_from')):
-        newest = latest_valid_checkpoint(folder, template)
-        cfg.resume = newest.path is not None
-        if newest.path:
-            cfg.load_from = str(newest.path)
-        return newest
-    there = list_checkpoints(folder, template)
-    if there and not cfg.get('resume'):
-        raise UserError(
-            f'{folder} has the checkpoints of a training (the newest is '
-            f'{there[0].name}): go on from it with --resume, or name another folder '
-            'with --work-dir'
-        )
-    return Newest(None, None, [])
-
-
-def _build_runner(cfg: Config) -> Runner:
-    use_safe_loading()
-    _limit_workers(cfg)
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        _use_gloo(cfg)
-    return Runner.from_cfg(cfg)
-
-
 def _optim_wrappers(cfg: Config) -> list[ConfigDict]:
     """The one of the config, or those of a generator and its discriminator."""
     if 'type' in cfg.optim_wrapper:
@@ -198,10 +168,30 @@ def _optim_wrappers(cfg: Config) -> list[ConfigDict]:
     return [value for value in cfg.optim_wrapper.values() if isinstance(value, dict)]
 
 
+def _meeting_place(cfg: Config) -> dict:
+    """Where processes of torchrun find one another: a place of its own for each restart of a job.
+
+    They would look where those before them did, and torch 2.14 finds the addresses of these.
+    """
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT')
+    if cfg.launcher != 'pytorch' or attempt is None:
+        return {}
+    rank, world_size = int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
+    has_server = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True'
+    store = torch.distributed.TCPStore(
+        os.environ['MASTER_ADDR'],
+        int(os.environ['MASTER_PORT']),
+        world_size,
+        is_master=rank == 0 and not has_server,
+    )
+    store = torch.distributed.PrefixStore(f'attempt_{attempt}', store)
+    return dict(store=store, rank=rank, world_size=world_size)
+
+
 def _use_gloo(cfg: Config) -> None:
     """Processes without CUDA: MMEngine's launcher would choose a CUDA device for each."""
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
+        torch.distributed.init_process_group('gloo', **_meeting_place(cfg))
     # A model that optimises several networks asks for a wrapper that it can do so in.
     wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
     cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)
@@ -212,42 +202,5 @@ def _limit_workers(cfg: Config) -> None:
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     limit = max(1, len(os.sched_getaffinity(0)) // processes)
     for name in 'train_dataloader', 'val_dataloader', 'test_dataloader':
-        for loader in _as_list(cfg.get(name)):
+        for loader in as_list(cfg.get(name)):
             loader.num_workers = min(loader.get('num_workers', 0), limit)
-
-
-def _as_list(value: object | None) -> list[ConfigDict]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _missing_folders(loader: ConfigDict | None) -> Iterator[str]:
-    """Folders and annotation files of a dataloader that do not exist."""
-    for item in _as_list(loader):
-        dataset = _innermost(item.dataset)
-        root = dataset.get('data_root') or ''
-        paths = [*dataset.get('data_prefix', {}).values(), dataset.get('ann_file')]
-        for path in paths:
-            path = osp.join(root, path) if path else root
-            if path and '://' not in path and not osp.exists(path):
-                yield path
-
-
-def _innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set within those that only wrap another."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
-
-
-def _leave_out_missing_tests(cfg: Config) -> None:
-    loaders, evaluators = _as_list(cfg.test_dataloader), _as_list(cfg.test_evaluator)
-    missing = [next(_missing_folders(loader), None) for loader in loaders]
-    for folder in filter(None, missing):
-        print_log(f'left out: the test images of {folder}, which does not exist', 'current', 30)
-    if all(missing):
-        raise UserError('there are no test images: ' + ', '.join(missing) + ' do not exist')
-    if any(missing):
-        cfg.test_dataloader = [x for x, gone in zip(loaders, missing) if not gone]
-        cfg.test_evaluator = [x for x, gone in zip(evaluators, missing) if not gone]

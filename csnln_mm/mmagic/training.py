@@ -1,15 +1,12 @@
 """A training, and what is said when something outside stops it."""
 
-from pathlib import Path
-
-from mmengine.config import Config
 from mmengine.runner import Runner
 
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.graceful_shutdown import RunInterrupted, graceful_shutdown
-from csnln_mm.mmagic.resume import latest_valid_checkpoint
+from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
 
-__all__ = ['checkpoint_folder', 'checkpoint_template', 'run_training']
+__all__ = ['run_training']
 
 
 def run_training(runner: Runner) -> None:
@@ -49,23 +46,6 @@ def run_training(runner: Runner) -> None:
             f'the training stopped in step {runner.iter + 1}, because another of its '
             f'processes has ended. {_kept(runner)}'
         ) from error
-
-
-def checkpoint_folder(cfg: Config) -> Path:
-    """Where MMEngine's hook writes the checkpoints of a training."""
-    out_dir = _checkpoint_hook(cfg).get('out_dir')
-    return Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
-
-
-def checkpoint_template(cfg: Config) -> str:
-    """How they are named, with {} for the number of steps or epochs."""
-    hook = _checkpoint_hook(cfg)
-    by_epoch = hook.get('by_epoch', True)
-    return hook.get('filename_tmpl') or ('epoch_{}.pth' if by_epoch else 'iter_{}.pth')
-
-
-def _checkpoint_hook(cfg: Config) -> dict:
-    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
 
 def _kept(runner: Runner) -> str:

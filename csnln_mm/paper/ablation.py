@@ -12,7 +12,7 @@ from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.installed_configs import config_path
-from csnln_mm.mmagic.check_config import check_config
+from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import apply_cfg_options, load_config
 from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 from csnln_mm.mmagic.testing import run_test
@@ -99,7 +99,7 @@ def run_ablation(
     for name in chosen:
         cfg = variant_config(_config(name), work_dir / name, budget)
         _check_settings(cfg)
-        check_config(cfg)
+        build_parts(cfg)
     for i, name in enumerate(chosen, start=1):
         if _read_result(work_dir / name) is None:
             print(f'table {table}, variant {i} of {len(chosen)}: {name}', flush=True)

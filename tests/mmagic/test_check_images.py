@@ -4,7 +4,7 @@ import pytest
 from tiny_data import make_benchmark
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.dataset import check_images
+from csnln_mm.mmagic.dataset import check_dataset
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def dataset(tmp_path):
 
 
 def check(dataset):
-    check_images(dataset, title='training', scale=2)
+    check_dataset(dataset, title='training', scale=2)
 
 
 def message(dataset):

@@ -177,7 +177,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_said(folder, uninterrupted, 
     os.truncate(newest, newest.stat().st_size // 2)
     status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
     assert status == 0, output
-    assert f'left out: {newest} is cut off' in output
+    assert f'skipped: {newest} is cut off' in output
     assert f'goes on from {tmp_path}/iter_{STEPS - 2}.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
 

@@ -103,7 +103,7 @@ def test_mistakes_show_before_the_first_step(data):
         run_ablation(4, tiny_budget(data, test_data=str(data / 'none')), data / 'work')
     for option, match in (
         ({'modell.x': 1}, "has no 'modell'"),
-        ({'model.generator.x': 1}, 'CSNLNNet has no such setting'),
+        ({'model.generator.x': 1}, 'CSNLNNet has no such argument'),
     ):
         with pytest.raises(UserError, match=match):
             run_ablation(4, tiny_budget(data, options=option), data / 'work')

@@ -9,7 +9,7 @@ from command_line import CONFIG, MODEL, OPTIONS, ROOT, run
 from damage import cut_off, spoil_middle
 from tiny_data import make_benchmark
 
-from csnln_mm.mmagic.check_config import check_config
+from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import load_config
 
 TRAIN = sys.executable, ROOT / 'tools/train.py', CONFIG, *OPTIONS
@@ -21,7 +21,7 @@ def folder(tmp_path):
     make_benchmark(tmp_path / 'data/demo/train', 4, size=(72, 84))
     make_benchmark(tmp_path / 'data/demo/test', 2)
     cfg = load_config(str(CONFIG), options={'model.generator.mid_channels': 4})
-    torch.save(dict(state_dict=check_config(cfg).state_dict()), tmp_path / 'tiny.pth')
+    torch.save(dict(state_dict=build_parts(cfg).state_dict()), tmp_path / 'tiny.pth')
     return tmp_path
 
 
@@ -71,7 +71,7 @@ def test_two_processes(folder, damage):
 @pytest.mark.slow
 def test_a_mistake_in_a_config(folder):
     (line,) = errors(*TRAIN, 'model.generator.cell.branchs=[local]', cwd=folder)
-    assert 'model.generator.cell.branchs: SEMCell has no such setting' in line
+    assert 'model.generator.cell.branchs: SEMCell has no such argument' in line
     assert not (folder / 'work_dirs').exists()
 
 
