@@ -6,7 +6,7 @@ on its place in the order of the data. Nothing depends on what ran before.
 
 import random
 from collections.abc import Iterator, Sized
-from itertools import chain, islice, repeat
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -147,8 +147,8 @@ class ExactResumeHook(Hook):
         # Its dataloader workers, if they do not persist, end here.
         loop.dataloader_iterator = None
         batches = iter(loop.dataloader)
-        # MMEngine's loop will ask for a batch for every step done, and throw it away.
-        loop.dataloader_iterator = chain(repeat(None, loop.iter), batches)
+        skips_none = getattr(loop, 'fast_forward_on_resume', False)  # of the fork
+        loop.dataloader_iterator = _AfterSkipping(batches, 0 if skips_none else loop.iter)
         self._validate_if_due(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -175,6 +175,30 @@ class ExactResumeHook(Hook):
             and (loop.iter % loop.val_interval == 0 or loop.iter >= loop.max_iters)
         ):
             runner.val_loop.run()
+
+
+class _AfterSkipping:
+    """Batches from where the data stood, for a loop that wants to skip those before.
+
+    MMEngine 0.10 asks for a batch for every step done, and throws it away; its fork says how many
+    it wants to skip.
+    """
+
+    def __init__(self, batches: Iterator, to_skip: int) -> None:
+        self.batches = batches
+        self.to_skip = to_skip
+
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self) -> Any:
+        if self.to_skip:
+            self.to_skip -= 1
+            return None
+        return next(self.batches)
+
+    def skip_iter(self, num_iters: int) -> None:
+        self.to_skip -= num_iters
 
 
 def _samples_per_step(runner: Runner) -> int:
