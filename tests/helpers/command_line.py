@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from forked_tool import ROOT, end_of, start_tool
+
 CONFIG = ROOT / 'configs/csnln_x2_demo.py'
 
 
@@ -17,7 +18,20 @@ def free_port():
 
 
 def run(*command, cwd, expect=0):
-    """Run a tool of this checkout from a folder that is not the repository's."""
+    """The output of a tool of this checkout, run from a folder that is not the repository's.
+
+    Args:
+        command: ``sys.executable`` and a file of tools/, or a shell script; and arguments.
+        cwd: the folder.
+        expect: exit status.
+    """
+    if command[0] == sys.executable:
+        # Beside the folder, where a test may look for what is left.
+        output = Path(cwd).with_name(f'{Path(cwd).name}.output')
+        process = start_tool(cwd, Path(command[1]).name, command[2:], output=str(output))
+        status, text = end_of(process), output.read_text()
+        assert status == expect, text[-20000:]
+        return text
     env = dict(
         os.environ,
         PORT=str(free_port()),

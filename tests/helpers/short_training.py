@@ -1,34 +1,17 @@
-"""tools/train.py on tiny pictures for a few steps, in processes that a test may kill.
+"""tools/train.py on tiny images for a few steps, in processes that a test may kill."""
 
-The processes come from a server that has the imports done: a training takes some seconds.
-"""
-
-import multiprocessing
 import os
-import runpy
 import signal
 import sys
 from pathlib import Path
 
 import torch
+from forked_tool import ROOT, end_of, start_tool
 from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
 
-ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/csnln_x2_demo.py'
-
-_PROCESSES = multiprocessing.get_context('forkserver')
-_PROCESSES.set_forkserver_preload(
-    [
-        'csnln_mm.mmagic.runner',
-        'csnln_mm.mmagic.editor',
-        'mmagic.datasets',
-        'mmagic.engine',
-        'mmagic.evaluation',
-        'mmagic.visualization',
-    ]
-)
 
 
 def make_data(folder):
@@ -58,27 +41,13 @@ def settings(steps, **changed):
 
 def start(folder, *arguments, fault=None):
     """Start tools/train.py with arguments from a folder; ``fault`` is called there before."""
-    process = _PROCESSES.Process(
-        target=_train, args=(str(folder), [str(word) for word in arguments], fault)
-    )
-    process.start()
-    return process
+    return start_tool(folder, 'train.py', arguments, fault=fault)
 
 
 def train(folder, work_dir, *arguments, fault=None):
     """(exit status, output) of a training; the status is negative for a signal."""
     process = start(folder, CONFIG, '--work-dir', work_dir, *arguments, fault=fault)
     return end_of(process), output_of(folder)
-
-
-def end_of(process, seconds=150):
-    """Its exit status; one that does not end is killed, lest the tests wait for it forever."""
-    process.join(seconds)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        raise AssertionError(f'a training did not end within {seconds} s')
-    return process.exitcode
 
 
 def output_of(folder):
@@ -175,17 +144,3 @@ class Spoil:
             return output / 0
 
         torch.nn.modules.module.register_module_forward_hook(spoil)
-
-
-def _train(folder, arguments, fault):
-    os.chdir(folder)
-    output = os.open('output.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    torch.set_num_threads(1)
-    # A shell's background jobs, and so these tests in one, are born deaf to it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if fault:
-        fault()
-    sys.argv = ['train.py', *arguments]
-    runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')

@@ -1,0 +1,65 @@
+"""Tools of this checkout in processes of their own, forked from a server that has the imports done.
+
+A new process would spend some seconds on them.
+"""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+_PROCESSES = multiprocessing.get_context('forkserver')
+_PROCESSES.set_forkserver_preload(
+    [
+        'csnln_mm.mmagic.runner',
+        'csnln_mm.mmagic.editor',
+        'mmagic.datasets',
+        'mmagic.engine',
+        'mmagic.evaluation',
+        'mmagic.visualization',
+    ]
+)
+
+
+def start_tool(folder, tool, arguments, *, output='output.txt', fault=None):
+    """Start a file of tools/ from a folder; ``fault`` is called there before.
+
+    What it prints goes to the file ``output`` in the folder.
+    """
+    words = [str(word) for word in arguments]
+    process = _PROCESSES.Process(target=_run, args=(str(folder), tool, words, output, fault))
+    process.start()
+    return process
+
+
+def end_of(process, seconds=150):
+    """Its exit status, negative for a signal.
+
+    One that does not end is killed, lest the tests wait for it forever.
+    """
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise AssertionError(f'a tool did not end within {seconds} s')
+    return process.exitcode
+
+
+def _run(folder, tool, arguments, output, fault):
+    os.chdir(folder)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    torch.set_num_threads(1)
+    # A shell's background jobs, and so these tests in one, are born deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if fault:
+        fault()
+    sys.argv = [tool, *arguments]
+    runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
