@@ -8,35 +8,13 @@ from pathlib import Path
 from PIL import Image
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb
+from csnln_mm.images.image_file import INPUT_FORMATS, read_rgb
 
-__all__ = ['check_pairs', 'find_pairs']
+__all__ = ['check_pairs']
 
 # Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 _SECONDS_BETWEEN_LINES = 5.0
-
-
-def find_pairs(lq: Path, gt: Path) -> list[tuple[Path, Path]]:
-    """Images of two folders that have the same name but for the suffix, as (LQ, GT).
-
-    An image without a partner stands beside the path where one of its own suffix would be, which
-    :func:`check_pairs` will miss.
-
-    Raises:
-        UserError: if one is not a folder, or holds two images of the same name.
-    """
-    for folder in lq, gt:
-        if not folder.is_dir():
-            raise UserError(f'{folder} is not a folder')
-    lqs, gts = ({path.stem: path for path in list_images(folder)} for folder in (lq, gt))
-    return [
-        (
-            lqs[name] if name in lqs else lq / gts[name].name,
-            gts[name] if name in gts else gt / lqs[name].name,
-        )
-        for name in sorted(lqs.keys() | gts.keys())
-    ]
 
 
 def check_pairs(

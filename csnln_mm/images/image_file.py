@@ -22,7 +22,6 @@ __all__ = [
     'SUFFIXES',
     'ImageData',
     'check_format',
-    'decode_image',
     'encode_image',
     'list_images',
     'read_image',
@@ -127,13 +126,6 @@ def read_image(path: str | Path) -> ImageData:
     """
     with _open_file(path) as file:
         return _decode(file, path)
-
-
-def decode_image(data: bytes, name: str = 'the input') -> ImageData:
-    """As :func:`read_image`, of a file's content; ``name`` stands for its path in messages."""
-    if not data:
-        raise UserError(f'{name} is empty')
-    return _decode(io.BytesIO(data), name)
 
 
 def read_rgb(path: str | Path) -> np.ndarray:

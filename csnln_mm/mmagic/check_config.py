@@ -2,11 +2,11 @@
 
 import copy
 import inspect
+import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -18,8 +18,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.config import optim_wrappers, suggest
 
-__all__ = ['build_model', 'build_parts', 'config_errors', 'innermost', 'suggest']
+__all__ = ['build_model', 'build_parts', 'config_errors', 'innermost']
 
 # How Python and MMEngine tell of an argument and of a type that there is not.
 _UNKNOWN_ARGUMENT = re.compile(
@@ -57,6 +58,15 @@ def build_parts(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor'):
         config.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = build_model(config, f'config {cfg.filename}')
+    with _quietly():
+        _try_to_build(cfg)
+    _check_numbers(cfg)
+    _check_scale(cfg, model)
+    return model
+
+
+def _try_to_build(cfg: Config) -> None:
+    """Build all but the model, to see that it can be built."""
     for place, hook in _hooks(cfg):
         with config_errors(cfg, place, hook):
             registry.HOOKS.build({key: x for key, x in hook.items() if key != 'priority'})
@@ -68,7 +78,7 @@ def build_parts(cfg: Config) -> nn.Module:
             for at, metric in _items(evaluator.get('metrics'), f'{place}.metrics'):
                 with config_errors(cfg, at, metric):
                     registry.METRICS.build(copy.deepcopy(metric))
-    for place, wrapper in _optim_wrappers(cfg):
+    for place, wrapper in optim_wrappers(cfg).items():
         _build_optimizer(cfg, place, wrapper)
     for name in 'train_cfg', 'val_cfg', 'test_cfg':
         if cfg.get(name) and 'type' in cfg[name]:
@@ -76,9 +86,17 @@ def build_parts(cfg: Config) -> nn.Module:
     randomness = cfg.get('randomness') or {}
     with config_errors(cfg, 'randomness', randomness):
         _check_arguments(Runner.set_randomness, 'set_randomness', randomness)
-    _check_numbers(cfg)
-    _check_scale(cfg, model)
-    return model
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What parts have to say, they say again when they are built for good."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def build_model(model: dict, source: str) -> nn.Module:
@@ -116,12 +134,6 @@ def config_errors(source: Config | str, place: str, part: Any) -> Iterator[None]
             raise
         source = source if isinstance(source, str) else f'config {source.filename}'
         raise UserError(f'{source}: {_explain(error, place, part)}') from error
-
-
-def suggest(name: str, known: Sequence[str]) -> str:
-    """The end of a message about a name that is not known: the one that may be meant."""
-    close = get_close_matches(name, known, n=1)
-    return f'; did you mean {close[0]!r}?' if close else ''
 
 
 def innermost(dataset: dict) -> dict:
@@ -219,17 +231,6 @@ def _build_loader(cfg: Config, place: str, loader: dict) -> None:
         kind = registry.DATASETS.get(dataset.type)
         if kind is None or (inspect.isclass(kind) and issubclass(kind, BaseDataset)):
             registry.DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True))
-
-
-def _optim_wrappers(cfg: Config) -> Iterator[tuple[str, dict]]:
-    """The one of the config, or those of a generator and its discriminator."""
-    wrapper = cfg.get('optim_wrapper') or {}
-    if 'optimizer' in wrapper:
-        yield 'optim_wrapper', wrapper
-        return
-    for name, part in wrapper.items():
-        if isinstance(part, dict) and 'optimizer' in part:
-            yield f'optim_wrapper.{name}', part
 
 
 def _build_optimizer(cfg: Config, place: str, wrapper: dict) -> None:

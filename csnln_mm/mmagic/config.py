@@ -2,15 +2,16 @@
 
 import inspect
 import os.path as osp
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
-from csnln_mm.mmagic.check_config import suggest
 
-__all__ = ['apply_cfg_options', 'as_list', 'load_config']
+__all__ = ['apply_cfg_options', 'as_list', 'load_config', 'optim_wrappers', 'suggest']
 
 # What MMEngine reads of a config beside the arguments of its runner.
 _OTHER_SETTINGS = (
@@ -96,3 +97,21 @@ def as_list(value: object | None) -> list[ConfigDict]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def optim_wrappers(cfg: Config) -> dict[str, ConfigDict]:
+    """By place: the optimizer wrapper of a config, or those of generator and discriminator."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'optimizer' in wrapper:
+        return {'optim_wrapper': wrapper}
+    return {
+        f'optim_wrapper.{name}': part
+        for name, part in wrapper.items()
+        if isinstance(part, dict) and 'optimizer' in part
+    }
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """The end of a message about a name that is not known: the one that may be meant."""
+    close = get_close_matches(name, known, n=1)
+    return f'; did you mean {close[0]!r}?' if close else ''

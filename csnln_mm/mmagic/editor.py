@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from mmagic.models.archs import SpatialTemporalEnsemble
 from mmagic.models.base_models import BaseEditModel
 from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from torch import Tensor
 
 from csnln_mm.upscaling.chopping import check_overlap, chopped_forward
-from csnln_mm.upscaling.tiling import check_tile, tiled_forward
+from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
 __all__ = ['CSNLNEditor']
 
@@ -87,7 +86,7 @@ class CSNLNEditor(BaseEditModel):
             check_tile(options.get('tile', 64), options.get('overlap', 16))
         self.test_mode = mode
         self.test_options = options
-        self.ensemble = SpatialTemporalEnsemble() if ensemble else None
+        self.ensemble = bool(ensemble)
 
     def forward_inference(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
@@ -106,7 +105,7 @@ class CSNLNEditor(BaseEditModel):
             return self.forward_tensor(piece, data_samples, **kwargs)
 
         def upscale_eightfold(piece: Tensor) -> Tensor:
-            return self.ensemble(piece, upscale)
+            return self_ensemble(upscale, piece)
 
         images = _WHOLE_OR_PIECES[self.test_mode](
             upscale_eightfold if self.ensemble else upscale,

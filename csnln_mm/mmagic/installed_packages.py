@@ -1,7 +1,7 @@
-"""MMEngine's look for installed packages, where setuptools no longer has ``pkg_resources``.
+"""MMEngine's look for installed packages, without ``pkg_resources``.
 
 A config that begins with ``_base_ = 'mmagic::...'`` has MMEngine ask whether MMagic is installed
-and where. MMEngine 0.10 asks ``pkg_resources``, which setuptools has dropped in version 82.
+and where. MMEngine 0.10 asks ``pkg_resources``, which warns, and which setuptools 82 dropped.
 After :func:`install`, Python's own ``importlib`` answers.
 """
 

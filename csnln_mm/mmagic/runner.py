@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed, sync_random_seed
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
@@ -17,7 +17,7 @@ from csnln_mm.compatibility import summary
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import build_parts
-from csnln_mm.mmagic.config import as_list
+from csnln_mm.mmagic.config import as_list, optim_wrappers
 from csnln_mm.mmagic.dataset import check_images, leave_out_missing_tests
 from csnln_mm.mmagic.resume import check_checkpoint, checkpoint_folder, find_start, use_safe_loading
 
@@ -119,7 +119,7 @@ def _set_training(cfg: Config, *, amp: bool, auto_scale_lr: bool) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
-    for wrapper in _optim_wrappers(cfg) if amp else ():
+    for wrapper in optim_wrappers(cfg).values() if amp else ():
         if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise UserError(
                 '--amp replaces an optim_wrapper of type OptimWrapper, the config '
@@ -159,13 +159,6 @@ def _check_writable(folder: Path) -> None:
             f'cannot write to the work directory {folder}: {error.strerror}; '
             'mend that, or name another folder with --work-dir'
         ) from error
-
-
-def _optim_wrappers(cfg: Config) -> list[ConfigDict]:
-    """The one of the config, or those of a generator and its discriminator."""
-    if 'type' in cfg.optim_wrapper:
-        return [cfg.optim_wrapper]
-    return [value for value in cfg.optim_wrapper.values() if isinstance(value, dict)]
 
 
 def _meeting_place(cfg: Config) -> dict:
