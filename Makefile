@@ -2,7 +2,7 @@
 # make test   run the whole test suite
 # make lint   run the linters
 # make docs   build the documentation in build/docs
-# make env    only make the environment
+# make env    only make the environment; `make test` adds what exports and the page need
 #
 # make test-oldest, make env-oldest: the same with the oldest supported versions
 #
@@ -22,10 +22,13 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PYTHONWARNINGS := ignore
 
-.PHONY: env env-oldest demo test test-oldest lint docs
+.PHONY: env env-test env-oldest demo test test-oldest lint docs
 
 env:
 	@tools/make_env.py $(VENV)
+
+env-test:
+	@tools/make_env.py $(VENV) --integrations
 
 env-oldest:
 	@tools/make_env.py $(VENV_OLDEST) --versions oldest
@@ -39,7 +42,7 @@ demo: env
 	$(BIN)/python tools/visualize.py compare data/demo/test/GTmod12 \
 		--methods bicubic CSNLN=$(DEMO)/predictions/test -o $(DEMO)/comparison
 
-test: env
+test: env-test
 	$(BIN)/python -m pytest
 
 test-oldest: env-oldest

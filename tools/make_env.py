@@ -23,6 +23,7 @@ from typing import IO, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER, CHECKOUT, LOG = '.csnln-env', '.csnln-checkout', 'make_env.log'
+INTEGRATIONS = '.csnln-integrations'
 UNFINISHED = 'unfinished '
 # Newest first. torch 2.1.2, the oldest, has no wheels for Python 3.12.
 PYTHONS: Dict[str, Sequence[str]] = {
@@ -41,14 +42,14 @@ ADVICE = (
     (
         r'No space left|Errno 28|Disk quota',
         'The disk is full. Free some space (pip also fills its cache and the folder for temporary '
-        'files:\n`pip cache purge`, TMPDIR=dir), then run the same command again to go on from here.',
+        'files:\n`pip cache purge`, TMPDIR=dir), then run the same command again to continue.',
     ),
     (
         r'Name or service not known|name resolution|NewConnectionError|ConnectionError|'
         r'NameResolutionError|ProxyError|Read timed out|ReadTimeout|ConnectTimeout|Network is unreach|'
         r'from versions: none',
         'The package index cannot be reached. Check the network (pip takes a proxy from HTTPS_PROXY, '
-        'another\nindex from PIP_INDEX_URL), then run the same command again to go on from here.',
+        'another\nindex from PIP_INDEX_URL), then run the same command again to continue.',
     ),
     (
         r'No matching distribution|Could not find a version',
@@ -99,7 +100,9 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, interrupt)
     try:
-        make_environment(Path(arguments.folder).absolute(), arguments.versions)
+        make_environment(
+            Path(arguments.folder).absolute(), arguments.versions, arguments.integrations
+        )
     except Failure as failure:
         say(str(failure), file=sys.stderr)
         return 1
@@ -107,7 +110,7 @@ def main() -> int:
         say(f'{error}\n{advice(str(error))}', file=sys.stderr)
         return 1
     except Interrupted as interrupted:
-        say('interrupted; the same command goes on from here', file=sys.stderr)
+        say('interrupted; the same command continues from here', file=sys.stderr)
         return 128 + interrupted.number
     return 0
 
@@ -127,6 +130,11 @@ def parse_arguments() -> argparse.Namespace:
         default='newest',
         help='which file of requirements/ it follows (default: %(default)s)',
     )
+    parser.add_argument(
+        '--integrations',
+        action='store_true',
+        help='add requirements/integrations.txt: what the whole test suite needs',
+    )
     return parser.parse_args()
 
 
@@ -143,9 +151,12 @@ def say(text: str, file: Optional[IO[str]] = None) -> None:
     print(f'make_env: {text}', file=file or sys.stdout, flush=True)
 
 
-def make_environment(folder: Path, versions: str) -> None:
+def make_environment(folder: Path, versions: str, integrations: bool) -> None:
     """Makes what is missing, while no other process does."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f'{folder} cannot be made: {error.strerror}.\nName another folder: VENV=dir')
     with locked(folder):
         pins = ROOT / 'requirements' / f'{versions}.txt'
         python, version = find_python(folder, PYTHONS[versions])
@@ -166,6 +177,7 @@ def make_environment(folder: Path, versions: str) -> None:
                 ]
             )
             (folder / MARKER).write_text(key)
+        if (integrations and install_integrations(folder)) or state != key:
             say(f'done; activate it with: . {folder}/bin/activate')
 
 
@@ -258,13 +270,16 @@ def prepare_folder(folder: Path, state: str, key: str) -> None:
             f'{folder} is not empty and was not made by this script.\nName another folder: VENV=dir'
         )
     if state == UNFINISHED + key:
-        say(f'going on with {folder}')
-        # pip writes INSTALLER last: what has none was interrupted and is installed again.
-        for information in folder.glob('lib/python*/site-packages/*.dist-info'):
-            if not (information / 'INSTALLER').exists():
-                shutil.rmtree(information)
+        say(f'continuing with {folder}')
+        remove_interrupted(folder)
         return
     if state:
+        other = read(folder / CHECKOUT)
+        if other not in ('', str(ROOT)) and Path(other).exists():
+            raise Failure(
+                f'{folder} is the environment of {other}, with other versions.\n'
+                'Name another folder (VENV=dir), or remove this one.'
+            )
         say(f'removing what is outdated or damaged in {folder}')
         (folder / MARKER).write_text(UNFINISHED)  # Half removed, it must not pass for finished.
         empty(folder)
@@ -276,6 +291,13 @@ def prepare_folder(folder: Path, state: str, key: str) -> None:
         )
     say(f'making {folder} (about 5 minutes, most of them for downloading PyTorch)')
     (folder / MARKER).write_text(UNFINISHED + key)
+
+
+def remove_interrupted(folder: Path) -> None:
+    """Has pip install again what it was interrupted in: it writes INSTALLER last."""
+    for information in folder.glob('lib/python*/site-packages/*.dist-info'):
+        if not (information / 'INSTALLER').exists():
+            shutil.rmtree(information)
 
 
 def empty(folder: Path) -> None:
@@ -298,8 +320,19 @@ def install(folder: Path, python: str, pins: Path) -> None:
         part.write_text(
             ''.join(f'{line}\n' for line in lines if line.startswith(PYTORCH) == wanted)
         )
-        # The list is complete, and every package on it has a wheel.
-        Step(folder, name).pip('--no-deps', '--only-binary', ':all:', '-r', part)
+        Step(folder, name).pip_requirements(part)
+
+
+def install_integrations(folder: Path) -> bool:
+    """Adds what exports, other programs and the page need; whether anything was to do."""
+    pins = ROOT / 'requirements' / 'integrations.txt'
+    key = hashlib.sha256(pins.read_bytes()).hexdigest()
+    if read(folder / INTEGRATIONS) == key:
+        return False
+    remove_interrupted(folder)
+    Step(folder, 'packages for the tests').pip_requirements(pins)
+    (folder / INTEGRATIONS).write_text(key)
+    return True
 
 
 def has_pip(folder: Path) -> bool:
@@ -349,6 +382,10 @@ class Step:
                 *arguments,
             ]
         )
+
+    def pip_requirements(self, pins: Path) -> None:
+        """Installs a list of packages that is complete and has a wheel of each."""
+        self.pip('--no-deps', '--only-binary', ':all:', '-r', pins)
 
     def run(self, command: Sequence[object]) -> None:
         """Runs the command, and raises :class:`Failure` with its last lines if it fails."""
@@ -476,7 +513,7 @@ def advice(output: str) -> str:
     for pattern, text in ADVICE:
         if re.search(pattern, output):
             return text
-    return 'Run the same command again to go on from here.'
+    return 'Run the same command again to continue.'
 
 
 if __name__ == '__main__':

@@ -171,7 +171,7 @@ def test_too_little_space(script, monkeypatch, capsys):
 def test_a_folder_that_cannot_be_made(script):
     script.env.parent.joinpath('env').write_text('a file')
     status, output = script.run()
-    assert status == 1 and 'File exists' in output and 'Traceback' not in output
+    assert status == 1 and 'cannot be made: File exists.\nName another folder: VENV=dir' in output
 
 
 def test_a_folder_of_something_else_is_left_alone(script):
@@ -190,7 +190,7 @@ def test_a_failed_one_is_taken_up_again(script):
         information.mkdir(parents=True)
     (complete / 'INSTALLER').write_text('pip')
     status, output = script.run()
-    assert status == 0 and 'going on with' in output
+    assert status == 0 and 'continuing with' in output
     assert script.steps() == ['venv', 'pip', 'pip', 'pip', 'pip', 'import']
     assert complete.exists() and not interrupted.exists()
 
@@ -211,6 +211,23 @@ def test_another_checkout_is_installed_in_a_finished_one(script):
     assert script.calls.read_text().splitlines()[-1].endswith(f'-e {ROOT}')
 
 
+def test_the_environment_of_another_checkout_is_not_replaced_by_other_versions(script, tmp_path):
+    script.run()
+    (script.env / '.csnln-checkout').write_text(str(tmp_path))
+    (script.env / '.csnln-env').write_text('another key')
+    status, output = script.run()
+    assert status == 1 and f'is the environment of {tmp_path}, with other versions' in output
+    assert len(script.steps()) == 5
+
+
+def test_what_the_whole_suite_needs_comes_on_top_once(script):
+    assert script.run('', '--integrations')[0] == 0
+    assert script.steps() == ['venv', 'pip', 'pip', 'pip', 'import', 'pip']
+    assert script.calls.read_text().splitlines()[-1].endswith('requirements/integrations.txt')
+    assert script.run('', '--integrations') == (0, '') and script.run() == (0, '')
+    assert len(script.steps()) == 6
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize('step', ['venv', 'pip', 'import'])
 def test_nothing_survives_an_interruption(script, step, number):
@@ -219,7 +236,7 @@ def test_nothing_survives_an_interruption(script, step, number):
     process.send_signal(number)
     assert process.wait(20) == 128 + number
     assert not any(map(is_running, pids))
-    assert 'interrupted; the same command goes on' in process.stdout.read()
+    assert 'interrupted; the same command continues' in process.stdout.read()
     assert script.run()[0] == 0
 
 
@@ -251,7 +268,7 @@ def test_the_second_of_two_waits_and_says_for_whom(script):
     assert f'process {first.pid} is making {script.env}; waiting' in line
     first.terminate()
     assert first.wait(20) == 143 and not any(map(is_running, pids))
-    assert second.wait(20) == 0 and 'going on with' in second.stdout.read()
+    assert second.wait(20) == 0 and 'continuing with' in second.stdout.read()
 
 
 def test_one_that_waits_can_be_interrupted(script):
