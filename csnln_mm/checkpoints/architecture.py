@@ -5,25 +5,41 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from csnln_mm.checkpoints.released import RGB_MEAN, convert_released_state_dict
 from csnln_mm.errors import UserError
 
-__all__ = ['check_settings', 'differences', 'get_state_dict', 'read_architecture']
+__all__ = [
+    'ARCHITECTURE_KEY',
+    'architecture_tensor',
+    'carries_architecture',
+    'check_settings',
+    'differences',
+    'get_state_dict',
+    'plain_architecture',
+    'read_architecture',
+]
 
-# Of the keys of MMEngine's checkpoints: the network within the model.
+# Of the keys of MMEngine's checkpoints: the network within the model, and the moving average of
+# its weights, which a model that has one upscales with.
 PREFIX = 'generator.'
+_AVERAGE = 'generator_ema.'
+
+# Where an exported file has its architecture among the weights, for programs that read, or hand
+# on, nothing but tensors: JSON as uint8. Names and shapes of the weights do not tell all of it.
+ARCHITECTURE_KEY = 'csnln_architecture'
 
 
 def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
     """The arguments of the network that a checkpoint is of, with its ``type``.
 
     They are read from, in this order: ``meta['architecture']``, JSON, which is the metadata of a
-    safetensors file; ``generator`` of the model in ``meta['cfg']``, where MMEngine saves the text
-    of a config; the keys and shapes of a state dict of the released code. MMEngine would run the
-    text of a config as Python. Here it is data: only ``dict(...)``, lists, tuples and constants
-    are understood.
+    safetensors file; the same as a tensor among the weights; ``generator`` of the model in
+    ``meta['cfg']``, where MMEngine saves the text of a config; the keys and shapes of a state dict
+    of the released code. MMEngine would run the text of a config as Python. Here it is data: only
+    ``dict(...)``, lists, tuples and constants are understood.
 
     Args:
         checkpoint: what the file holds.
@@ -36,8 +52,9 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     meta = meta if isinstance(meta, dict) else {}
     try:
-        if isinstance(meta.get('architecture'), str):
-            network = json.loads(meta['architecture'])
+        text = _architecture_text(checkpoint)
+        if text is not None:
+            network = json.loads(text)
         elif isinstance(meta.get('cfg'), str):
             model = _read_model(meta['cfg'])
             _check_normalization(model.get('data_preprocessor'))
@@ -59,7 +76,7 @@ def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
 
     Args:
         checkpoint: what the file holds: a checkpoint of MMEngine, of which the weights of the
-            generator are taken, or a state dict.
+            generator are taken, or their moving average where there is one; or a state dict.
         path: of the file, for messages.
 
     Raises:
@@ -68,12 +85,36 @@ def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict):
         raise UserError(f'checkpoint {path} holds no state dict')
-    of_generator = {
-        key[len(PREFIX) :]: value
-        for key, value in weights.items()
-        if isinstance(key, str) and key.startswith(PREFIX)
-    }
-    return of_generator or weights
+    for prefix in _AVERAGE, PREFIX:
+        of_generator = {
+            key[len(prefix) :]: value
+            for key, value in weights.items()
+            if isinstance(key, str) and key.startswith(prefix)
+        }
+        if of_generator:
+            return of_generator
+    return {key: value for key, value in weights.items() if key != ARCHITECTURE_KEY}
+
+
+def carries_architecture(checkpoint: Any) -> bool:
+    """Whether a file says of what network it is in the way of an exported one."""
+    return _architecture_text(checkpoint) is not None
+
+
+def architecture_tensor(architecture: Mapping[str, Any]) -> Tensor:
+    """An architecture as :data:`ARCHITECTURE_KEY` has it."""
+    return torch.tensor(list(json.dumps(architecture).encode()), dtype=torch.uint8)
+
+
+def plain_architecture(config: Any) -> Any:
+    """A config as JSON has it, without ``init_cfg``: initialisation is MMEngine's."""
+    if isinstance(config, Mapping):
+        return {
+            key: plain_architecture(value) for key, value in config.items() if key != 'init_cfg'
+        }
+    if isinstance(config, (list, tuple, set, frozenset)):
+        return [plain_architecture(value) for value in config]
+    return config
 
 
 def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> None:
@@ -87,7 +128,8 @@ def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> No
         path: of the file.
     """
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    if not isinstance(meta, dict) or not {'cfg', 'architecture'} & meta.keys():
+    has_config = isinstance(meta, dict) and 'cfg' in meta
+    if not has_config and not carries_architecture(checkpoint):
         return
     try:
         trained = read_architecture(checkpoint, path)
@@ -164,6 +206,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items() if key != 'init_cfg'}
     return tuple(_plain(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _architecture_text(checkpoint: Any) -> str | None:
+    """The JSON of an exported file's architecture."""
+    if not isinstance(checkpoint, dict):
+        return None
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict) and isinstance(meta.get('architecture'), str):
+        return meta['architecture']
+    weights = checkpoint.get('state_dict', checkpoint)
+    tensor = weights.get(ARCHITECTURE_KEY) if isinstance(weights, dict) else None
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.uint8:
+        return None
+    return bytes(tensor.flatten().tolist()).decode(errors='replace')
 
 
 def _read_released(checkpoint: Any, path: str) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """Checkpoint files of the released code to ours, and back."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from csnln_mm.checkpoints.architecture import PREFIX, differences, read_architecture
+from csnln_mm.checkpoints.architecture import (
+    PREFIX,
+    carries_architecture,
+    differences,
+    get_state_dict,
+    read_architecture,
+)
 from csnln_mm.checkpoints.load import load_checkpoint
+from csnln_mm.checkpoints.network import check_paths
 from csnln_mm.checkpoints.released import (
     ReleasedCheckpoint,
     convert_released_state_dict,
@@ -42,7 +48,7 @@ def convert_released_file(
         UserError: if ``source`` is anything else, is for another scale, is unreadable, or would
             run code; nothing is written.
     """
-    _check_paths(source, target)
+    check_paths(source, target)
     checkpoint = load_checkpoint(source)
     if isinstance(checkpoint, dict) and 'state_dict' in checkpoint:
         raise UserError(
@@ -70,8 +76,8 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
     """Write a checkpoint that was trained or converted here as the released code loads it.
 
     Args:
-        source: MMEngine checkpoint of a model of the released recipe. Its config, which MMEngine
-            saves with it, tells what the weights do not.
+        source: MMEngine checkpoint, or exported file, of a model of the released recipe. Its
+            config, which is saved with it, tells what the weights do not.
         target: .pt file; replaced if there.
 
     Returns:
@@ -81,18 +87,16 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
         UserError: if ``source`` is anything else, is unreadable or would run code, or its model
             is one that the released code does not have; nothing is written.
     """
-    _check_paths(source, target)
+    check_paths(source, target)
     checkpoint = load_checkpoint(source)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), dict):
         raise UserError(f'{source} is not a checkpoint of MMEngine')
-    weights = checkpoint['state_dict']
-    for key in weights:
-        if not str(key).startswith(PREFIX):
-            raise UserError(f'{source} is not a checkpoint of CSNLN: it has a key {key!r}')
+    if not carries_architecture(checkpoint):
+        for key in checkpoint['state_dict']:
+            if not str(key).startswith(PREFIX):
+                raise UserError(f'{source} is not a checkpoint of CSNLN: it has a key {key!r}')
     converted = _naming_file(
-        source,
-        convert_to_released_state_dict,
-        {key[len(PREFIX) :]: value for key, value in weights.items()},
+        source, convert_to_released_state_dict, get_state_dict(checkpoint, str(source))
     )
     difference = differences(read_architecture(checkpoint, str(source)), converted.architecture)
     if difference:
@@ -106,13 +110,6 @@ def _naming_file(path: Path, convert: Any, state_dict: Any) -> ReleasedCheckpoin
         return convert(state_dict)
     except UserError as error:
         raise UserError(f'{path}: {error}') from error
-
-
-def _check_paths(source: Path, target: Path) -> None:
-    if Path(target).is_dir():
-        raise UserError(f'{target} is a folder')
-    if Path(target).exists() and Path(source).exists() and os.path.samefile(source, target):
-        raise UserError(f'{source} would overwrite itself')
 
 
 def _copied(converted: ReleasedCheckpoint) -> dict[str, Tensor]:

@@ -23,7 +23,9 @@ from torch import Tensor
 from csnln_mm.checkpoints.safe_pickle import SafeUnpickler, Storage, UnsafeCheckpoint
 from csnln_mm.errors import UserError
 
-__all__ = ['load_checkpoint']
+__all__ = ['FILE_IN_FOLDER', 'load_checkpoint']
+
+FILE_IN_FOLDER = 'model.safetensors'
 
 # How a file of the format before torch 1.6 begins: with a pickle of this number.
 _MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, 'little')
@@ -33,7 +35,8 @@ def load_checkpoint(path: str | Path) -> Any:
     """Read a file of ``torch.save`` or safetensors, but only tensors, containers, numbers and logs.
 
     Args:
-        path: file; its content tells the format.
+        path: file, whose content tells the format; or a folder with a ``model.safetensors``, as
+            ``csnln export --hub`` and the Hugging Face hub have it.
 
     Returns:
         What was saved, tensors on the CPU, logs of MMEngine as
@@ -45,6 +48,8 @@ def load_checkpoint(path: str | Path) -> Any:
             claims more than it holds.
     """
     path = Path(path).expanduser()
+    if (path / FILE_IN_FOLDER).is_file():
+        path = path / FILE_IN_FOLDER
     if not path.is_file():
         raise UserError(
             f'checkpoint {path} does not exist'

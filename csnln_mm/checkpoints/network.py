@@ -1,22 +1,45 @@
 """From a checkpoint file to a network."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from csnln_mm import networks
-from csnln_mm.checkpoints.architecture import check_settings, get_state_dict, read_architecture
+from csnln_mm.checkpoints.architecture import (
+    check_settings,
+    get_state_dict,
+    plain_architecture,
+    read_architecture,
+)
 from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
 from csnln_mm.errors import UserError
 
-__all__ = ['check_fit', 'load_network']
+__all__ = ['LoadedNetwork', 'check_fit', 'check_paths', 'load_network', 'read_network']
 
 # What no size in a checkpoint's config exceeds: layers are made one by one, then compared.
 _LARGEST = 4096
+
+
+class LoadedNetwork(NamedTuple):
+    """A network and what its checkpoint says of it.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        weights: its state dict as the file has it, in the file's precision.
+        architecture: its type and arguments, plain data.
+        meta: what the file says of itself: ``meta`` of MMEngine, the metadata of safetensors, or
+            nothing.
+    """
+
+    network: nn.Module
+    weights: dict[str, Tensor]
+    architecture: dict[str, Any]
+    meta: dict[str, Any]
 
 
 def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> nn.Module:
@@ -35,12 +58,18 @@ def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None
         UserError: if the file cannot be read, is of a network that :mod:`csnln_mm.networks` does
             not have, or does not fit.
     """
+    return read_network(path, architecture).network
+
+
+def read_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> LoadedNetwork:
+    """Like :func:`load_network`, with what the checkpoint says of the network."""
     path = str(path)
     checkpoint = load_checkpoint(path)
     if architecture is None:
         architecture = _restrict(read_architecture(checkpoint, path), path)
         source = f'the config in checkpoint {path}'
     else:
+        architecture = plain_architecture(architecture)
         check_settings(checkpoint, architecture, path)
         source = f'the config for checkpoint {path}'
     weights = get_state_dict(checkpoint, path)
@@ -52,7 +81,18 @@ def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None
     check_fit(network, weights, path)
     network = _build(architecture, source)
     network.load_state_dict(weights)
-    return network.eval()
+    meta = checkpoint.get('meta')
+    return LoadedNetwork(
+        network.eval(), weights, architecture, dict(meta) if isinstance(meta, dict) else {}
+    )
+
+
+def check_paths(source: Path, target: Path) -> None:
+    """Raise UserError if a file cannot be written because it is a folder, or what is read."""
+    if target.is_dir():
+        raise UserError(f'{target} is a folder')
+    if target.exists() and source.exists() and os.path.samefile(source, target):
+        raise UserError(f'{source} would overwrite itself')
 
 
 def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
@@ -88,7 +128,7 @@ def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
             f'the config in checkpoint {path} is of a {kind!r:.100}, which csnln_mm.networks does '
             "not have; for a network of MMagic's or of your own name its config with --config"
         )
-    return _checked(architecture, path)
+    return _checked(plain_architecture(architecture), path)
 
 
 def _checked(value: Any, path: str) -> Any:
@@ -97,8 +137,8 @@ def _checked(value: Any, path: str) -> Any:
             f'the config in checkpoint {path} is refused: {value} is a size beyond '
             f'{_LARGEST}; name one that you trust with --config'
         )
-    if isinstance(value, dict):  # initialisation is MMEngine's, and may read further files
-        return {key: _checked(item, path) for key, item in value.items() if key != 'init_cfg'}
+    if isinstance(value, dict):
+        return {key: _checked(item, path) for key, item in value.items()}
     return [_checked(item, path) for item in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -16,7 +16,7 @@ FLOORS = [
     {'images'},
     {'checkpoints'},
     {'datasets', 'upscaling'},
-    {'visualization', 'mmagic'},
+    {'visualization', 'integrations', 'mmagic'},
     {'paper'},
     {'cli'},
 ]

@@ -1,0 +1,1 @@
+"""The networks in other people's programs: files that they read, and registration with them."""

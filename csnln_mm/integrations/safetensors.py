@@ -1,0 +1,139 @@
+"""Networks as safetensors: weights without code, which say themselves of what network they are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY, architecture_tensor
+from csnln_mm.checkpoints.network import check_paths, read_network
+from csnln_mm.errors import UserError
+from csnln_mm.files import atomic_write
+from csnln_mm.networks import CSNLNNet, build_network
+from csnln_mm.version import __version__
+
+__all__ = ['export_safetensors', 'save_safetensors']
+
+# What is said of a network by its weights and arguments, and by nothing else.
+_OWN = 'format', 'architecture', 'upscale_factor'
+
+
+def export_safetensors(
+    checkpoint: str | Path,
+    target: str | Path,
+    *,
+    architecture: Mapping[str, Any] | None = None,
+    half: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Write the network of a checkpoint as a safetensors file.
+
+    Args:
+        checkpoint: what :func:`~csnln_mm.checkpoints.load_network` takes. The weights are written
+            in the precision that they have there.
+        target: file; replaced if there.
+        architecture: the network's config, for files that carry none.
+        half: write float16.
+        metadata: further entries of the file's metadata, such as ``license``.
+
+    Returns:
+        The metadata written: beside that of :func:`save_safetensors` the name of the file as
+        ``source``, and its ``iteration`` and ``epoch`` where it tells them. A safetensors file's
+        own metadata are handed on.
+
+    Raises:
+        UserError: if the checkpoint cannot be read, is of no CSNLN, or does not fit its config;
+            if a weight is beyond float16; or if ``target`` cannot be written. Nothing is
+            written then.
+    """
+    check_paths(Path(checkpoint), Path(target))
+    read = read_network(checkpoint, architecture)
+    if not isinstance(read.network, CSNLNNet):
+        raise UserError(
+            f'checkpoint {checkpoint} is of a {type(read.network).__name__}, not of a CSNLNNet'
+        )
+    meta = read.meta
+    if 'architecture' in meta:
+        origin = {key: value for key, value in meta.items() if key not in _OWN}
+    else:
+        origin = dict(source=Path(checkpoint).name)
+        for key, name in ('iter', 'iteration'), ('epoch', 'epoch'):
+            if isinstance(meta.get(key), int):
+                origin[name] = str(meta[key])
+    return save_safetensors(
+        read.weights, read.architecture, target, half=half, metadata={**origin, **(metadata or {})}
+    )
+
+
+def save_safetensors(
+    weights: Mapping[str, Tensor],
+    architecture: Mapping[str, Any],
+    target: str | Path,
+    *,
+    half: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Write a network as a safetensors file, which every command here takes as a checkpoint.
+
+    The architecture is in the metadata and, since many programs drop these, a second time among
+    the tensors: its JSON as uint8, under the key ``csnln_architecture``.
+
+    Args:
+        weights: state dict of the network.
+        architecture: the network's arguments and, but for a CSNLNNet, its ``type``; plain data.
+        target: file; replaced if there.
+        half: write float16.
+        metadata: further entries of the file's metadata.
+
+    Returns:
+        The metadata written: ``architecture``, JSON of type and arguments; ``upscale_factor``;
+        ``format``, 'pt'; ``csnln_mm_version``; and what was given.
+
+    Raises:
+        UserError: if a weight is beyond float16, an entry of the metadata would say something
+            else about the network, or ``target`` cannot be written. Nothing is written then.
+    """
+    architecture = dict(dict(type='CSNLNNet'), **architecture)
+    with torch.device('meta'):
+        scale = build_network(architecture).upscale_factor
+    for key in _OWN:
+        if key in (metadata or {}):
+            raise UserError(f'the metadata {key!r} follows from the network; leave it out')
+    meta = dict(
+        format='pt',
+        architecture=json.dumps(architecture),
+        upscale_factor=str(scale),
+        csnln_mm_version=__version__,
+    )
+    meta.update(metadata or {})
+    tensors = {key: _to_half(key, value) if half else value for key, value in weights.items()}
+    tensors[ARCHITECTURE_KEY] = architecture_tensor(architecture)
+    content = safetensors.torch.save(
+        {key: value.detach().contiguous().clone() for key, value in tensors.items()}, meta
+    )
+    try:
+        atomic_write(Path(target), _in_order(content))
+    except OSError as error:
+        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    return meta
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata in order, which safetensors writes in a random one."""
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:end])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + content[end:]
+
+
+def _to_half(key: str, value: Tensor) -> Tensor:
+    half = value.half()
+    if value.isfinite().all() and not half.isfinite().all():
+        raise UserError(f'{key!r} has values beyond float16; export it without --half')
+    return half
