@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from csnln_mm.checkpoints.pretrained import checkpoint_path
 from csnln_mm.checkpoints.safe_pickle import SafeUnpickler, Storage, UnsafeCheckpoint
 from csnln_mm.errors import UserError
 
@@ -35,8 +36,9 @@ def load_checkpoint(path: str | Path) -> Any:
     """Read a file of ``torch.save`` or safetensors, but only tensors, containers, numbers and logs.
 
     Args:
-        path: file, whose content tells the format; or a folder with a ``model.safetensors``, as
-            ``csnln export --hub`` and the Hugging Face hub have it.
+        path: file, whose content tells the format; the name of a model that comes with the
+            package; or a folder with a ``model.safetensors``, as ``csnln export --hub`` and the
+            Hugging Face hub have it.
 
     Returns:
         What was saved, tensors on the CPU, logs of MMEngine as
@@ -47,7 +49,7 @@ def load_checkpoint(path: str | Path) -> Any:
         UserError: if the file is missing, unreadable, cut off, no checkpoint, would run code, or
             claims more than it holds.
     """
-    path = Path(path).expanduser()
+    path = checkpoint_path(path)
     if (path / FILE_IN_FOLDER).is_file():
         path = path / FILE_IN_FOLDER
     if not path.is_file():

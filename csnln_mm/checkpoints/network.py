@@ -47,7 +47,7 @@ def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None
 
     Args:
         path: checkpoint of a training run, converted one, safetensors file, or state dict of the
-            released code.
+            released code; or the name of a model that comes with the package.
         architecture: the network's config, for files that carry none; see
             :func:`csnln_mm.networks.build_network`.
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import csnln_mm
+    from csnln_mm.checkpoints.pretrained import WEIGHTS, list_pretrained
     from csnln_mm.installed_configs import config_path
 
     rows = {'csnln-mm': f'{csnln_mm.__version__}, {Path(csnln_mm.__file__).parent}'}
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         rows['configs'] = str(Path(config_path('csnln_x2_demo.py')).parent)
     except Exception as error:  # what a report is for
         rows['configs'] = f'not found: {error}'
-    rows['weights'] = 'none come with the package; give csnln upscale -n FILE'
+    names = ', '.join(model.name for model in list_pretrained())
+    rows['weights'] = f'{WEIGHTS}: {names}'
     for name, value in rows.items():
         print(f'{name:<24}{value}')
     return 0

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 HELP = """Super-resolve images with a trained network.
 
 examples:
-  csnln upscale photo.jpg -n csnln_x2.pth                     photo_x2.png, beside it
-  csnln upscale photos 'scans/**/*.tif' -o large -r -n csnln_x4.pth
-  csnln upscale - -n csnln_x2.pth < small.png > large.png
+  csnln upscale photo.jpg                                     photo_x2.png, beside it
+  csnln upscale photos 'scans/**/*.tif' -o large -r --scale 4
+  csnln upscale photo.jpg -n csnln_x4.pth                     a checkpoint of your own
+  csnln upscale - --scale 3.5 < small.png > large.png
 
 Exit status: 0 if all images are done or were there, 1 if some failed, 2 if nothing could be
 begun because an argument, the checkpoint or the device is wrong."""
@@ -48,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='model',
         metavar='NAME|FILE',
         help='checkpoint of a training run, converted, or as the authors released it; or the '
-        'name of a model that comes with the package (none yet)',
+        'name of a model that comes with the package, of those that csnln models lists '
+        '(default: the one for --scale)',
     )
     network.add_argument(
         '--config', metavar='FILE', help='config file; only for a checkpoint that carries none'
@@ -99,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar='FACTOR',
         help="upscaling factor, such as 3.5; if it is not the network's, the network's output is "
-        "resized (default: the network's)",
+        "resized (default: the network's, or 2)",
     )
     size.add_argument('--width', type=int, metavar='PIXELS', help='of the results, likewise')
     result = parser.add_argument_group('results')
@@ -132,10 +134,11 @@ def run(args: argparse.Namespace) -> int:
     inputs = [*args.input, *args.inputs]
     if not inputs:
         raise UserError('name an image, a folder or a pattern to upscale')
-    model = _check_model(args.model)
+    if args.config and not args.model:
+        raise UserError('--config is for a checkpoint that carries none: name it with -n')
     if '-' in inputs or args.out == '-':
-        return _run_pipe(args, inputs, model)
-    results = _upscale(args, inputs, args.out, model, progress=args.progress or 'text')
+        return _run_pipe(args, inputs)
+    results = _upscale(args, inputs, args.out, progress=args.progress or 'text')
     counts = {
         status: [r for r in results if r.status == status]
         for status in ('done', 'skipped', 'failed')
@@ -152,15 +155,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _upscale(
-    args: argparse.Namespace, inputs: list[str], out: str | None, model: str, *, progress: str
+    args: argparse.Namespace, inputs: list[str], out: str | None, *, progress: str
 ) -> 'list[UpscaleResult]':
     from csnln_mm.upscaling import upscale
 
-    network: Any = model
+    network: Any = args.model
     if args.config:
         from csnln_mm.mmagic.generator import load_generator
 
-        network = load_generator(args.config, model)
+        network = load_generator(args.config, args.model)
     return upscale(
         inputs,
         out,
@@ -181,7 +184,7 @@ def _upscale(
     )
 
 
-def _run_pipe(args: argparse.Namespace, inputs: list[str], model: str) -> int:
+def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
     """One image from stdin, to stdout, or both; through files, as the readers want them."""
     if len(inputs) != 1:
         raise UserError('- stands for one image; name no other input')
@@ -201,7 +204,7 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str], model: str) -> int:
                 kind = Path(source).suffix.lstrip('.') or 'png'
             out = f'{folder}/stdout.{kind}'
         progress = 'none' if to_stdout else args.progress or 'text'
-        results = _upscale(args, [source], out, model, progress=progress)
+        results = _upscale(args, [source], out, progress=progress)
         failed = [result for result in results if result.status == 'failed']
         for result in failed:
             reason = result.reason.replace(f'{folder}/', '')
@@ -213,18 +216,6 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str], model: str) -> int:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
     return 0
-
-
-def _check_model(model: str | None) -> str:
-    if model is None:
-        raise UserError('no trained model comes with the package yet; give a checkpoint: -n FILE')
-    path = Path(model)
-    if not path.exists() and not path.suffix and path.name == model:
-        raise UserError(
-            f'there is no model {model}: none comes with the package yet; '
-            'give a checkpoint: -n FILE'
-        )
-    return model
 
 
 def _tile(text: str) -> int | None:

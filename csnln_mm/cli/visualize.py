@@ -49,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for command in attention, matches:
         command.add_argument('image', metavar='IMAGE', help='low-resolution image')
-        command.add_argument('--checkpoint', required=True, metavar='FILE', help='of the network')
+        command.add_argument(
+            '--checkpoint',
+            metavar='NAME|FILE',
+            help='of the network (default: a model of the package that has attention)',
+        )
         command.add_argument(
             '--recurrence', type=int, metavar='N', help='from 1 (default: the last with attention)'
         )
@@ -80,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         required=True,
         metavar='METHOD',
-        help='bicubic, NAME=CHECKPOINT, or NAME=FOLDER of results, named as the ground truths',
+        help='bicubic, a model that comes with the package, NAME=CHECKPOINT, or NAME=FOLDER of '
+        'results, named as the ground truths',
     )
     compare.add_argument(
         '--box',
@@ -126,12 +131,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw_attention(args: argparse.Namespace) -> Any:
+    from csnln_mm.checkpoints import choose_pretrained
     from csnln_mm.images.image_file import read_image
     from csnln_mm.upscaling import Upscaler
     from csnln_mm.visualization import attention_figure, matches_figure
 
     image = read_image(Path(args.image))
-    upscaler = Upscaler(_load(args.checkpoint, args.config), tile=0, device=args.device)
+    upscaler = Upscaler(
+        _load(args.checkpoint or choose_pretrained(with_attention=True).path, args.config),
+        tile=0,
+        device=args.device,
+    )
     options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
     if args.figure == 'attention':
         return attention_figure(upscaler, image, args.at, **options)
@@ -167,32 +177,34 @@ def _compare_folder(args: argparse.Namespace) -> int:
 
 def _methods(args: argparse.Namespace) -> dict[str, Any]:
     """Methods by name: 'bicubic', an upscaler or a folder."""
+    from csnln_mm.checkpoints import list_pretrained
     from csnln_mm.upscaling import Upscaler
     from csnln_mm.visualization.comparison import BICUBIC
 
+    known = [BICUBIC, *(model.name for model in list_pretrained())]
     paths: dict[str, str] = {}
     for method in args.methods:
         name, equals, path = method.partition('=')
-        if method != BICUBIC and not (equals and name and path):
+        if method not in known and not (equals and name and path):
             raise UserError(
-                f'method {method!r} is none of {BICUBIC}, NAME=CHECKPOINT and NAME=FOLDER'
+                f'method {method!r} is none of {", ".join(known)}, NAME=CHECKPOINT and NAME=FOLDER'
             )
         if name in paths:
             raise UserError(f'two methods are named {name}')
-        paths[name] = path if equals else BICUBIC
+        paths[name] = path if equals else name
     return {
         name: path
         if path == BICUBIC or Path(path).is_dir()
-        else Upscaler(_load(path, args.config), device=args.device)
+        else Upscaler(_load(path, args.config), scale=args.scale, device=args.device)
         for name, path in paths.items()
     }
 
 
-def _load(checkpoint: str, config: str | None) -> Any:
+def _load(checkpoint: str | Path, config: str | None) -> Any:
     if config:
         from csnln_mm.mmagic.generator import load_generator
 
-        return load_generator(config, checkpoint)
+        return load_generator(config, str(checkpoint))
     from csnln_mm.checkpoints import load_network
 
     return load_network(checkpoint)

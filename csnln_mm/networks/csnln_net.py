@@ -99,6 +99,13 @@ class CSNLNNet(nn.Module):
             self.cell.next_input.requires_grad_(False)
         self.reconstruct = nn.Conv2d(mid_channels * num_recurrences, out_channels, 3, padding=1)
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether it compares pixels, so that time grows with the square of an image's area."""
+        if not isinstance(self.cell, SEMCell):
+            return True  # as far as one can tell
+        return any(stage.use_in_scale or stage.use_cross_scale for stage in self.cell.stages)
+
     def forward(self, x: Tensor) -> Tensor:
         """Upscale images.
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import math
 import re
 import sys
 import threading
@@ -26,7 +25,7 @@ from csnln_mm.images.image_file import (
 )
 from csnln_mm.upscaling.progress import Tell, report_json, report_text
 from csnln_mm.upscaling.tile_size import tile_cost
-from csnln_mm.upscaling.upscaler import Upscaler
+from csnln_mm.upscaling.upscaler import Upscaler, check_scale, scaled_size
 from csnln_mm.version import __version__
 
 __all__ = ['Job', 'UpscaleResult', 'plan_jobs', 'upscale']
@@ -176,7 +175,7 @@ def upscale(
     inputs: Iterable[str | Path],
     out: str | Path | None = None,
     *,
-    checkpoint: str | Path | nn.Module,
+    checkpoint: str | Path | nn.Module | None = None,
     recursive: bool = False,
     overwrite: bool = False,
     suffix: str = '.png',
@@ -201,7 +200,8 @@ def upscale(
         out: folder, or a file for a single input file; None for ``{stem}_x{scale}{suffix}``
             beside each input.
         checkpoint: or a network; like tile, overlap, ensemble, device and dtype, see
-            :class:`~csnln_mm.upscaling.Upscaler`.
+            :class:`~csnln_mm.upscaling.Upscaler`. By default the model of the package that suits
+            the scale, or the largest factor to ``width``.
         recursive: look into folders of folders.
         overwrite: replace results that exist; otherwise they are skipped.
         suffix: format of the results, such as '.png'; 'same' for that of each input.
@@ -219,18 +219,23 @@ def upscale(
     """
     if scale is not None and width is not None:
         raise UserError('give a scale or a width, not both')
-    if scale is not None and not 0 < scale <= 64:
-        raise UserError(f'scale must be above 0 and at most 64, got {scale:g}')
+    check_scale(scale)
     if width is not None and not 0 < width <= 2**17:
         raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
 
-    def load() -> Upscaler:
+    def load(scale: float | None) -> Upscaler:
         return Upscaler(
-            checkpoint, tile=tile, overlap=overlap, ensemble=ensemble, device=device, dtype=dtype
+            checkpoint,
+            scale=scale,
+            tile=tile,
+            overlap=overlap,
+            ensemble=ensemble,
+            device=device,
+            dtype=dtype,
         )
 
     # Where the names do not need it, nothing is loaded before it is known that there is work.
-    upscaler = load() if out is None and scale is None and width is None else None
+    upscaler = load(None) if out is None and scale is None and width is None else None
     label = f'w{width}' if width else f'x{scale or (upscaler.scale if upscaler else 0):g}'
     jobs, failed = plan_jobs(inputs, out, recursive=recursive, suffix=suffix, label=label)
     results = [UpscaleResult(source, None, 'failed', reason) for source, reason in failed]
@@ -238,7 +243,7 @@ def upscale(
     todo = [job for job in jobs if job not in there]
     results += [UpscaleResult(str(job.source), job.target, 'skipped') for job in there]
     if todo:
-        upscaler = upscaler or load()
+        upscaler = upscaler or load(scale or _largest_factor(todo, width))
     with _reporter(progress) as report:
         lock = threading.Lock()
 
@@ -251,7 +256,7 @@ def upscale(
             told = dict(target=str(result.target)) if result.target else dict(reason=result.reason)
             tell(event=result.status, source=result.source, **told)
         if todo:
-            settings = _Settings(scale, width, strip, quality)
+            settings = _Settings(width, strip, quality)
             results += _Run(upscaler, todo, settings, tell).run()
         counts = {
             status: sum(result.status == status for result in results)
@@ -259,6 +264,15 @@ def upscale(
         }
         tell(event='end', **counts)
     return results
+
+
+def _largest_factor(jobs: Sequence[Job], width: int | None) -> float | None:
+    """By which images become ``width`` pixels wide; those that cannot be read do not count."""
+    factors = []
+    for job in jobs if width else ():
+        with contextlib.suppress(UserError):
+            factors.append(min(64.0, width / read_image_size(job.source)[0]))
+    return max(factors, default=None)
 
 
 def _reporter(progress: bool | str) -> contextlib.AbstractContextManager[Tell]:
@@ -270,15 +284,9 @@ def _reporter(progress: bool | str) -> contextlib.AbstractContextManager[Tell]:
 class _Settings(NamedTuple):
     """What is asked of a result beside the network's work."""
 
-    scale: float | None
     width: int | None
     strip: bool
     quality: int | None
-
-    def size_for(self, size: tuple[int, int], native: int) -> tuple[int, int]:
-        """(width, height) of the result of an image of ``size``."""
-        factor = self.width / size[0] if self.width else self.scale or native
-        return tuple(max(1, math.floor(side * factor + 0.5)) for side in size)
 
 
 class _Run:
@@ -321,12 +329,12 @@ class _Run:
             tiling = self.upscaler.tiling(*read_image_size(job.source))
         except UserError:
             return 0.0  # is reported when it is its turn
-        return tiling.count * tile_cost(tiling.pixels)
+        return tiling.count * tile_cost(tiling.pixels, self.upscaler.network)
 
     def _upscale(self, index: int, image: ImageData) -> ImageData:
-        job, native = self.jobs[index], self.upscaler.scale
+        job, width = self.jobs[index], self.settings.width
         check_format(job.target, image)
-        size = self.settings.size_for(image.size, native)
+        size = scaled_size(image.size, width / image.size[0] if width else self.upscaler.scale)
         tiling = self.upscaler.tiling(*image.size)
         about = dict(number=index + 1, source=str(job.source))
         self.tell(
@@ -353,7 +361,7 @@ class _Run:
                 job.target,
                 image,
                 quality=self.settings.quality,
-                software=f'csnln-mm {__version__}, x{self.upscaler.scale}',
+                software=f'csnln-mm {__version__}, x{self.upscaler.network.upscale_factor}',
                 strip=self.settings.strip,
             )
         except (UserError, MemoryError) as error:

@@ -13,6 +13,8 @@ __all__ = ['SMALLEST_TILE', 'Tiling', 'choose_tiling', 'cut', 'tile_cost', 'tile
 # these bound what an image takes per pixel of its own (docs/upscaling.md has the measurements).
 CPU_TILE = 64
 GPU_TILE = 128
+# Without attention larger ones save work where tiles overlap, and only memory bounds them.
+LOCAL_TILE = 256
 SMALLEST_TILE = 32
 OVERLAP = 16
 
@@ -34,9 +36,9 @@ class Tiling(NamedTuple):
         return f'{self.count} tiles of {self.tile} px, overlap {self.overlap}'
 
 
-def tile_cost(pixels: int) -> float:
+def tile_cost(pixels: int, network: nn.Module) -> float:
     """Time for a tile of so many pixels, in no unit: attention is quadratic, the rest linear."""
-    return pixels * (pixels + 1500.0)
+    return pixels * (pixels + 1500.0) if _has_attention(network) else float(pixels)
 
 
 def choose_tiling(
@@ -50,10 +52,11 @@ def choose_tiling(
 ) -> Tiling:
     """The tiles for an image.
 
-    The side of a tile is 64 on a CPU and 128 elsewhere, halved while the memory that a tile
-    takes (:func:`tile_memory`) is more than half of what is free, but not below 32. An image
-    goes through whole where that costs no more than its tiles (:func:`tile_cost`), as it does up
-    to about twice the area of a tile, and the memory suffices.
+    The side of a tile is 64 on a CPU and 128 elsewhere, or 256 for networks without attention,
+    halved while the memory that a tile takes (:func:`tile_memory`) is more than half of what is
+    free, but not below 32. An image goes through whole where that costs no more than its tiles
+    (:func:`tile_cost`), and the memory suffices: with attention up to about twice the area of a
+    tile, without it always.
 
     Args:
         size: (width, height) of the LR image.
@@ -70,10 +73,13 @@ def choose_tiling(
         return not free or 2 * tile_memory(pixels, network) <= free
 
     tile = CPU_TILE if device.type == 'cpu' else GPU_TILE
+    if not _has_attention(network):
+        tile = LOCAL_TILE
     while tile > SMALLEST_TILE and not fits(tile**2):
         tile //= 2
     tiles, whole = cut(size, network, tile, overlap), cut(size, network, 0, overlap)
-    if fits(whole.pixels) and tile_cost(whole.pixels) <= tiles.count * tile_cost(tiles.pixels):
+    cost = tiles.count * tile_cost(tiles.pixels, network)
+    if fits(whole.pixels) and tile_cost(whole.pixels, network) <= cost:
         return whole
     return tiles
 
@@ -85,6 +91,10 @@ def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | Non
     counts = [len(tile_starts(side, tile, overlap, network.upscale_factor)) for side in size]
     sides = [min(tile or side, side) for side in size]
     return Tiling(tile, overlap, counts[0] * counts[1], sides[0] * sides[1])
+
+
+def _has_attention(network: nn.Module) -> bool:
+    return getattr(network, 'has_attention', True)
 
 
 def tile_memory(pixels: int, network: nn.Module) -> int:

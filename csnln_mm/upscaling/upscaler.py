@@ -1,6 +1,7 @@
 """A network that super-resolves images in memory."""
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from csnln_mm.checkpoints import load_network
+from csnln_mm.checkpoints import choose_pretrained, load_network
 from csnln_mm.device import free_memory, select_device
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
@@ -18,7 +19,7 @@ from csnln_mm.ops.imresize import imresize
 from csnln_mm.upscaling.tile_size import SMALLEST_TILE, Tiling, choose_tiling, cut
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
-__all__ = ['Upscaler']
+__all__ = ['Upscaler', 'check_scale', 'scaled_size']
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,13 @@ class Upscaler:
     """A network that upscales images, loaded once.
 
     Args:
-        network: checkpoint of a training run, a converted one, or a released state dict; or the
-            network itself, [N, 3, H, W] in 0..1 to [N, 3, S H, S W], with ``upscale_factor`` and
-            ``mid_channels``.
+        network: checkpoint of a training run, a converted one, or a released state dict; the name
+            of a model that comes with the package; or the network itself, [N, 3, H, W] in 0..1 to
+            [N, 3, S H, S W], with ``upscale_factor`` and ``mid_channels``. By default the model of
+            the package that suits ``scale``, see
+            :func:`~csnln_mm.checkpoints.choose_pretrained`.
+        scale: upscaling factor of the results, above 0 and up to 64. Where it is not the
+            network's, the network's output is resized bicubically. By default the network's.
         tile: side in LR pixels of the tiles that an image is cut into, also what the attention
             can see; 0 for the whole image. By default
             :func:`~csnln_mm.upscaling.tile_size.choose_tiling` decides.
@@ -43,7 +48,7 @@ class Upscaler:
 
     Attributes:
         network: in evaluation mode, on ``device``.
-        scale: upscaling factor of the network.
+        scale: upscaling factor of the results.
 
     Raises:
         UserError: if a file cannot be read or is not of a network, or a setting is out of range
@@ -52,8 +57,9 @@ class Upscaler:
 
     def __init__(
         self,
-        network: str | Path | nn.Module,
+        network: str | Path | nn.Module | None = None,
         *,
+        scale: float | None = None,
         tile: int | None = None,
         overlap: int | None = None,
         ensemble: bool = False,
@@ -68,13 +74,16 @@ class Upscaler:
             check_tile(tile or 0, overlap or 0)
         except ValueError as error:
             raise UserError(str(error)) from error
+        check_scale(scale)
         self.device = select_device(device)
         if self.device.type == 'cpu' and dtype == 'float16':
             raise UserError('float16 needs a GPU; a CPU knows bfloat16')
+        if network is None:
+            network = choose_pretrained(scale).path
         if not isinstance(network, nn.Module):
             network = load_network(str(network))
         self.network = network.to(self.device).eval()
-        self.scale: int = network.upscale_factor
+        self.scale: float = scale or network.upscale_factor
         self.dtype = DTYPES[dtype]
         self.tile = tile
         self.overlap = overlap
@@ -123,7 +132,7 @@ class Upscaler:
             return self(ImageData(image), size=size, on_tile=on_tile).pixels
         width, height = image.size
         pixels, alpha = image.pixels, image.alpha
-        size = size or (self.scale * width, self.scale * height)
+        size = size or scaled_size(image.size, self.scale)
         if alpha is not None:
             pixels = _fill_transparent(pixels, alpha)
             alpha = _resize_bicubically(alpha, size)
@@ -170,7 +179,7 @@ class Upscaler:
             y = tiled_forward(
                 run_eightfold if self.ensemble else run,
                 _to_tensor(pixels).to(self.device),
-                self.scale,
+                self.network.upscale_factor,
                 tile=tiling.tile,
                 overlap=tiling.overlap,
             )[0]
@@ -188,6 +197,17 @@ class Upscaler:
             return None
         overlap = None if self.overlap is None else min(self.overlap, half // 2)
         return cut((width, height), self.network, half, overlap)
+
+
+def check_scale(scale: float | None) -> None:
+    """Raise UserError unless images can be upscaled by this factor."""
+    if scale is not None and not 0 < scale <= 64:
+        raise UserError(f'scale must be above 0 and at most 64, got {scale:g}')
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(width, height) after scaling, rounded, at least 1."""
+    return tuple(max(1, math.floor(side * scale + 0.5)) for side in size)
 
 
 def _to_tensor(pixels: np.ndarray) -> Tensor:

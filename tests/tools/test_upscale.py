@@ -56,12 +56,24 @@ def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):
     assert names(folder) == ['a.png']
 
 
+def test_a_model_of_the_package_by_default_and_by_name(folder, capsys):
+    assert main(['upscale', 'a.png', '-s', '3', '-g', 'cpu']) == 0
+    assert Image.open('a_x3.png').size == (27, 21)
+    assert main(['upscale', 'a.png', '--width', '20', '-o', 'wide.png', '-g', 'cpu']) == 0
+    assert Image.open('wide.png').size == (20, 16)
+    assert main(['upscale', 'a.png', '-g', 'cpu']) == 0
+    by_default = Image.open('a_x2.png')
+    assert main(['upscale', 'a.png', '-n', 'csnln-x2-fast', '-o', 'b.png', '-g', 'cpu']) == 0
+    assert by_default.size == (18, 14)
+    np.testing.assert_array_equal(by_default, Image.open('b.png'))
+
+
 @pytest.mark.parametrize(
     'words, message',
     [
         (['a.png', '-n', 'none.pth'], 'none.pth does not exist'),
-        (['a.png', '-n', 'csnln-x2'], 'there is no model csnln-x2'),
-        (['a.png'], 'give a checkpoint: -n FILE'),
+        (['a.png', '-n', 'csnln-x2-slow'], 'neither a checkpoint file nor a model'),
+        (['a.png', '--config', 'a.py'], 'name it with -n'),
         (['-n', 'none.pth'], 'name an image'),
         (['-', 'a.png', '-n', 'none.pth'], '- stands for one image'),
     ],

@@ -16,6 +16,7 @@ from tiny_network import bicubic, close, photograph, save_checkpoint
 from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData, read_image
+from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling import Upscaler, upscale
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
@@ -267,6 +268,28 @@ def test_any_size(checkpoint, size, ensemble):
 def test_other_scales(tmp_path, factor):
     checkpoint = save_checkpoint(tmp_path / 'c.pth', upscale_factor=factor)
     assert Upscaler(checkpoint, device='cpu')(photograph()).shape == (20 * factor, 26 * factor, 3)
+
+
+def test_by_another_factor_than_the_networks(plain):
+    image = photograph()
+    upscaler = Upscaler(plain, scale=1.5, device='cpu')
+    assert upscaler.scale == 1.5
+    resized = Upscaler(plain, device='cpu')(image, size=(39, 30))
+    np.testing.assert_array_equal(upscaler(image), resized)
+    with pytest.raises(UserError, match='scale must be above 0'):
+        Upscaler(plain, scale=-2.0)
+
+
+def test_without_a_network_the_package_has_one():
+    assert Upscaler(scale=2, device='cpu')(photograph()).shape == (40, 52, 3)
+
+
+def test_only_attention_needs_small_tiles():
+    options = dict(mid_channels=4, num_recurrences=1)
+    with_attention = Upscaler(CSNLNNet(**options), device='cpu').tiling(300, 300)
+    local = CSNLNNet(**options, cell=dict(branches=('local',)))
+    assert with_attention.tile == 64
+    assert Upscaler(local, device='cpu').tiling(300, 300).count == 1
 
 
 def test_tiles_change_little_and_do_not_show(checkpoint):

@@ -1,0 +1,113 @@
+"""The models that come with the package: which there are, and which one suits a scale.
+
+Each is a safetensors file in ``weights/``; whatever is known of a model is in its metadata.
+"""
+
+import json
+from difflib import get_close_matches
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from csnln_mm.errors import UserError
+
+__all__ = ['WEIGHTS', 'PretrainedModel', 'checkpoint_path', 'choose_pretrained', 'list_pretrained']
+
+WEIGHTS = Path(__file__).parent / 'weights'
+# What csnln export writes among the weights beside them.
+_NO_WEIGHTS = ('csnln_architecture',)
+
+
+class PretrainedModel(NamedTuple):
+    """A model that comes with the package.
+
+    Attributes:
+        name: what ``load_network``, ``csnln upscale -n`` and ``load_from`` take.
+        path: of the safetensors file.
+        scale: upscaling factor.
+        parameters: how many.
+        with_attention: whether it is more than convolutions.
+        scores: (PSNR in dB, SSIM) on Y by test set, as measured with this package.
+        licence: of the weights.
+        training_data: names of the data sets.
+        training: how it was trained, in a few words.
+    """
+
+    name: str
+    path: Path
+    scale: int
+    parameters: int
+    with_attention: bool
+    scores: dict[str, tuple[float, float]]
+    licence: str
+    training_data: str
+    training: str
+
+
+def list_pretrained() -> list[PretrainedModel]:
+    """The models that come with the package, by scale and then by number of parameters."""
+    models = [_read(path) for path in WEIGHTS.glob('*.safetensors')]
+    return sorted(models, key=lambda model: (model.scale, model.parameters))
+
+
+def choose_pretrained(
+    scale: float | None = None, *, with_attention: bool = False
+) -> PretrainedModel:
+    """The model for a scale: the smallest of those that upscale by as much.
+
+    Args:
+        scale: wanted factor. One that no model has gets a model of the next larger one, or of the
+            largest; by default the smallest.
+        with_attention: only among the models with attention.
+
+    Raises:
+        UserError: if no model is left to choose from.
+    """
+    models = [model for model in list_pretrained() if model.with_attention or not with_attention]
+    if not models:
+        kind = 'model with attention' if with_attention else 'model'
+        raise UserError(f'no {kind} comes with the package; give a checkpoint')
+    scales = [model.scale for model in models]
+    best = min((s for s in scales if s >= (scale or 0)), default=max(scales))
+    return models[scales.index(best)]
+
+
+def checkpoint_path(name: str | Path) -> Path:
+    """The file that a name stands for: a file's own, or a model that comes with the package.
+
+    A file or folder of that name goes before a model.
+
+    Raises:
+        UserError: for a bare word that is neither.
+    """
+    path = Path(name).expanduser()
+    if path.exists() or path.suffix or path.name != str(name):
+        return path
+    weights = WEIGHTS / f'{name}.safetensors'
+    if weights.is_file():
+        return weights
+    names = [model.name for model in list_pretrained()]
+    close = get_close_matches(str(name), names, n=1)
+    hint = f'did you mean {close[0]}?' if close else f'models are {", ".join(names)}'
+    raise UserError(f'{name} is neither a checkpoint file nor a model of the package; {hint}')
+
+
+def _read(path: Path) -> PretrainedModel:
+    from safetensors import safe_open
+
+    with safe_open(path, 'pt') as file:
+        meta = file.metadata()
+        shapes = [file.get_slice(key).get_shape() for key in file.keys() if key not in _NO_WEIGHTS]
+    network: dict[str, Any] = json.loads(meta['architecture'])
+    scores = json.loads(meta.get('scores', '{}'))
+    return PretrainedModel(
+        name=path.stem,
+        path=path,
+        scale=network['upscale_factor'],
+        parameters=sum(map(prod, shapes)),
+        with_attention=network.get('cell', {}).get('branches') != ['local'],
+        scores={name: (psnr, ssim) for name, (psnr, ssim) in scores.items()},
+        licence=meta['license'],
+        training_data=meta['training_data'],
+        training=meta['training'],
+    )

@@ -1,0 +1,44 @@
+"""``csnln models``: the models that come with the package."""
+
+import argparse
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = """\
+List the models that come with the package.
+
+PSNR and SSIM on Y are those that csnln measure gave. The first of a scale is what csnln upscale
+takes for it; -n NAME takes another."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the form of the table."""
+    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table."""
+    from csnln_mm.checkpoints import list_pretrained
+    from csnln_mm.paper.tables import format_table
+
+    models = list_pretrained()
+    sets = list(dict.fromkeys(name for model in models for name in model.scores))
+    header = ['name', 'scale', 'attention', 'parameters', 'size', *sets, 'licence', 'trained on']
+    rows = [
+        [
+            model.name,
+            f'x{model.scale}',
+            'yes' if model.with_attention else 'no',
+            f'{model.parameters:,}',
+            f'{model.path.stat().st_size / 1e6:.1f} MB',
+            *(
+                '{:.2f} / {:.4f}'.format(*model.scores[s]) if s in model.scores else '-'
+                for s in sets
+            ),
+            model.licence,
+            model.training_data,
+        ]
+        for model in models
+    ]
+    print(format_table(header, rows, args.format))
+    return 0
