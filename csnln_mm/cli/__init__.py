@@ -23,6 +23,7 @@ COMMANDS = {
     'train': 'train a model from a config',
     'test': 'test a model on the benchmarks of a config',
     'export': 'write a network for other programs',
+    'measure': 'measure models on images, beside published ones',
     'models': 'list the models that come with the package',
     'convert': 'convert checkpoints of the released code, and back',
     'visualize': 'show what the attention sees, and compare methods',

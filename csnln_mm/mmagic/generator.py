@@ -3,10 +3,11 @@
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from csnln_mm.checkpoints import check_fit, load_checkpoint
+from csnln_mm.checkpoints import check_fit
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import build_model
 from csnln_mm.mmagic.config import load_config
+from csnln_mm.mmagic.resume import load_for_model
 
 __all__ = ['load_generator']
 
@@ -23,7 +24,7 @@ def load_generator(config: str, checkpoint: str) -> nn.Module:
         UserError: if a file cannot be read, they do not fit together, or the model has no
             generator for super-resolution.
     """
-    content = load_checkpoint(checkpoint)
+    content = load_for_model(checkpoint)
     cfg = load_config(config)
     if not cfg.get('model'):
         raise UserError(f'config {config} has no model')

@@ -11,7 +11,12 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from csnln_mm.checkpoints import check_fit, load_checkpoint
-from csnln_mm.checkpoints.architecture import check_settings
+from csnln_mm.checkpoints.architecture import (
+    PREFIX,
+    carries_architecture,
+    check_settings,
+    get_state_dict,
+)
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
 
@@ -21,6 +26,7 @@ __all__ = [
     'find_start',
     'Start',
     'list_checkpoints',
+    'load_for_model',
     'load_valid_checkpoint',
     'latest_valid_checkpoint',
     'use_safe_loading',
@@ -80,9 +86,25 @@ def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
     """Raise UserError unless a checkpoint is what a config's model was trained to."""
     if '://' in path:
         raise UserError(f'checkpoint {path}: download it first, and name the file')
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_for_model(path)
     check_settings(checkpoint, cfg.model.get('generator', {}), path)
     check_fit(model, checkpoint, path)
+
+
+def load_for_model(path: str) -> Any:
+    """Read a checkpoint; a network's own weights get the names that they have within a model.
+
+    Args:
+        path: see :func:`~csnln_mm.checkpoints.load_checkpoint`.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    checkpoint = load_checkpoint(path)
+    if not carries_architecture(checkpoint):
+        return checkpoint
+    weights = get_state_dict(checkpoint, path)
+    return dict(checkpoint, state_dict={f'{PREFIX}{key}': x for key, x in weights.items()})
 
 
 def checkpoint_folder(cfg: Config) -> Path:
@@ -165,7 +187,7 @@ def use_safe_loading() -> None:
 
 
 def _load_from_local(filename: str, map_location: Any = None) -> Any:
-    checkpoint = load_checkpoint(filename)
+    checkpoint = load_for_model(filename)
     if isinstance(checkpoint, dict):
         if isinstance(checkpoint.get('meta'), dict):
             # Runner.resume would run it as a program.

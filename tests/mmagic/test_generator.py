@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
+from short_training import assert_same
 from tiny_network import photograph, save_checkpoint
 
+from csnln_mm.checkpoints import load_network
+from csnln_mm.checkpoints.network import read_network
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.generator import load_generator
+from csnln_mm.mmagic.resume import use_safe_loading
 from csnln_mm.upscaling import Upscaler, upscale
 
 DEMO = config_path('csnln_x2_demo.py')
@@ -33,6 +38,19 @@ def test_a_config_may_be_given(checkpoint, tmp_path):
         Upscaler(generator, device='cpu')(photograph()),
         Upscaler(checkpoint, device='cpu')(photograph()),
     )
+
+
+def test_a_model_of_the_package_by_its_name(checkpoint):
+    """Its weights have the network's names, the model's begin with ``generator.``."""
+    cfg = Config.fromfile(checkpoint.with_suffix('.py'))
+    architecture = read_network('csnln-x2-fast').architecture
+    cfg.model.generator = dict(rgb_mean=[0.4488, 0.4371, 0.4040], **architecture)
+    cfg.dump(str(checkpoint.with_name('fast.py')))
+    generator = load_generator(str(checkpoint.with_name('fast.py')), 'csnln-x2-fast')
+    assert_same(generator.state_dict(), load_network('csnln-x2-fast').state_dict())
+    use_safe_loading()
+    loaded = CheckpointLoader.load_checkpoint('csnln-x2-fast')  # as Runner.load_from does
+    assert loaded['state_dict'].keys() == {f'generator.{k}' for k in generator.state_dict()}
 
 
 def test_a_config_that_does_not_fit(checkpoint):
