@@ -24,8 +24,10 @@ from csnln_mm.mmagic.networks import (
     SEMCell,
     SEMEnhancer,
 )
+from csnln_mm.mmagic.resume import use_exported_files
 
 installed_packages.install()
+use_exported_files()
 
 __all__ = [
     'AdditionFusion',

@@ -15,6 +15,9 @@ __all__ = ['load_generator']
 def load_generator(config: str, checkpoint: str) -> nn.Module:
     """Build the model of a config, fill it from a checkpoint and hand out its generator.
 
+    Of a model that keeps a moving average of the generator's weights, as Real-ESRGAN does, it is
+    the generator with these, which the model itself upscales with.
+
     Args:
         config: file, or the name of one that comes with the package. It is run as Python, as
             MMEngine does.
@@ -37,4 +40,4 @@ def load_generator(config: str, checkpoint: str) -> nn.Module:
         )
     check_fit(model, content, checkpoint)
     model.load_state_dict(content.get('state_dict', content))
-    return model.generator
+    return getattr(model, 'generator_ema', None) or model.generator

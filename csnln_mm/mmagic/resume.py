@@ -29,6 +29,7 @@ __all__ = [
     'load_for_model',
     'load_valid_checkpoint',
     'latest_valid_checkpoint',
+    'use_exported_files',
     'use_safe_loading',
 ]
 
@@ -175,6 +176,11 @@ def load_valid_checkpoint(path: Path) -> dict[str, Any]:
     if missing:
         raise UserError(f'{path} cannot be gone on from: it lacks {", ".join(missing)}')
     return checkpoint
+
+
+def use_exported_files() -> None:
+    """Have MMEngine read local safetensors files, of which it knows nothing, for ``load_from``."""
+    CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_from_local, force=True)
 
 
 def use_safe_loading() -> None:
