@@ -19,7 +19,14 @@ from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
 from csnln_mm.errors import UserError
 
-__all__ = ['LoadedNetwork', 'check_fit', 'check_paths', 'load_network', 'read_network']
+__all__ = [
+    'LoadedNetwork',
+    'build_from_checkpoint',
+    'check_fit',
+    'check_paths',
+    'load_network',
+    'read_network',
+]
 
 # What no size in a checkpoint's config exceeds: layers are made one by one, then compared.
 _LARGEST = 4096
@@ -55,16 +62,27 @@ def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None
         The network, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: if the file cannot be read, is of a network that :mod:`csnln_mm.networks` does
-            not have, or does not fit.
+        UserError: if the file cannot be read, is of something else than a
+            :class:`~csnln_mm.networks.CSNLNNet`, or does not fit.
     """
     return read_network(path, architecture).network
 
 
 def read_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> LoadedNetwork:
     """Like :func:`load_network`, with what the checkpoint says of the network."""
-    path = str(path)
-    checkpoint = load_checkpoint(path)
+    return build_from_checkpoint(load_checkpoint(path), str(path), architecture)
+
+
+def build_from_checkpoint(
+    checkpoint: Any, path: str, architecture: Mapping[str, Any] | None = None
+) -> LoadedNetwork:
+    """Like :func:`read_network`, of what a file holds.
+
+    Args:
+        checkpoint: from :func:`~csnln_mm.checkpoints.load_checkpoint`, or a state dict.
+        path: of the file, for messages.
+        architecture: as for :func:`load_network`.
+    """
     if architecture is None:
         architecture = _restrict(read_architecture(checkpoint, path), path)
         source = f'the config in checkpoint {path}'
@@ -78,6 +96,8 @@ def read_network(path: str | Path, architecture: Mapping[str, Any] | None = None
     # First without its tensors: a checkpoint may claim a network that no memory holds.
     with torch.device('meta'):
         network = _build(architecture, source)
+    if not isinstance(network, networks.CSNLNNet):
+        raise UserError(f'checkpoint {path} is of a {type(network).__name__}, not of a CSNLNNet')
     check_fit(network, weights, path)
     network = _build(architecture, source)
     network.load_state_dict(weights)

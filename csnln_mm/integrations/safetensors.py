@@ -13,7 +13,7 @@ from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY, architecture_ten
 from csnln_mm.checkpoints.network import check_paths, read_network
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
-from csnln_mm.networks import CSNLNNet, build_network
+from csnln_mm.networks import build_network
 from csnln_mm.version import __version__
 
 __all__ = ['export_safetensors', 'save_safetensors']
@@ -52,10 +52,6 @@ def export_safetensors(
     """
     check_paths(Path(checkpoint), Path(target))
     read = read_network(checkpoint, architecture)
-    if not isinstance(read.network, CSNLNNet):
-        raise UserError(
-            f'checkpoint {checkpoint} is of a {type(read.network).__name__}, not of a CSNLNNet'
-        )
     meta = read.meta
     if 'architecture' in meta:
         origin = {key: value for key, value in meta.items() if key not in _OWN}

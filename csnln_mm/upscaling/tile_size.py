@@ -1,13 +1,27 @@
 """How large the tiles are that an image goes through the network in."""
 
-from typing import NamedTuple
+import logging
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
 from csnln_mm.upscaling.tiling import tile_starts
 
-__all__ = ['SMALLEST_TILE', 'Tiling', 'choose_tiling', 'cut', 'tile_cost', 'tile_memory']
+__all__ = [
+    'OutOfMemory',
+    'SMALLEST_TILE',
+    'Tiling',
+    'choose_tiling',
+    'cut',
+    'halve_until_it_fits',
+    'tile_cost',
+    'tile_memory',
+]
+
+logger = logging.getLogger(__name__)
+Result = TypeVar('Result')
 
 # Sides of a tile in LR pixels: attention takes time with the square of a tile's pixels, so
 # these bound what an image takes per pixel of its own (docs/upscaling.md has the measurements).
@@ -95,6 +109,64 @@ def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | Non
 
 def _has_attention(network: nn.Module) -> bool:
     return getattr(network, 'has_attention', True)
+
+
+class OutOfMemory(Exception):
+    """The smallest tile of use does not fit into memory; its cause is what the device said."""
+
+
+def halve_until_it_fits(
+    forward: Callable[[Tiling], Result],
+    tiling: Tiling,
+    size: tuple[int, int],
+    network: nn.Module,
+    *,
+    overlap: int | None = None,
+) -> Result:
+    """Run ``forward``, with half the tile whenever memory runs out, which a warning tells.
+
+    Args:
+        forward: upscales the image in the tiles that it is given.
+        tiling: to begin with.
+        size: (width, height) of the LR image.
+        network: a :class:`~csnln_mm.networks.CSNLNNet`.
+        overlap: as for :func:`choose_tiling`.
+
+    Raises:
+        OutOfMemory: if tiles of less than 32 pixels would be needed.
+    """
+    while True:
+        try:
+            return forward(tiling)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            smaller = _halve(tiling, size, network, overlap)
+            if smaller is None:
+                raise OutOfMemory(f'not enough memory ({tiling})') from error
+        # Outside of the handler, which keeps the tensors of the attempt alive.
+        logger.warning('out of memory (%s); continuing with %s', tiling, smaller)
+        tiling = smaller
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _halve(
+    tiling: Tiling, size: tuple[int, int], network: nn.Module, overlap: int | None
+) -> Tiling | None:
+    """A tiling with half the tile; None if that is too small to be of use."""
+    tile = tiling.tile if tiling.count > 1 else max(size)
+    # From the whole image to a power of two, as the tiles usually are.
+    half = tile // 2 if tiling.count > 1 else 2 ** ((tile - 1).bit_length() - 1)
+    if half < SMALLEST_TILE:
+        return None
+    return cut(size, network, half, None if overlap is None else min(overlap, half // 2))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
+        text in str(error) for text in ("can't allocate memory", 'not enough memory')
+    )
 
 
 def tile_memory(pixels: int, network: nn.Module) -> int:

@@ -1,6 +1,5 @@
 """A network that super-resolves images in memory."""
 
-import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +15,10 @@ from csnln_mm.device import free_memory, select_device
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.ops.imresize import imresize
-from csnln_mm.upscaling.tile_size import SMALLEST_TILE, Tiling, choose_tiling, cut
+from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, halve_until_it_fits
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
 __all__ = ['Upscaler', 'check_scale', 'scaled_size']
-
-logger = logging.getLogger(__name__)
 
 DTYPES = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -136,22 +133,17 @@ class Upscaler:
         if alpha is not None:
             pixels = _fill_transparent(pixels, alpha)
             alpha = _resize_bicubically(alpha, size)
-        tiling = self.tiling(width, height)
-        while True:
-            try:
-                y = self._forward(pixels, tiling, size, on_tile)
-                return image._replace(pixels=y, alpha=alpha)
-            except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
-                    raise
-                smaller = self._halve(tiling, width, height)
-                if smaller is None:
-                    raise UserError(f'not enough memory ({tiling})') from error
-            # Outside of the handler, which keeps the tensors of the attempt alive.
-            logger.warning('out of memory (%s); continuing with %s', tiling, smaller)
-            tiling = smaller
-            if self.device.type == 'cuda':
-                torch.cuda.empty_cache()
+        try:
+            y = halve_until_it_fits(
+                lambda tiling: self._forward(pixels, tiling, size, on_tile),
+                self.tiling(width, height),
+                (width, height),
+                self.network,
+                overlap=self.overlap,
+            )
+        except OutOfMemory as error:
+            raise UserError(str(error)) from error
+        return image._replace(pixels=y, alpha=alpha)
 
     def _forward(
         self,
@@ -187,16 +179,6 @@ class Upscaler:
         if size != (y.shape[-1], y.shape[-2]):
             y = imresize(y, size[::-1])
         return _to_array(y, pixels)
-
-    def _halve(self, tiling: Tiling, width: int, height: int) -> Tiling | None:
-        """A tiling with half the tile; None if that is too small to be of use."""
-        tile = tiling.tile if tiling.count > 1 else max(width, height)
-        # From the whole image to a power of two, as the tiles usually are.
-        half = tile // 2 if tiling.count > 1 else 2 ** ((tile - 1).bit_length() - 1)
-        if half < SMALLEST_TILE:
-            return None
-        overlap = None if self.overlap is None else min(self.overlap, half // 2)
-        return cut((width, height), self.network, half, overlap)
 
 
 def check_scale(scale: float | None) -> None:
@@ -249,9 +231,3 @@ def _resize_bicubically(channel: np.ndarray, size: tuple[int, int]) -> np.ndarra
     image = Image.fromarray(channel.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     limit = np.iinfo(channel.dtype).max
     return np.asarray(image).round().clip(0, limit).astype(channel.dtype)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
-        text in str(error) for text in ("can't allocate memory", 'not enough memory')
-    )

@@ -1,0 +1,20 @@
+"""A folder of custom nodes for ComfyUI, to be copied or linked into its ``custom_nodes``.
+
+It adds no node: ComfyUI's own "Load Upscale Model" and "Upscale Image (using Model)" take CSNLN,
+from ``models/upscale_models``, once this folder is there. The progress bar of the latter moves with
+the tiles that a network cuts the image into, and cancelling works between them.
+"""
+
+from csnln_mm.integrations.spandrel import register
+
+NODE_CLASS_MAPPINGS: dict[str, type] = {}
+
+
+def show_tile(done: int, total: int) -> None:
+    """Move the progress bar of the node at work; raises what ends it when it is cancelled."""
+    from comfy.utils import ProgressBar
+
+    ProgressBar(total).update_absolute(done)
+
+
+register(on_tile=show_tile)

@@ -1,0 +1,156 @@
+"""CSNLN in programs that load their models with spandrel, such as chaiNNer and ComfyUI."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY
+from csnln_mm.checkpoints.network import build_from_checkpoint
+from csnln_mm.device import free_memory
+from csnln_mm.errors import UserError
+from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, halve_until_it_fits
+from csnln_mm.upscaling.tiling import tiled_forward
+
+try:
+    from spandrel import (
+        MAIN_REGISTRY,
+        Architecture,
+        ArchRegistry,
+        ArchSupport,
+        ImageModelDescriptor,
+        ModelTiling,
+        StateDict,
+    )
+    from spandrel.util import KeyCondition
+except ImportError as error:
+    raise UserError('spandrel is not installed: pip install "csnln-mm[spandrel]"') from error
+
+__all__ = ['CSNLNArch', 'TiledNetwork', 'register']
+
+OnTile = Callable[[int, int], None]
+
+
+class TiledNetwork(nn.Module):
+    """A network that cuts its images into tiles itself, as :class:`~csnln_mm.upscaling.Upscaler`.
+
+    Attention takes time and memory with the square of a tile's pixels, and programs cut into tiles
+    of 512, if at all.
+
+    Args:
+        network: a :class:`~csnln_mm.networks.CSNLNNet`.
+        on_tile: the attribute of the same name.
+
+    Attributes:
+        on_tile: called with (done, total) after each tile of an image; what it raises ends the
+            call. None: nobody is told.
+    """
+
+    def __init__(self, network: nn.Module, on_tile: OnTile | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.on_tile = on_tile
+        self._free_memory: dict[torch.device, int | None] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, c, H, W] in 0..1 -> [N, c, S H, S W], not clipped, in the dtype of ``x``.
+
+        When memory runs out, the tile is halved, down to 32 pixels.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: if that does not suffice; on a CPU, what torch raises
+                there.
+        """
+        # Programs hand in views of [H, W, c], for which torch rounds differently.
+        x = x.contiguous()
+        size = x.shape[-1], x.shape[-2]
+        if x.device not in self._free_memory:
+            # Asked once: what earlier images leave in caches must not change later ones' tiles.
+            self._free_memory[x.device] = free_memory(x.device)
+        tiling = choose_tiling(size, self.network, x.device, free=self._free_memory[x.device])
+        try:
+            return halve_until_it_fits(
+                lambda tiling: self._forward(x, tiling), tiling, size, self.network
+            )
+        except OutOfMemory as error:
+            raise error.__cause__ from None  # by which a program knows to try with less
+
+    def _forward(self, x: Tensor, tiling: Tiling) -> Tensor:
+        done = 0
+
+        def run(tile: Tensor) -> Tensor:
+            nonlocal done
+            y = self.network(tile)
+            done += 1
+            if self.on_tile:
+                self.on_tile(done, tiling.count)
+            return y
+
+        scale = self.network.upscale_factor
+        return tiled_forward(run, x, scale, tile=tiling.tile, overlap=tiling.overlap).to(x.dtype)
+
+
+class CSNLNArch(Architecture[TiledNetwork]):
+    """Detects and loads what ``csnln export`` writes, and the state dicts of the released code.
+
+    Args:
+        on_tile: what each network loaded has as :attr:`TiledNetwork.on_tile`.
+    """
+
+    def __init__(self, on_tile: OnTile | None = None) -> None:
+        super().__init__(
+            id='CSNLN',
+            detect=KeyCondition.has_any(
+                ARCHITECTURE_KEY,
+                KeyCondition.has_all(
+                    'sub_mean.weight',
+                    'head.0.0.weight',
+                    'SEM.multi_source_projection.up_attention.conv_match_1.0.weight',
+                    'SEM.multi_source_projection.down_attention.conv_match1.0.weight',
+                    'tail.0.weight',
+                ),
+            ),
+        )
+        self.on_tile = on_tile
+
+    def load(self, state_dict: StateDict) -> ImageModelDescriptor[TiledNetwork]:
+        """The network of a state dict, ready to upscale images of any size.
+
+        Raises:
+            UserError: if the state dict is not that of the network that it says it is.
+        """
+        loaded = build_from_checkpoint(state_dict, 'loaded by spandrel')
+        network: Any = loaded.network
+        channels = network.head[0][0].in_channels
+        model = TiledNetwork(network, self.on_tile)
+        return ImageModelDescriptor(
+            model,
+            model.state_dict(),
+            architecture=self,
+            purpose='SR',
+            tags=[f'{network.mid_channels}nf', f'{network.num_recurrences} recurrences'],
+            # Similarities and softmax stay in float32.
+            supports_half=True,
+            supports_bfloat16=True,
+            scale=network.upscale_factor,
+            input_channels=channels,
+            output_channels=channels,
+            tiling=ModelTiling.INTERNAL,
+        )
+
+
+def register(registry: ArchRegistry = MAIN_REGISTRY, *, on_tile: OnTile | None = None) -> None:
+    """Have spandrel load CSNLN; to be called before the first model is loaded.
+
+    May be called again, for the networks that are loaded from then on.
+
+    Args:
+        registry: by default the one that ``ModelLoader()`` asks.
+        on_tile: called with (done, total) after each tile that a network cuts an image into, such
+            as to draw a progress bar or to raise what ends the work.
+    """
+    if 'CSNLN' in registry:
+        registry['CSNLN'].architecture.on_tile = on_tile
+    else:
+        registry.add(ArchSupport.from_architecture(CSNLNArch(on_tile)))
