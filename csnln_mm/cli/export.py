@@ -4,22 +4,32 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from csnln_mm.cli.arguments import output_file
+from csnln_mm.cli.arguments import output_file, output_folder
 from csnln_mm.errors import UserError
 
 HELP = """Write the network of a checkpoint as a file that other programs read.
 
 safetensors: weights without code, with the architecture in the file's metadata. csnln takes it
-back wherever it takes a checkpoint.
+back wherever it takes a checkpoint; and the folder that --hub writes as well.
 
-example: csnln export work_dirs/csnln_x2_div2k/iter_500000.pth -o csnln_x2.safetensors"""
+examples:
+  csnln export work_dirs/csnln_x2_div2k/iter_500000.pth -o csnln_x2.safetensors
+  csnln export csnln_x2.pth --hub csnln-x2 --metadata license=Apache-2.0 author=me"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'checkpoint', metavar='CHECKPOINT', help='whatever csnln upscale takes as --checkpoint'
     )
-    parser.add_argument('-o', '--out', type=output_file, required=True, help='file to write')
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument('-o', '--out', type=output_file, help='file to write')
+    target.add_argument(
+        '--hub',
+        type=output_folder,
+        metavar='DIR',
+        help='folder to make, as the Hugging Face hub has one for each model: model.safetensors, '
+        'config.json, a model card, and the entry for OpenModelDB',
+    )
     parser.add_argument(
         '--format',
         choices=['safetensors'],
@@ -37,12 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_entry,
         metavar='KEY=VALUE',
-        help="further entries of the file's metadata, such as license=apache-2.0",
+        help="further entries of the file's metadata; --hub shows license, author, description, "
+        'training_data, training and scores',
     )
 
 
 def run(args: argparse.Namespace) -> int:
     architecture = _architecture(args.config) if args.config else None
+    if args.hub:
+        return _export_hub(args, architecture)
     return _export_safetensors(args, architecture)
 
 
@@ -58,6 +71,20 @@ def _export_safetensors(args: argparse.Namespace, architecture: Any) -> int:
     )
     size = Path(args.out).stat().st_size
     print(f'{args.out}: x{metadata["upscale_factor"]}, {size / 1e6:.1f} MB')
+    return 0
+
+
+def _export_hub(args: argparse.Namespace, architecture: Any) -> int:
+    from csnln_mm.integrations.hub import export_hub
+
+    folder = export_hub(
+        args.checkpoint,
+        args.hub,
+        architecture=architecture,
+        half=args.half,
+        metadata=dict(args.metadata),
+    )
+    print(f'{folder}: {", ".join(sorted(path.name for path in folder.iterdir()))}')
     return 0
 
 
