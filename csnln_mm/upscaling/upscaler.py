@@ -79,7 +79,8 @@ class Upscaler:
             network = choose_pretrained(scale).path
         if not isinstance(network, nn.Module):
             network = load_network(str(network))
-        self.network = network.to(self.device).eval()
+        # Convolutions run up to twice as fast on CPUs when channels vary fastest in memory.
+        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
         self.scale: float = scale or network.upscale_factor
         self.dtype = DTYPES[dtype]
         self.tile = tile
