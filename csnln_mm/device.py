@@ -12,7 +12,7 @@ from csnln_mm.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ['free_memory', 'select_device', 'set_malloc_thresholds']
+__all__ = ['free_memory', 'is_out_of_memory', 'select_device', 'set_malloc_thresholds']
 
 # Parameters of glibc's mallopt.
 _M_TRIM_THRESHOLD = -1
@@ -66,6 +66,15 @@ def free_memory(device: torch.device) -> int | None:
         return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the memory of a device did not suffice."""
+    import torch
+
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
+        text in str(error) for text in ("can't allocate memory", 'not enough memory')
+    )
 
 
 def set_malloc_thresholds(*, mmap: int, trim: int | None = None) -> None:

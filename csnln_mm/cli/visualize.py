@@ -1,7 +1,9 @@
-"""``csnln visualize``: what the attention attends to, and methods side by side."""
+"""``csnln visualize``: what the attention attends to, attribution, and methods side by side."""
 
 import argparse
-from collections.abc import Callable
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ from csnln_mm.errors import UserError
 
 __all__ = ['HELP', 'add_arguments', 'run']
 
-HELP = 'Show what the attention of a network attends to, and compare methods.'
+HELP = 'Show what a network attends to and what its result depends on, and compare methods.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands attention, matches and compare."""
+    """Add the subcommands attention, attribution, matches and compare."""
     commands = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
 
     attention = commands.add_parser(
@@ -23,14 +25,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description='For each pixel: the image with the pixel, its in-scale and its cross-scale '
         'attention map.',
     )
-    attention.add_argument(
-        '--at',
-        required=True,
-        nargs='+',
-        type=_numbers('X,Y', 2),
-        metavar='X,Y',
-        help='pixels, counted from 0 at the top left of the upright image',
+    attribution = commands.add_parser(
+        'attribution',
+        help='which pixels of the input a detail of the result depends on',
+        description='For each pixel: the image with the detail around the pixel, its local '
+        'attribution map (LAM, Gu and Dong 2021) with the diffusion index, and the attention maps '
+        'of the pixel. Of any network; those without attention have no such maps.',
     )
+    attribution.add_argument(
+        '--detail',
+        type=int,
+        default=16,
+        metavar='PIXELS',
+        help='side of the square of the result around the pixel (default: %(default)s)',
+    )
+    attribution.add_argument(
+        '--steps',
+        type=int,
+        default=50,
+        metavar='N',
+        help='forward and backward passes; the figure tells the error (default: %(default)s)',
+    )
+    for command in attention, attribution:
+        command.add_argument(
+            '--at',
+            required=True,
+            nargs='+',
+            type=_numbers('X,Y', 2),
+            metavar='X,Y',
+            help='pixels, counted from 0 at the top left of the upright image',
+        )
     matches = commands.add_parser(
         'matches',
         help='the patches with the largest weights for a pixel (Figure 1)',
@@ -47,12 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     matches.add_argument(
         '--top', type=int, default=6, metavar='K', help='how many patches, 1 to 8 (default: 6)'
     )
-    for command in attention, matches:
+    for command in attention, attribution, matches:
         command.add_argument('image', metavar='IMAGE', help='low-resolution image')
         command.add_argument(
             '--checkpoint',
             metavar='NAME|FILE',
-            help='of the network (default: a model of the package that has attention)',
+            help='of the network (default: a model of the package'
+            + (')' if command is attribution else ' that has attention)'),
         )
         command.add_argument(
             '--recurrence', type=int, metavar='N', help='from 1 (default: the last with attention)'
@@ -63,10 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             '--window',
             type=int,
-            default=192,
+            default=96 if command is attribution else 192,
             metavar='PIXELS',
             help='of an image with more pixels than a square of this side, the network gets '
-            'such a square around the pixel; 0: the whole image (default: 192)',
+            'such a square around the pixel; 0: the whole image (default: %(default)s)',
         )
 
     compare = commands.add_parser(
@@ -96,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compare.add_argument(
         '--scale', type=int, help='default: that of the networks, or 2 without any'
     )
-    for command in attention, matches, compare:
+    for command in attention, attribution, matches, compare:
         command.add_argument(
             '-o',
             '--out',
@@ -134,18 +159,48 @@ def _draw_attention(args: argparse.Namespace) -> Any:
     from csnln_mm.checkpoints import choose_pretrained
     from csnln_mm.images.image_file import read_image
     from csnln_mm.upscaling import Upscaler
-    from csnln_mm.visualization import attention_figure, matches_figure
+    from csnln_mm.visualization import attention_figure, attribution_figure, matches_figure
 
     image = read_image(Path(args.image))
-    upscaler = Upscaler(
-        _load(args.checkpoint or choose_pretrained(with_attention=True).path, args.config),
-        tile=0,
-        device=args.device,
-    )
+    checkpoint = args.checkpoint
+    if checkpoint is None:
+        # Attribution is of any network.
+        with_attention = args.figure != 'attribution'
+        checkpoint = choose_pretrained(with_attention=with_attention).path
+    upscaler = Upscaler(_load(checkpoint, args.config), tile=0, device=args.device)
     options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
     if args.figure == 'attention':
         return attention_figure(upscaler, image, args.at, **options)
+    if args.figure == 'attribution':
+        options.update(detail=args.detail, steps=args.steps)
+        with _progress(args.at) as on_step:
+            return attribution_figure(upscaler, image, args.at, on_step=on_step, **options)
     return matches_figure(upscaler, image, args.at, top=args.top, **options)
+
+
+@contextlib.contextmanager
+def _progress(points: list[tuple[int, int]]) -> Iterator[Callable[[int, int, int], None]]:
+    """The steps of all points, with the time left."""
+    from csnln_mm.upscaling.progress import report_text
+
+    with report_text(sys.stdout) as tell:
+        tell(dict(event='start', images=len(points)))
+
+        def on_step(number: int, done: int, total: int) -> None:
+            x, y = points[number - 1]
+            fraction = (number - 1 + done / total) / len(points)
+            tell(
+                dict(
+                    event='tile',
+                    number=number,
+                    source=f'pixel {x},{y}',
+                    tile=done,
+                    tiles=total,
+                    fraction=fraction,
+                )
+            )
+
+        yield on_step
 
 
 def _draw_comparison(args: argparse.Namespace) -> Any:

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from csnln_mm.device import is_out_of_memory
 from csnln_mm.upscaling.tiling import tile_starts
 
 __all__ = [
@@ -139,7 +140,7 @@ def halve_until_it_fits(
         try:
             return forward(tiling)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             smaller = _halve(tiling, size, network, overlap)
             if smaller is None:
@@ -161,12 +162,6 @@ def _halve(
     if half < SMALLEST_TILE:
         return None
     return cut(size, network, half, None if overlap is None else min(overlap, half // 2))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
-        text in str(error) for text in ("can't allocate memory", 'not enough memory')
-    )
 
 
 def tile_memory(pixels: int, network: nn.Module) -> int:

@@ -11,7 +11,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 
-__all__ = ['AttentionMaps', 'extract_attention']
+__all__ = ['AttentionMaps', 'attends', 'crop_window', 'extract_attention']
 
 
 class AttentionMaps(NamedTuple):
@@ -68,10 +68,6 @@ def extract_attention(
         UserError: if a point lies outside, the window is negative, or there is no such recurrence,
             stage or attention.
     """
-    if window < 0:
-        raise UserError(
-            f'the window must have at least 1 pixel, or 0 for the whole image, got {window}'
-        )
     network = upscaler.network
     total = network.num_recurrences
     attending = sorted(network.attention_recurrences or range(1, total + 1))
@@ -87,26 +83,55 @@ def extract_attention(
     stages = network.cell.stages
     if not 1 <= stage <= len(stages):
         raise UserError(f'the network has {len(stages)} stages with attention, no stage {stage}')
-    width, height = image.size
-    for x, y in points:
-        if not (0 <= x < width and 0 <= y < height):
-            raise UserError(
-                f'point {x},{y} lies outside the image: x is from 0 to '
-                f'{width - 1}, y from 0 to {height - 1}'
-            )
+    crops = [crop_window(image, point, window) for point in points]
+    if all(input.shape[:2] == image.size[::-1] for input, _, _ in crops):
+        return _record(upscaler, crops[0][0], (0, 0), points, recurrence, call, stages[stage - 1])
+    maps = []
+    for input, offset, point in crops:
+        maps += _record(upscaler, input, offset, [point], recurrence, call, stages[stage - 1])
+    return maps
+
+
+def attends(network: nn.Module) -> bool:
+    """Whether a network has attention that :func:`extract_attention` can record."""
+    stages = getattr(getattr(network, 'cell', None), 'stages', ())
+    return any(stage.use_in_scale or stage.use_cross_scale for stage in stages)
+
+
+def crop_window(
+    image: ImageData, point: tuple[int, int], window: int
+) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+    """What the network sees around a pixel.
+
+    Args:
+        image: 8-bit or 16-bit; transparency is left out.
+        point: (x, y) of the pixel.
+        window: side of the square where the image has more pixels than that; 0 for the whole.
+
+    Returns:
+        uint8 RGB, [h, w, 3]; (x, y) of its corner in the image; (x, y) of the pixel in it.
+
+    Raises:
+        UserError: if the window is negative or the point lies outside.
+    """
+    if window < 0:
+        raise UserError(
+            f'the window must have at least 1 pixel, or 0 for the whole image, got {window}'
+        )
+    (x, y), (width, height) = point, image.size
+    if not (0 <= x < width and 0 <= y < height):
+        raise UserError(
+            f'point {x},{y} lies outside the image: x is from 0 to '
+            f'{width - 1}, y from 0 to {height - 1}'
+        )
     rgb = _as_8_bit_rgb(image.pixels)
     if window == 0 or width * height <= window**2:
-        return _record(upscaler, rgb, (0, 0), points, recurrence, call, stages[stage - 1])
-    maps = []
-    for x, y in points:
-        left, top = (
-            max(0, min(at - window // 2, side - window)) for at, side in ((x, width), (y, height))
-        )
-        input = np.ascontiguousarray(rgb[top : top + window, left : left + window])
-        maps += _record(
-            upscaler, input, (left, top), [(x - left, y - top)], recurrence, call, stages[stage - 1]
-        )
-    return maps
+        return rgb, (0, 0), point
+    left, top = (
+        max(0, min(at - window // 2, side - window)) for at, side in ((x, width), (y, height))
+    )
+    input = np.ascontiguousarray(rgb[top : top + window, left : left + window])
+    return input, (left, top), (x - left, y - top)
 
 
 def _record(

@@ -1,6 +1,6 @@
-"""Figures of what the attention attends to (Figures 1 and 6 of the paper)."""
+"""Figures of what the attention attends to (Figures 1 and 6 of the paper), and of attribution."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -8,13 +8,14 @@ import numpy as np
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
-from csnln_mm.visualization.attention import AttentionMaps, extract_attention
+from csnln_mm.visualization.attention import AttentionMaps, attends, extract_attention
+from csnln_mm.visualization.attribution import PixelAttribution, extract_attribution
 from csnln_mm.visualization.drawing import BOX_COLOURS, draw_box, new_figure, outline, render, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ['Match', 'attention_figure', 'matches_figure', 'top_matches']
+__all__ = ['Match', 'attention_figure', 'attribution_figure', 'matches_figure', 'top_matches']
 
 POINT = '#00e5ff'  # differs from photographs and from the colours of the maps
 
@@ -47,24 +48,72 @@ def attention_figure(
     maps = extract_attention(
         upscaler, image, points, recurrence=recurrence, stage=stage, window=window
     )
-    network = upscaler.network
-    height, width = maps[0].input.shape[:2]
-    cell_width = 4.4 * min(1.0, (width / height) ** 0.5)
-    cell_height = cell_width * height / width
-    # Narrow images leave room for the captions.
-    figure = new_figure(3 * max(cell_width, 3.3) + 1.2, len(maps) * (cell_height + 0.9) + 0.5)
-    axes = figure.subplots(len(maps), 3, squeeze=False)
+    figure, axes = _grid(maps[0].input, len(maps), 3)
     for (left, middle, right), one in zip(axes, maps):
-        x, y = one.point[0] + one.offset[0], one.point[1] + one.offset[1]
-        show(left, one.input)
-        _mark(left, one.point)
-        left.set_title(f'pixel ({x}, {y})', fontsize=12)
-        left.set_xlabel(_input_text(one, image), fontsize=10)
-        _draw_map(figure, middle, one, one.in_scale, 'in-scale attention', 'pixels')
-        _draw_map(figure, right, one, one.cross_scale, 'cross-scale attention', 'patches')
-    title = f'Attention in recurrence {maps[0].recurrence} of {network.num_recurrences}'
-    if len(network.cell.stages) > 1:
-        title += f', stage {stage} of {len(network.cell.stages)}'
+        _show_input(left, one, image)
+        _draw_in_scale(figure, middle, one)
+        _draw_cross_scale(figure, right, one)
+    figure.suptitle(f'Attention in {_recurrence(upscaler, maps[0], stage)}', fontsize=14)
+    return render(figure)
+
+
+def attribution_figure(
+    upscaler: Upscaler,
+    image: ImageData,
+    points: Sequence[tuple[int, int]],
+    *,
+    detail: int = 16,
+    steps: int = 50,
+    recurrence: int | None = None,
+    stage: int = 1,
+    window: int = 96,
+    on_step: Callable[[int, int, int], None] = lambda number, done, total: None,
+) -> np.ndarray:
+    """The image with a detail, its local attribution, and the attention maps of its pixel.
+
+    A row per point. Networks without attention, or of others, have the attribution alone.
+
+    Args:
+        upscaler: with ``tile=0``.
+        points: (x, y) of pixels in the image.
+        detail, steps: as of :func:`~csnln_mm.visualization.extract_attribution`.
+        recurrence, stage: as of :func:`~csnln_mm.visualization.extract_attention`.
+        window: of both.
+        on_step: called with the number of the point, from 1, and (done, total) of its steps.
+
+        Errors: as of both.
+
+    Returns:
+        uint8 RGB, [H, W, 3].
+    """
+    maps: list[AttentionMaps] | None = None
+    if attends(upscaler.network):
+        maps = extract_attention(
+            upscaler, image, points, recurrence=recurrence, stage=stage, window=window
+        )
+    found = [
+        extract_attribution(
+            upscaler,
+            image,
+            point,
+            detail=detail,
+            steps=steps,
+            window=window,
+            on_step=lambda done, total, number=number: on_step(number, done, total),
+        )
+        for number, point in enumerate(points, 1)
+    ]
+    figure, axes = _grid(found[0].input, len(found), 4 if maps else 2)
+    for i, (row, one) in enumerate(zip(axes, found)):
+        _show_input(row[0], one, image)
+        draw_box(row[0], *_box_in_input(one, upscaler.scale), POINT)
+        _draw_attribution(figure, row[1], one)
+        if maps:
+            _draw_in_scale(figure, row[2], maps[i])
+            _draw_cross_scale(figure, row[3], maps[i])
+    title = f'What a detail of {detail}x{detail} pixels of the x{upscaler.scale} result depends on'
+    if maps:
+        title += f'; attention of the pixel in {_recurrence(upscaler, maps[0], stage)}'
     figure.suptitle(title, fontsize=14)
     return render(figure)
 
@@ -222,6 +271,25 @@ def _crop(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
     return crop
 
 
+def _grid(input: np.ndarray, rows: int, columns: int) -> tuple['Figure', np.ndarray]:
+    """A figure with axes for so many images of this size."""
+    height, width = input.shape[:2]
+    cell_width = 4.4 * min(1.0, (width / height) ** 0.5)
+    cell_height = cell_width * height / width
+    # Narrow images leave room for the captions.
+    figure = new_figure(columns * max(cell_width, 3.3) + 1.2, rows * (cell_height + 0.9) + 0.5)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _show_input(axis: Any, one: AttentionMaps | PixelAttribution, image: ImageData) -> None:
+    x, y = one.point[0] + one.offset[0], one.point[1] + one.offset[1]
+    show(axis, one.input)
+    if isinstance(one, AttentionMaps):
+        _mark(axis, one.point)
+    axis.set_title(f'pixel ({x}, {y})', fontsize=12)
+    axis.set_xlabel(_input_text(one, image), fontsize=10)
+
+
 def _mark(axis: Any, point: tuple[int, int]) -> None:
     """A ring that leaves the pixel free, on any background."""
     for colour, width in (('black', 4), (POINT, 2)):
@@ -235,36 +303,77 @@ def _mark(axis: Any, point: tuple[int, int]) -> None:
         )
 
 
+def _draw_in_scale(figure: 'Figure', axis: Any, one: AttentionMaps) -> None:
+    axis.set_title('in-scale attention', fontsize=12)
+    if one.in_scale is None:
+        _draw_nothing(axis)
+        return
+    _draw_map(figure, axis, one, one.in_scale, 'weight', 'pixels', block=1 / one.map_scale)
+    _mark(axis, one.point)
+
+
+def _draw_cross_scale(figure: 'Figure', axis: Any, one: AttentionMaps) -> None:
+    axis.set_title('cross-scale attention', fontsize=12)
+    if one.cross_scale is None:
+        _draw_nothing(axis)
+        return
+    # A candidate covers the s x s block that it stands for. Patches across the border often weigh
+    # many times as much, and must not leave all others black.
+    _draw_map(
+        figure,
+        axis,
+        one,
+        one.cross_scale,
+        'weight',
+        'patches',
+        block=one.scale / one.map_scale,
+        margin=one.patch_size // 2,
+    )
+    _mark(axis, one.point)
+
+
+def _draw_attribution(figure: 'Figure', axis: Any, one: PixelAttribution) -> None:
+    attribution = one.attribution
+    axis.set_title(f'local attribution, DI {attribution.diffusion_index:.2f}', fontsize=12)
+    magnitudes = attribution.map.abs().cpu().numpy()
+    if not magnitudes.any():
+        axis.text(0.5, 0.5, 'the detail depends on\nno pixel', ha='center', va='center')
+        axis.axis('off')
+        return
+    weights = magnitudes / magnitudes.sum()
+    _draw_map(figure, axis, one, weights, 'attribution', 'pixels')
+    axis.set_xlabel(f'{axis.get_xlabel()}; error {100 * attribution.error:.2g} %', fontsize=10)
+
+
+def _draw_nothing(axis: Any) -> None:
+    axis.text(0.5, 0.5, 'the network has no\nsuch attention', ha='center', va='center')
+    axis.axis('off')
+
+
 def _draw_map(
     figure: 'Figure',
     axis: Any,
-    one: AttentionMaps,
-    weights: np.ndarray | None,
-    title: str,
-    what: str,
+    one: AttentionMaps | PixelAttribution,
+    weights: np.ndarray,
+    quantity: str,
+    places: str,
+    *,
+    block: float = 1.0,
+    margin: int = 0,
 ) -> None:
+    """Weights that add up to 1, as multiples of what each would have if all had the same.
+
+    ``block`` is the side of one in pixels of the input; the last may reach beyond it. The range
+    of colours is without a border of ``margin``.
+    """
     from matplotlib.colors import PowerNorm
 
-    axis.set_title(title, fontsize=12)
-    if weights is None:
-        axis.text(0.5, 0.5, 'the network has no\nsuch attention', ha='center', va='center')
-        axis.axis('off')
-        return
     height, width = one.input.shape[:2]
-    # A candidate covers the s x s block that it stands for; the last may reach beyond the map.
-    block = one.scale if weights is one.cross_scale else 1
-    extent = (
-        -0.5,
-        block * weights.shape[1] / one.map_scale - 0.5,
-        block * weights.shape[0] / one.map_scale - 0.5,
-        -0.5,
-    )
-    # As multiples of what each would have if all had the same. Patches across the border, which
-    # often weigh many times as much, and single pixels must not leave all others black.
+    extent = (-0.5, block * weights.shape[1] - 0.5, block * weights.shape[0] - 0.5, -0.5)
     relative = weights * weights.size
-    margin = one.patch_size // 2 if weights is one.cross_scale else 0
     inner = relative[margin : weights.shape[0] - margin, margin : weights.shape[1] - margin]
     inner = inner if inner.size else relative
+    # Single pixels must not leave all others black.
     low, high = inner.min(), np.quantile(inner, 0.998)
     if high - low < 1e-3:  # as good as even, and shown so
         low, high = low - 0.5, high + 0.5
@@ -276,19 +385,29 @@ def _draw_map(
         interpolation='nearest',
     )
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
-    _mark(axis, one.point)
     bar = figure.colorbar(image, ax=axis, shrink=0.9, pad=0.02, extend='max')
     bar.ax.tick_params(labelsize=9)
-    bar.set_label('times the mean weight', fontsize=9)
+    bar.set_label(f'times the mean {quantity}', fontsize=9)
     half = int(np.searchsorted(np.sort(weights.ravel())[::-1].cumsum(), 0.5)) + 1
     axis.set_xlabel(
-        f'half of the weight on {half:,} of {weights.size:,} {what},\n'
+        f'half of the {quantity} on {half:,} of {weights.size:,} {places},\n'
         f'largest {relative.max():,.3g} times the mean',
         fontsize=10,
     )
 
 
-def _input_text(one: AttentionMaps, image: ImageData) -> str:
+def _box_in_input(one: PixelAttribution, scale: int) -> tuple[float, ...]:
+    """The detail (x, y, width, height) in pixels of what is seen."""
+    return tuple(value / scale for value in one.box)
+
+
+def _recurrence(upscaler: Upscaler, one: AttentionMaps, stage: int) -> str:
+    text = f'recurrence {one.recurrence} of {upscaler.network.num_recurrences}'
+    stages = len(upscaler.network.cell.stages)
+    return f'{text}, stage {stage} of {stages}' if stages > 1 else text
+
+
+def _input_text(one: AttentionMaps | PixelAttribution, image: ImageData) -> str:
     height, width = one.input.shape[:2]
     if (width, height) == image.size:
         return f'the network saw all {width}x{height} pixels'

@@ -5,6 +5,7 @@ import os
 import pytest
 from PIL import Image
 from tiny_data import smooth_noise
+from tiny_network import save_checkpoint
 
 from csnln_mm.cli import main
 
@@ -62,3 +63,12 @@ def test_a_point_is_two_numbers(capsys):
     with pytest.raises(SystemExit):
         run('matches', 'gt.png', '--at', '3;4', '--checkpoint', 'c.pth', '-o', 'out.png')
     assert "'3;4' is not X,Y" in capsys.readouterr().err
+
+
+def test_attribution_of_a_pixel(folder, capsys):
+    save_checkpoint('c.pth')
+    words = 'attribution', 'gt.png', '--at', '3,4', '--checkpoint', 'c.pth', '-o', 'out.png'
+    assert run(*words, '--steps', 2, '--window', 24, '--device', 'cpu') == 0
+    assert min(Image.open('out.png').size) > 100
+    assert capsys.readouterr().out == 'out.png\n'
+    assert 'steps must be at least 1' in one_line(capsys, *words, '--steps', 0)
