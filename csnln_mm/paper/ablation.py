@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
+from torch import nn
 
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
+from csnln_mm.images.image_file import list_images, read_image
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import apply_cfg_options, load_config
@@ -19,10 +21,14 @@ from csnln_mm.mmagic.testing import run_test
 from csnln_mm.mmagic.training import run_training
 from csnln_mm.paper.published import ABLATIONS, Variant
 from csnln_mm.paper.tables import format_table
+from csnln_mm.upscaling.upscaler import Upscaler
+from csnln_mm.visualization.attribution import extract_attribution
 
 __all__ = ['Budget', 'VariantResult', 'ablation_table', 'run_ablation', 'variant_config']
 
 _SCALE = 2
+# Of the attribution: a minute or so for the small budgets on a CPU.
+_WINDOW, _STEPS = 64, 8
 # Settings that decide the result: what a resumed run must share with its beginning.
 _DECISIVE = (
     'model',
@@ -62,11 +68,20 @@ class Budget(NamedTuple):
 
 
 class VariantResult(NamedTuple):
-    """A variant's PSNR in dB and SSIM on Y, and its parameters."""
+    """What is known of a variant.
+
+    Attributes:
+        psnr: in dB, on Y.
+        ssim: on Y.
+        parameters: how many.
+        diffusion_index: DI of the middle of each test image as seen through a window of 64 LR
+            pixels, the mean; None in results of earlier versions.
+    """
 
     psnr: float
     ssim: float
     parameters: int
+    diffusion_index: float | None = None
 
 
 def run_ablation(
@@ -168,6 +183,7 @@ def ablation_table(
         'parameters',
         f'PSNR on {test_set}',
         'SSIM',
+        'DI',
         'paper: PSNR on Set14',
     )
     rows = [_cells(variant, results[variant.config]) for variant in variants]
@@ -175,9 +191,15 @@ def ablation_table(
 
 
 def _cells(variant: Variant, result: VariantResult | None) -> list[str]:
-    measured = ['-'] * 3
+    measured = ['-'] * 4
     if result:
-        measured = [f'{result.parameters:,}', f'{result.psnr:.2f}', f'{result.ssim:.4f}']
+        index = result.diffusion_index
+        measured = [
+            f'{result.parameters:,}',
+            f'{result.psnr:.2f}',
+            f'{result.ssim:.4f}',
+            '-' if index is None else f'{index:.2f}',
+        ]
     return [variant.title, *measured, f'{variant.psnr:.2f}']
 
 
@@ -233,8 +255,22 @@ def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
         variant_config(path, work_dir, budget), str(work_dir / f'iter_{max_iters}.pth')
     )
     metrics = run_test(runner)
-    result = VariantResult(metrics['test/PSNR'], metrics['test/SSIM'], parameters)
+    index = _diffusion_index(runner.model.generator, Path(budget.test_data) / lr_folder(_SCALE))
+    result = VariantResult(metrics['test/PSNR'], metrics['test/SSIM'], parameters, index)
     atomic_write(work_dir / 'result.json', json.dumps(result._asdict()).encode())
+
+
+def _diffusion_index(network: nn.Module, folder: Path) -> float:
+    upscaler = Upscaler(network, device=str(next(network.parameters()).device))
+    indices = []
+    for path in list_images(folder):
+        image = read_image(path)
+        width, height = image.size
+        found = extract_attribution(
+            upscaler, image, (width // 2, height // 2), steps=_STEPS, window=_WINDOW
+        )
+        indices.append(found.attribution.diffusion_index)
+    return sum(indices) / len(indices)
 
 
 def _read_result(work_dir: Path) -> VariantResult | None:
@@ -244,7 +280,7 @@ def _read_result(work_dir: Path) -> VariantResult | None:
     content = read_json(path)
     if (
         not isinstance(content, dict)
-        or sorted(content) != sorted(VariantResult._fields)
+        or not {'psnr', 'ssim', 'parameters'} <= set(content) <= set(VariantResult._fields)
         or not all(isinstance(value, (int, float)) for value in content.values())
     ):
         raise UserError(f'{path} is no result of an ablation study; remove it to run it again')

@@ -149,6 +149,7 @@ def test_a_table_is_trained_tested_and_resumed(data):
     for name in names:
         result = results[name]
         assert 0 < result.psnr < 60 and result.parameters > 100
+        assert 0 < result.diffusion_index < 100
         checkpoint = load_checkpoint(work / name / 'iter_4.pth')
         assert checkpoint['meta']['iter'] == 4
     assert run() == results and StepsHook.steps == 0
@@ -158,12 +159,15 @@ def test_a_table_is_trained_tested_and_resumed(data):
 
 def test_the_table_stands_beside_the_papers(data):
     results = dict.fromkeys(['patch_1', 'branches_all', 'patch_5'])
-    results['branches_all'] = VariantResult(30.126, 0.87654, 12345)
+    results['branches_all'] = VariantResult(30.126, 0.87654, 12345, 7.891)
     budget = tiny_budget(data)
     lines = ablation_table(4, results, budget).splitlines()
     assert 'steps 4' in lines[0]
-    assert lines[-2].split() == ['3x3', '12,345', '30.13', '0.8765', '33.74']
-    assert lines[-1].split() == ['5x5', '-', '-', '-', '33.61']
+    assert lines[-2].split() == ['3x3', '12,345', '30.13', '0.8765', '7.89', '33.74']
+    assert lines[-1].split() == ['5x5', '-', '-', '-', '-', '33.61']
+    results['branches_all'] = VariantResult(30.126, 0.87654, 12345)  # of an earlier version
+    earlier = ablation_table(4, results, budget).splitlines()[-2]
+    assert earlier.split() == ['3x3', '12,345', '30.13', '0.8765', '-', '33.74']
 
 
 @pytest.mark.parametrize(
