@@ -4,19 +4,16 @@ import subprocess
 import sys
 
 import pytest
+from forked_code import ForkServer
 
 LITE = 'importlib.util.find_spec("mmcv._ext") is None'
 
 
-def run(code):
-    """In a process of its own, since imports happen once."""
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', f'import importlib.util, sys\n{code}'],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """Runs code in a process of its own, since imports happen once."""
+    with ForkServer(tmp_path_factory.mktemp('compatibility')) as server:
+        yield lambda code: server.run(f'import importlib.util, sys\n{code}')
 
 
 @pytest.mark.parametrize(
@@ -28,7 +25,7 @@ def run(code):
         'import csnln_mm.mmagic.editor',
     ],
 )
-def test_mmagic_imports_in_any_order(imports):
+def test_mmagic_imports_in_any_order(run, imports):
     """And its networks for super-resolution are the real ones."""
     run(f"""
 {imports}
@@ -45,7 +42,7 @@ assert DATASETS.get("BasicImageDataset") and METRICS.get("PSNR") and TRANSFORMS.
 """)
 
 
-def test_what_is_stood_in_for_raises_when_it_is_made_and_says_why():
+def test_what_is_stood_in_for_raises_when_it_is_made_and_says_why(run):
     run(f"""
 import csnln_mm.compatibility as compatibility
 import mmagic.models
@@ -69,7 +66,7 @@ for module, reason in compatibility.stood_in().items():
 """)
 
 
-def test_other_packages_see_nothing_of_it():
+def test_other_packages_see_nothing_of_it(run):
     run("""
 there = importlib.util.find_spec("diffusers") is not None
 import csnln_mm.compatibility
@@ -87,7 +84,7 @@ except ModuleNotFoundError:
 """)
 
 
-def test_a_real_package_stays(tmp_path):
+def test_a_real_package_stays(run, tmp_path):
     """Compiled operators and a diffusers that can be imported are not stood in for."""
     for name, content in (('mmcv/_ext', ''), ('mmcv/ops', 'REAL = 1'), ('diffusers', 'REAL = 1')):
         folder = tmp_path / name
@@ -104,7 +101,8 @@ assert compatibility.summary() == ""
 
 
 def test_it_costs_nothing():
-    run("""
-import csnln_mm.compatibility
+    code = """
+import sys, csnln_mm.compatibility
 assert not {"torch", "numpy", "mmagic", "mmengine", "mmcv", "logging"} & set(sys.modules)
-""")
+"""
+    subprocess.run([sys.executable, '-c', code], check=True)

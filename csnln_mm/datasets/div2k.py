@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from csnln_mm.datasets.parallel import run_parallel
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.images.degradation import downsample, mod_crop
-from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb, write_image
+from csnln_mm.images.image_file import list_images, read_image_size, read_rgb, write_image
 
 __all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_images']
 
@@ -167,7 +166,9 @@ def _sub_image_folders(job: _Job) -> Iterator[tuple[int, Path]]:
 
 def _sub_image_names(name: str, job: _Job) -> list[str]:
     """File names of an image's sub-images, in every folder of them."""
-    count = prod(len(_starts(side, job.sub_images)) for side in _shape(_hr_path(name, job)))
+    count = prod(
+        len(_starts(side, job.sub_images)) for side in read_image_size(_hr_path(name, job))
+    )
     return [f'{name}_s{i:03d}.png' for i in range(1, count + 1)]
 
 
@@ -210,7 +211,7 @@ def _prepare(task: _Task, job: _Job) -> None:
             if job.make_lr and not path.exists():
                 write_image(path, downsample(mod_crop(hr, scale), scale))
             image = read_rgb(path)
-            _check_fit(hr.shape, image.shape, scale)
+            _check_fit(hr.shape[1::-1], image.shape[1::-1], scale)
         _cut(image, folder, names, SubImages(*(side // scale for side in job.sub_images)))
 
 
@@ -236,16 +237,12 @@ def _check_job(job: _Job) -> None:
 def _check_download(job: _Job) -> None:
     """Raise UserError, naming them, if images are missing or are not partners."""
     problems = []
-    paths = {_HR: {name: _hr_path(name, job) for name in _NAMES}}
+    paths = {_HR: [_hr_path(name, job) for name in _NAMES]}
     if not job.make_lr:
-        paths.update(
-            {
-                f'{_LR}/X{scale}': {name: _lr_path(name, scale, job) for name in _NAMES}
-                for scale in job.scales
-            }
-        )
+        for scale in job.scales:
+            paths[f'{_LR}/X{scale}'] = [_lr_path(name, scale, job) for name in _NAMES]
     for folder, files in paths.items():
-        missing = [path.name for path in files.values() if not path.is_file()]
+        missing = [path.name for path in files if not path.is_file()]
         if missing:
             problems.append(f'{job.root / folder} lacks {len(missing)} of 800: ' + _some(missing))
     if problems:
@@ -257,7 +254,9 @@ def _check_download(job: _Job) -> None:
             lr_path = _lr_path(name, scale, job)
             if lr_path.exists():
                 try:
-                    _check_fit(_shape(_hr_path(name, job)), _shape(lr_path), scale)
+                    _check_fit(
+                        read_image_size(_hr_path(name, job)), read_image_size(lr_path), scale
+                    )
                 except ValueError as error:
                     misfits.append(f'{lr_path.name}, {error}')
         if misfits:
@@ -268,20 +267,9 @@ def _check_download(job: _Job) -> None:
 
 
 def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
-    """Raise ValueError unless an HR image [H, W] has just as many pixels as its LR image wants."""
-    if tuple(hr[:2]) != (lr[0] * scale, lr[1] * scale):
-        raise ValueError(f'{lr[1]}x{lr[0]} pixels of {hr[1]}x{hr[0]}')
-
-
-def _shape(path: Path) -> tuple[int, int]:
-    """[H, W] of an image, by its header."""
-    try:
-        with Image.open(path, formats=INPUT_FORMATS) as image:
-            return image.height, image.width
-    except Image.DecompressionBombError as error:
-        raise UserError(f'{path} is refused: {error}') from error
-    except Exception as error:
-        raise UserError(f'{path} is damaged or no image') from error
+    """Raise ValueError unless an HR image of this (width, height) is just what its LR wants."""
+    if tuple(hr) != (lr[0] * scale, lr[1] * scale):
+        raise ValueError(f'{lr[0]}x{lr[1]} pixels of {hr[0]}x{hr[1]}')
 
 
 def _some(items: Sequence[str], count: int = 5) -> str:

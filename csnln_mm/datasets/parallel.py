@@ -100,8 +100,6 @@ def _cores() -> int:
 
 def _context() -> BaseContext:
     """Processes that inherit no threads: a fork of one that has used torch may wait forever."""
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context('spawn')
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['csnln_mm.images'])
     return context

@@ -355,7 +355,7 @@ def _read_8_bits(image: Image.Image, name: str | Path) -> ImageData:
     profile = image.info.get('icc_profile')
     image = ImageOps.exif_transpose(image)
     if image.mode in ('CMYK', 'LAB', 'YCbCr', 'HSV'):
-        image, profile = _to_srgb(image, profile)
+        image, profile = _to_srgb(image, profile), None
     if image.mode in ('F', 'I'):
         raise UserError(
             f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
@@ -376,20 +376,20 @@ def _read_8_bits(image: Image.Image, name: str | Path) -> ImageData:
     return ImageData(np.asarray(image), alpha, profile)
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, None]:
-    """By the embedded profile where it serves; its profile does not describe RGB."""
-    srgb = ImageCms.createProfile('sRGB')
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """By the embedded profile where it serves."""
+    source = None
     try:
         if image.mode == 'LAB':
-            return ImageCms.profileToProfile(
-                image, ImageCms.createProfile('LAB'), srgb, outputMode='RGB'
-            ), None
-        if profile and image.mode == 'CMYK':
+            source = ImageCms.createProfile('LAB')
+        elif profile and image.mode == 'CMYK':
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, source, srgb, outputMode='RGB'), None
+        if source:
+            srgb = ImageCms.createProfile('sRGB')
+            return ImageCms.profileToProfile(image, source, srgb, outputMode='RGB')
     except (ImageCms.PyCMSError, OSError, ValueError):
         pass  # a broken profile is none
-    return image.convert('RGB'), None
+    return image.convert('RGB')
 
 
 def _describe(

@@ -17,24 +17,9 @@ _PIXEL_Y_DIMENSION = 0xA003
 # What describes the image and not how its bytes are laid out, which TIFF keeps in the same place:
 # document name, description, make, model, resolution (3), software, date, artist, host, rating
 # (2), copyright, and Windows' title, comment, author, keywords, subject.
-_DESCRIPTIVE = (
-    *(
-        0x010D,
-        _DESCRIPTION,
-        0x010F,
-        0x0110,
-        0x011A,
-        0x011B,
-        0x0128,
-        _SOFTWARE,
-        0x0132,
-        0x013B,
-        0x013C,
-    ),
-    *(0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
-)
-# Pointers to what is not copied: interoperability.
-_LEFT_OUT = (0xA005,)
+_DESCRIPTIVE = [0x010D, _DESCRIPTION, 0x010F, 0x0110, *_RESOLUTION, _SOFTWARE, 0x0132, 0x013B]
+_DESCRIPTIVE += [0x013C, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F]
+_INTEROPERABILITY = 0xA005  # a pointer to what is not copied
 # Descriptions by which tifffile, ImageJ and OME say what shape an image has.
 _LAYOUTS = ('{"shape"', 'ImageJ=', '<?xml')
 
@@ -100,7 +85,7 @@ def _read_exif(image: Image.Image) -> bytes | None:
 
 
 def _details(tags: Image.Exif, ifd: int) -> dict[int, Any]:
-    return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag not in _LEFT_OUT}
+    return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag != _INTEROPERABILITY}
 
 
 def _dump(tags: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> bytes | None:

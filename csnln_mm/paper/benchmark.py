@@ -3,9 +3,7 @@
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
@@ -203,10 +201,8 @@ def peak_memory(case: Case, reference: bool, device: str, threads: int) -> int:
         RuntimeError: if the process ends without a result, as when it runs out of memory.
     """
     # A process forked from a server that has imported all this, and done nothing with it.
-    method = 'forkserver' if 'forkserver' in multiprocessing.get_all_start_methods() else 'spawn'
-    context = multiprocessing.get_context(method)
-    if method == 'forkserver':
-        context.set_forkserver_preload(['csnln_mm.networks', __name__])
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['csnln_mm.networks', __name__])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure_case, args=(sender, case, reference, device, threads))
     process.start()
@@ -264,9 +260,5 @@ def _reset_peak_resident() -> int:
 
 
 def _peak_resident() -> int:
-    try:
-        status = Path('/proc/self/status').read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
-    except (OSError, StopIteration):
-        unit = 1 if sys.platform == 'darwin' else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    status = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))

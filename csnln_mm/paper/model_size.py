@@ -111,7 +111,7 @@ def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
     x = torch.empty(1, 3, *lr_size, device='meta')
     with torch.no_grad(), _counted_attention() as attention:
         products, other = _multiply_adds(network, x)
-        unused, _ = _unused(network, x)
+        unused = _unused(network, x)
     parameters = list(network.parameters())
     return ModelSize(
         lr_size=(int(lr_size[0]), int(lr_size[1])),
@@ -138,14 +138,14 @@ def _count_bilinear(*_: Any, out_shape: Any = None, **__: Any) -> int:
     return 2 * 4 * prod(out_shape)
 
 
-def _unused(network: nn.Module, x: Tensor) -> tuple[int, int]:
+def _unused(network: nn.Module, x: Tensor) -> int:
     """Of the next input that the last recurrence makes and nothing reads."""
     next_input = getattr(getattr(network, 'cell', None), 'next_input', None)
     if next_input is None:
-        return 0, 0
+        return 0
     scale = network.upscale_factor
     hidden = x.new_empty(1, network.mid_channels, scale * x.shape[-2], scale * x.shape[-1])
-    return _multiply_adds(next_input, hidden)
+    return _multiply_adds(next_input, hidden)[0]
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import skimage.data
 import torch
 import torchvision
+from forked_tool import end_of, start_tool
 
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.images.degradation import downsample
@@ -124,14 +123,17 @@ train_dataloader['dataset'] = dict(pipeline=train_pipeline)
 
 
 def train(config, folder):
-    command = [sys.executable, str(ROOT / 'tools/train.py'), str(config)]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=dict(os.environ, TORCH_HOME=str(folder / 'torch'), OMP_NUM_THREADS='1'),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-20000:]
-    return done.stdout
+    process = start_tool(folder, 'train.py', [config], fault=TorchHome(folder / 'torch'))
+    status, output = end_of(process), (folder / 'output.txt').read_text()
+    assert status == 0, output[-20000:]
+    return output
+
+
+class TorchHome:
+    """Where the weights of the perceptual loss are looked for."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __call__(self):
+        os.environ['TORCH_HOME'] = self.folder

@@ -28,7 +28,7 @@ from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
 STEPS = 8
 OLD_CHECKPOINT = Path(__file__).parents[1] / 'data/version_0.1.0_iter_4.pth'
-KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 12))
+KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 6))
 
 
 @pytest.fixture(scope='module')
@@ -99,7 +99,7 @@ def test_killed_when_half_of_a_checkpoint_is_written(folder, uninterrupted, tmp_
 @pytest.mark.slow
 def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
     """Also in the first step, in a validation, and while it resumes."""
-    steps = 3 * STEPS
+    steps = 2 * STEPS
     options = settings(steps, **{'train_cfg.val_interval': 4})
     status, output = train(folder, tmp_path / 'whole', *options)
     assert status == 0, output

@@ -3,15 +3,14 @@ import torch
 from attention_inputs import assert_close, cross_scale_inputs, random_maps, with_gradients
 
 from csnln_mm.ops import cross_scale_attention, cross_scale_attention_reference
-from csnln_mm.ops.cross_scale import choose_tile
 
-# By default; one row; one column; larger than the map; halo over everything; odd pieces.
-TILES = (None, (1, 100), (100, 1), (100, 100), (1, 1), (3, 4), (2, 3))
+# By default; one row; one column; halo over everything; tiles that do not divide the map.
+TILES = (None, (1, 100), (100, 1), (1, 1), (3, 4))
 
 
-@pytest.mark.parametrize('scale', [1, 2, 3, 4])
-@pytest.mark.parametrize('patch_size', [1, 3, 5])
-@pytest.mark.parametrize('size', [(1, 1), (1, 7), (5, 2), (8, 8), (12, 9), (7, 11)])
+# Any others: test_properties.
+@pytest.mark.parametrize('scale, patch_size', [(1, 3), (2, 3), (3, 5), (4, 1)])
+@pytest.mark.parametrize('size', [(1, 1), (1, 7), (7, 8)])
 def test_values_and_gradients_equal_the_direct_formula(scale, patch_size, size):
     inputs = cross_scale_inputs(size, scale, n=2)
     options = dict(scale=scale, patch_size=patch_size)
@@ -48,8 +47,9 @@ def test_large_similarities_stay_finite():
     assert all(x.isfinite().all() for x in actual)
 
 
-@pytest.mark.parametrize('tile', [None, (2, 3), (1, 100)])
-@pytest.mark.parametrize('scale, patch_size', [(2, 3), (3, 1), (2, 5)])
+@pytest.mark.parametrize(
+    'scale, patch_size, tile', [(2, 3, None), (2, 3, (2, 3)), (3, 1, (1, 100)), (2, 5, (2, 3))]
+)
 def test_gradcheck(scale, patch_size, tile):
     inputs = cross_scale_inputs((4, 3), scale, embed=2, channels=1)
 
@@ -77,23 +77,6 @@ def test_only_needed_gradients():
     out = cross_scale_attention(query.detach(), key.detach(), value, scale=2)
     grad = random_maps([out.shape], seed=1)[0].detach()
     assert torch.equal(torch.autograd.grad(out, value, grad)[0], expected[3])
-
-
-@pytest.mark.parametrize(
-    'size, patch_size, expected',
-    [
-        ((48, 48), 3, (31, 48)),
-        ((96, 96), 3, (4, 96)),
-        ((128, 128), 3, (4, 128)),
-        ((256, 256), 3, (4, 62)),
-        ((1024, 1024), 3, (4, 32)),
-        ((2, 3), 3, (2, 3)),
-        ((1, 1), 1, (1, 1)),
-    ],
-)
-def test_tile_rule(size, patch_size, expected):
-    key_size = -(-size[0] // 2), -(-size[1] // 2)
-    assert choose_tile(size, key_size, patch_size, torch.device('cpu')) == expected
 
 
 @pytest.mark.parametrize(

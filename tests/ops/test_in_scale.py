@@ -3,11 +3,10 @@ import torch
 from attention_inputs import assert_close, in_scale_inputs, random_maps, with_gradients
 
 from csnln_mm.ops import in_scale_attention, in_scale_attention_reference
-from csnln_mm.ops.in_scale import choose_in_scale_tile
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 7), (5, 2), (8, 8), (12, 9)])
-@pytest.mark.parametrize('key_size', [None, (1, 1), (3, 4)])
+@pytest.mark.parametrize('size', [(1, 1), (1, 7), (8, 9)])
+@pytest.mark.parametrize('key_size', [None, (3, 4)])
 def test_values_and_gradients_equal_the_direct_formula(size, key_size):
     inputs = in_scale_inputs(size, key_size, n=3)
     expected = with_gradients(in_scale_attention_reference, inputs)
@@ -38,13 +37,6 @@ def test_large_similarities_stay_finite():
         (x * 1e4).detach().requires_grad_() for x in in_scale_inputs((6, 6), dtype=torch.float32)
     ]
     assert all(x.isfinite().all() for x in with_gradients(in_scale_attention, inputs))
-
-
-@pytest.mark.parametrize(
-    'positions, expected', [(1, 1), (1024, 1024), (1025, 513), (48 * 48, 768), (1024 * 1024, 1024)]
-)
-def test_tile_rule(positions, expected):
-    assert choose_in_scale_tile(positions, torch.device('cpu')) == expected
 
 
 @pytest.mark.parametrize(

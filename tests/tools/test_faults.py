@@ -7,6 +7,7 @@ import pytest
 import torch
 from command_line import CONFIG, MODEL, OPTIONS, ROOT, run
 from damage import cut_off, spoil_middle
+from forked_job import run_job
 from tiny_data import make_benchmark
 
 from csnln_mm.mmagic.check_config import build_parts
@@ -54,15 +55,25 @@ def test_a_spoilt_image_when_it_is_met(folder, command, image):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('damage', [cut_off, spoil_middle])
-def test_two_processes(folder, damage):
+def test_two_processes(folder):
     """torchrun tells, after our line, which of its processes failed."""
-    damage(folder / 'data/demo/train/GTmod12/3.png')
-    dist_train = 'bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS
-    output = run(*dist_train, cwd=folder, expect=1)
+    cut_off(folder / 'data/demo/train/GTmod12/3.png')
+    output = run('bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS, cwd=folder, expect=1)
+    assert_named('data/demo/train/GTmod12/3.png', output)
+
+
+@pytest.mark.slow
+def test_two_processes_when_one_meets_a_spoilt_image(folder):
+    spoil_middle(folder / 'data/demo/train/GTmod12/3.png')
+    statuses, output = run_job(folder, 'train.py', CONFIG, *OPTIONS)
+    assert 2 in statuses and 0 not in statuses
+    assert_named('data/demo/train/GTmod12/3.png', output)
+
+
+def assert_named(path, output):
     assert 'DataLoader worker' not in output
     assert any(
-        'data/demo/train/GTmod12/3.png is damaged or no image' in line
+        f'{path} is damaged or no image' in line
         for line in output.splitlines()
         if line.startswith('csnln: error: ')
     )

@@ -1,4 +1,4 @@
-"""Training and testing through the command lines, alone and as two processes."""
+"""Training and testing through the command lines."""
 
 import json
 import os
@@ -76,56 +76,6 @@ def test_resuming_goes_on_from_the_last_checkpoint(trained, folder):
         cwd=folder,
     )
     assert re.findall(r'Iter\(train\)\s*\[\s*(\d+)/', output) == ['5', '6']
-
-
-@pytest.mark.slow
-def test_two_processes_end_with_the_same_weights(folder):
-    config = folder / 'two.py'
-    config.write_text(f"""
-_base_ = {str(CONFIG)!r}
-custom_imports = dict(imports=['csnln_mm.mmagic', 'dump_weights'])
-custom_hooks = [dict(type='DumpWeightsHook', folder='weights')]
-""")
-    run(
-        'bash',
-        ROOT / 'tools/dist_train.sh',
-        config,
-        2,
-        '--work-dir',
-        'two',
-        '--auto-scale-lr',
-        *OPTIONS,
-        cwd=folder,
-    )
-    first, second = (torch.load(folder / f'weights/{rank}.pth') for rank in (0, 1))
-    assert first['seen'] != second['seen'], 'both processes trained on the same samples'
-    assert first['weights'].keys() == second['weights'].keys()
-    for key, value in first['weights'].items():
-        assert torch.equal(value, second['weights'][key]), key
-
-    output = run(
-        'bash',
-        ROOT / 'tools/dist_test.sh',
-        CONFIG,
-        'two/iter_4.pth',
-        2,
-        '--out',
-        'two.json',
-        *MODEL,
-        cwd=folder,
-    )
-    run(
-        sys.executable,
-        ROOT / 'tools/test.py',
-        CONFIG,
-        'two/iter_4.pth',
-        '--out',
-        'one.json',
-        *MODEL,
-        cwd=folder,
-    )
-    one, two = (json.loads((folder / name).read_text()) for name in ('one.json', 'two.json'))
-    assert one == pytest.approx(two, abs=1e-4), output
 
 
 def error_of(*command, cwd):
