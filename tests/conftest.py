@@ -5,6 +5,8 @@
 
 from hypothesis import settings
 
+import csnln_mm.compatibility  # noqa: F401  before the first import of MMagic
+
 settings.register_profile('suite', max_examples=60, deadline=None, derandomize=True)
 settings.register_profile('long', max_examples=6000, deadline=None, print_blob=True)
 settings.load_profile('suite')

@@ -70,7 +70,9 @@ class Malicious:
         return os.mkdir, (self.path,)
 
 
-def bad_sources(folder, released):
+@pytest.fixture(scope='module')
+def bad_sources(tmp_path_factory, released):
+    folder = tmp_path_factory.mktemp('bad')
     whole = (released / 'x2.pt').read_bytes()
     (folder / 'truncated').write_bytes(whole[: len(whole) // 2])
     (folder / 'text').write_text('hello')
@@ -80,6 +82,7 @@ def bad_sources(folder, released):
     state_dict = load_golden(2).state_dict
     torch.save({**state_dict, 'tail.0.bias': 3}, folder / 'number')
     torch.save(dict(state_dict=state_dict), folder / 'mmengine')
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -95,13 +98,12 @@ def bad_sources(folder, released):
         ('mmengine', 'is a checkpoint of MMEngine'),
     ],
 )
-def test_a_bad_source_is_refused_by_name_and_nothing_is_written(released, tmp_path, name, reason):
-    bad_sources(tmp_path, released)
-    before = set(tmp_path.iterdir())
+def test_a_bad_source_is_refused_by_name_and_nothing_is_written(bad_sources, name, reason):
+    before = set(bad_sources.iterdir())
     with pytest.raises(UserError, match=reason) as error:
-        convert_released_file(tmp_path / name, tmp_path / 'out.pth')
-    assert str(tmp_path / name) in str(error.value)
-    assert set(tmp_path.iterdir()) == before
+        convert_released_file(bad_sources / name, bad_sources / 'out.pth')
+    assert str(bad_sources / name) in str(error.value)
+    assert set(bad_sources.iterdir()) == before
 
 
 def test_a_target_that_cannot_be_written_is_named(released, tmp_path):

@@ -10,7 +10,7 @@ from short_training import CONFIG, end_of, make_data, output_of, settings, start
 
 from csnln_mm.mmagic.resume import latest_valid_checkpoint, list_checkpoints
 
-STEPS = 30
+STEPS = 12
 
 
 @pytest.fixture(scope='module')
@@ -44,7 +44,7 @@ def error_in(output):
 @pytest.mark.slow
 def test_full_disk(folder, tmp_path):
     options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': -1})
-    with tmpfs(tmp_path / 'disk', '2m') as work_dir:
+    with tmpfs(tmp_path / 'disk', '1m') as work_dir:
         status, output = train(folder, work_dir, *options)
         assert status == 2, output
         assert 'No space left on device' in error_in(output)

@@ -8,11 +8,9 @@ from csnln_mm.images.degradation import downsample, upsample
 from csnln_mm.ops.imresize import imresize
 
 
-@pytest.mark.parametrize('size', [(12, 24), (36, 48), (60, 12), (132, 120), (12, 180)])
+@pytest.mark.parametrize('size', [(12, 24), (60, 12), (132, 120)])
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_reductions_are_mmagics_to_the_pixel_and_enlargements_but_for_ties(size, scale):
-    import csnln_mm.compatibility  # noqa: F401
-
     transforms = pytest.importorskip('mmagic.datasets.transforms')
     image = np.random.RandomState(sum(size)).randint(0, 256, (*size, 3), np.uint8)
 
