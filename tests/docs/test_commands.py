@@ -26,6 +26,8 @@ from mmengine.registry import DefaultScope
 from tiny_data import make_benchmark, smooth_noise
 
 from csnln_mm.cli import main
+from csnln_mm.datasets.benchmarks import write_test_images
+from csnln_mm.datasets.demo import TEST_PHOTOGRAPHS
 from csnln_mm.images.image_file import write_image
 
 # What begins a command, as a regular expression, and why it is not run here.
@@ -78,6 +80,9 @@ def folder(tmp_path_factory):
     for name in 'Set5', 'Set14':
         write_image(root / f'downloads/{name}/a.png', smooth_noise(24, 36, 1))
     write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
+    # Corners of the demo's photographs, which preparing it leaves alone.
+    for name, load in TEST_PHOTOGRAPHS.items():
+        write_test_images(lambda load=load: load()[:216, :420], root / 'data/demo/test', name, [2])
     for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
     save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
