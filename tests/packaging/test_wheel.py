@@ -101,7 +101,8 @@ def test_both_carry_version_licence_and_citation(built):
 def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = {name for name in archive.namelist() if '.dist-info' not in name}
-    expected = {str(p.relative_to(ROOT)) for p in (ROOT / 'csnln_mm').rglob('*.py')}
+    files = [path for path in (ROOT / 'csnln_mm').rglob('*.*') if path.is_file()]
+    expected = {str(p.relative_to(ROOT)) for p in files if p.suffix != '.pyc'}
     expected = {name for name in expected if '.mim' not in name}
     # make_env.py is for a checkout.
     for pattern in 'configs/**/*.py', 'configs/*.yml', 'tools/*.*', 'model-index.yml':
