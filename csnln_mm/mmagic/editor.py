@@ -1,4 +1,4 @@
-"""MMagic's editor, with inference in pieces."""
+"""MMagic's editor, with inference in tiles."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ _OPTIONS = {'whole': (), 'chop': ('overlap', 'max_pixels'), 'tile': ('tile', 'ov
 
 @MODELS.register_module()
 class CSNLNEditor(BaseEditModel):
-    """Train and test a super-resolution network; test it in pieces, or on the whole image.
+    """Train and test a super-resolution network; test it in tiles, or on the whole image.
 
     Attention over a whole image takes time with the square of its pixels, and the published
-    numbers of CSNLN were measured in pieces.
+    numbers of CSNLN were measured in parts of images.
 
     Args:
         generator: config of the network, which must have an attribute ``upscale_factor``.

@@ -27,16 +27,16 @@ def chopped_forward(
 ) -> Tensor:
     """Upscale an image by quarters, and these by quarters while they are too large.
 
-    The image is cut into four corner pieces that reach ``overlap`` pixels and a little more
+    The image is cut into four corners that reach ``overlap`` pixels and a little more
     (to the next multiple of ``scale``, a full one if there already) beyond its middle. Each
-    quarter of the result comes from its own corner's piece, without blending.
+    quarter of the result comes from its own corner, without blending.
 
     Args:
         model: [N, C, h, w] -> [N, C', scale h, scale w].
         x: [N, C, H, W], any size.
         scale: upscaling factor of ``model``.
-        overlap: LR pixels that a piece reaches beyond the middle at least, from 0 on.
-        max_pixels: pieces of this many LR pixels or more are cut again, as long as that makes
+        overlap: LR pixels that a corner reaches beyond the middle at least, from 0 on.
+        max_pixels: parts of this many LR pixels or more are cut again, as long as that makes
             them smaller.
 
     Returns:
@@ -74,7 +74,7 @@ def chopped_forward(
 
 
 def check_overlap(overlap: int) -> None:
-    """Raise ValueError unless pieces can reach so far beyond the middle."""
+    """Raise ValueError unless corners can reach so far beyond the middle."""
     if not isinstance(overlap, int) or overlap < 0:
         raise ValueError(f'overlap must be an integer of at least 0, got {overlap!r}')
 
