@@ -51,13 +51,17 @@ class CrossScaleNonLocalAttention(nn.Module):
         self.patch_size = patch_size
         self.softmax_scale = softmax_scale
         self.divisor = divisor
+        self.traceable = False  # see networks.traceable
         self.query = ConvPReLU(in_channels, embed_channels, 1)
         self.key = ConvPReLU(in_channels, embed_channels, 1)
         self.value = ConvPReLU(in_channels, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, s H, s W], for any H, W >= 1."""
-        return ops.cross_scale_attention(
+        attend = (
+            ops.cross_scale_attention_traceable if self.traceable else ops.cross_scale_attention
+        )
+        return attend(
             self.query(x),
             self._candidates(x),
             self.value(x),

@@ -37,22 +37,24 @@ class InScaleNonLocalAttention(nn.Module):
             raise ValueError(f'grid must be two positive integers (rows, columns), got {grid}')
         embed_channels = embed_channels or max(1, in_channels // 2)
         self.grid = grid or (1, 1)
+        self.traceable = False  # see networks.traceable
         self.query = ConvPReLU(in_channels, embed_channels, 1)
         self.key = ConvPReLU(in_channels, embed_channels, 1)
         self.value = ConvPReLU(in_channels, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W]. Regions differ by a pixel where the grid does not fit."""
+        attend = ops.in_scale_attention_traceable if self.traceable else ops.in_scale_attention
         query, key, value = self.query(x), self.key(x), self.value(x)
         rows, columns = (min(parts, side) for parts, side in zip(self.grid, x.shape[-2:]))
         if (rows, columns) == (1, 1):
-            return ops.in_scale_attention(query, key, value)
+            return attend(query, key, value)
         bands = zip(*(t.tensor_split(rows, -2) for t in (query, key, value)))
         return torch.cat(
             [
                 torch.cat(
                     [
-                        ops.in_scale_attention(*region)
+                        attend(*region)
                         for region in zip(*(t.tensor_split(columns, -1) for t in band))
                     ],
                     -1,
