@@ -106,7 +106,7 @@ def save_safetensors(
         csnln_mm_version=__version__,
     )
     meta.update(metadata or {})
-    tensors = {key: _to_half(key, value) if half else value for key, value in weights.items()}
+    tensors = {key: to_half(key, value) if half else value for key, value in weights.items()}
     tensors[ARCHITECTURE_KEY] = architecture_tensor(architecture)
     content = safetensors.torch.save(
         {key: value.detach().contiguous().clone() for key, value in tensors.items()}, meta
@@ -128,7 +128,7 @@ def _in_order(content: bytes) -> bytes:
     return len(text).to_bytes(8, 'little') + text + content[end:]
 
 
-def _to_half(key: str, value: Tensor) -> Tensor:
+def to_half(key: str, value: Tensor) -> Tensor:
     half = value.half()
     if value.isfinite().all() and not half.isfinite().all():
         raise UserError(f'{key!r} has values beyond float16; export it without --half')

@@ -1,0 +1,140 @@
+"""Networks as ONNX: one graph with its weights, for a tile of a fixed size."""
+
+import copy
+import inspect
+import logging
+import warnings
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from csnln_mm.errors import UserError
+from csnln_mm.files import atomic_write
+from csnln_mm.integrations.safetensors import to_half
+from csnln_mm.networks import CSNLNNet
+from csnln_mm.networks.traceable import set_traceable
+from csnln_mm.version import __version__
+
+__all__ = ['OPSET', 'export_onnx']
+
+# Of the operators in the file; what runtimes of the last years know.
+OPSET = 18
+
+
+def export_onnx(
+    network: nn.Module,
+    target: str | Path,
+    *,
+    tile: int = 64,
+    half: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Write a network as an ONNX file.
+
+    The file's ``input`` is [N, 3, tile, tile], RGB in 0..1, any N; its ``output``
+    [N, 3, S tile, S tile], not clipped. Both are float32. The host cuts images into tiles.
+
+    Args:
+        network: a :class:`~csnln_mm.networks.CSNLNNet`; left as it is.
+        target: file; replaced if there.
+        tile: side of the input in pixels. The attention holds matrices of tile^4 elements, for
+            x4 of 16 times as many.
+        half: weights and convolutions in float16; similarities and softmax stay in float32.
+        metadata: further entries of the file's metadata.
+
+    Returns:
+        The metadata written: ``scale`` and ``tile``, numbers; ``channels``, 'RGB'; ``range``,
+        '0..1'; ``csnln_mm_version``; and what was given.
+
+    Raises:
+        UserError: if a package that exporting takes is missing, the network is none of ours,
+            ``tile`` or ``metadata`` is out of range, a weight is beyond float16, or ``target``
+            cannot be written. Nothing is written then.
+    """
+    onnx = _import_onnx()
+    if not isinstance(network, CSNLNNet):
+        raise UserError(f'only a CSNLNNet can be exported to ONNX, not a {type(network).__name__}')
+    if tile < 1:
+        raise UserError(f'tile must be a positive number of pixels, got {tile}')
+    meta = dict(
+        scale=str(network.upscale_factor),
+        tile=str(tile),
+        channels='RGB',
+        range='0..1',
+        csnln_mm_version=__version__,
+    )
+    for key in metadata or {}:
+        if key in meta:
+            raise UserError(f'the metadata {key!r} follows from the export; leave it out')
+    meta.update(metadata or {})
+    network = set_traceable(copy.deepcopy(network)).cpu().float().eval().requires_grad_(False)
+    if half:
+        for key, value in network.state_dict().items():
+            to_half(key, value)
+        network = _HalfPrecision(network)
+    model = _trace(network, tile)
+    onnx.helper.set_model_props(model, meta)
+    onnx.checker.check_model(model, full_check=True)
+    try:
+        atomic_write(Path(target), model.SerializeToString())
+    except OSError as error:
+        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    return meta
+
+
+def _trace(network: nn.Module, tile: int) -> Any:
+    """The model, as the protocol buffer that onnx works with."""
+    example = torch.zeros(2, 3, tile, tile)  # 1 would be taken for a fixed number of images
+    # The exporter's own remarks on its progress are of no use to whoever exports.
+    quiet = logging.getLogger('onnxscript')
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=['input'],
+                output_names=['output'],
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim('batch')},),
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)
+    return program.model_proto
+
+
+def _import_onnx() -> ModuleType:
+    """The package onnx, if everything is there that exporting takes."""
+    try:
+        import_module('onnxscript')
+        onnx = import_module('onnx')
+    except ImportError as error:
+        raise UserError(
+            f'export to ONNX needs the package {error.name}: pip install "csnln-mm[onnx]"'
+        ) from error
+    if 'dynamic_shapes' not in inspect.signature(torch.onnx.export).parameters:
+        raise UserError(
+            f'torch {torch.__version__} is too old to export the network to ONNX; it was tested '
+            'with torch 2.14'
+        )
+    return onnx
+
+
+class _HalfPrecision(nn.Module):
+    """A network in float16 between an input and an output in float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.half()).float()
