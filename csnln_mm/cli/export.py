@@ -1,6 +1,7 @@
 """``csnln export``: a network for other programs."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ HELP = """Write the network of a checkpoint as a file that other programs read.
 safetensors: weights without code, with the architecture in the file's metadata. csnln takes it
 back wherever it takes a checkpoint; and the folder that --hub writes as well.
 
+onnx: one graph with its weights, for any number of tiles of --tile x --tile pixels, which the
+program around it cuts images into.
+
 examples:
   csnln export work_dirs/csnln_x2_div2k/iter_500000.pth -o csnln_x2.safetensors
-  csnln export csnln_x2.pth --hub csnln-x2 --metadata license=Apache-2.0 author=me"""
+  csnln export csnln_x2.pth --hub csnln-x2 --metadata license=Apache-2.0 author=me
+  csnln export csnln_x2.pth -o csnln_x2.onnx --format onnx --tile 64"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--format',
-        choices=['safetensors'],
+        choices=['safetensors', 'onnx'],
         default='safetensors',
         help='of the file (default: safetensors)',
     )
@@ -40,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--config', metavar='FILE', help='config file; only for a checkpoint that carries none'
     )
     parser.add_argument('--half', action='store_true', help='weights in float16: half the size')
+    parser.add_argument(
+        '--tile',
+        type=int,
+        help='onnx: side of a tile in pixels; memory grows with its 4th power (default: 64)',
+    )
     parser.add_argument(
         '--metadata',
         nargs='+',
@@ -54,8 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     architecture = _architecture(args.config) if args.config else None
+    if args.hub and args.format == 'onnx':
+        raise UserError('--hub writes safetensors; write an ONNX file with -o')
+    if args.tile is not None and args.format != 'onnx':
+        raise UserError('--tile goes with --format onnx')
     if args.hub:
         return _export_hub(args, architecture)
+    if args.format == 'onnx':
+        return _export_onnx(args, architecture)
     return _export_safetensors(args, architecture)
 
 
@@ -85,6 +101,29 @@ def _export_hub(args: argparse.Namespace, architecture: Any) -> int:
         metadata=dict(args.metadata),
     )
     print(f'{folder}: {", ".join(sorted(path.name for path in folder.iterdir()))}')
+    return 0
+
+
+def _export_onnx(args: argparse.Namespace, architecture: Any) -> int:
+    from csnln_mm.checkpoints.network import check_paths, read_network
+    from csnln_mm.integrations.onnx import OPSET, export_onnx
+    from csnln_mm.integrations.safetensors import origin
+
+    target = Path(args.out)
+    check_paths(Path(args.checkpoint), target)
+    read = read_network(args.checkpoint, architecture)
+    print('exporting: seconds to a minute or two', file=sys.stderr, flush=True)
+    metadata = export_onnx(
+        read.network,
+        target,
+        tile=64 if args.tile is None else args.tile,
+        half=args.half,
+        metadata={**origin(read.meta, args.checkpoint), **dict(args.metadata)},
+    )
+    print(
+        f'{target}: x{metadata["scale"]}, tiles of {metadata["tile"]} px, opset {OPSET}, '
+        f'{target.stat().st_size / 1e6:.1f} MB'
+    )
     return 0
 
 

@@ -61,17 +61,11 @@ def export_onnx(
         raise UserError(f'only a CSNLNNet can be exported to ONNX, not a {type(network).__name__}')
     if tile < 1:
         raise UserError(f'tile must be a positive number of pixels, got {tile}')
-    meta = dict(
-        scale=str(network.upscale_factor),
-        tile=str(tile),
-        channels='RGB',
-        range='0..1',
-        csnln_mm_version=__version__,
-    )
+    meta = dict(scale=str(network.upscale_factor), tile=str(tile), channels='RGB', range='0..1')
     for key in metadata or {}:
         if key in meta:
             raise UserError(f'the metadata {key!r} follows from the export; leave it out')
-    meta.update(metadata or {})
+    meta.update(dict(csnln_mm_version=__version__), **(metadata or {}))
     network = set_traceable(copy.deepcopy(network)).cpu().float().eval().requires_grad_(False)
     if half:
         for key, value in network.state_dict().items():

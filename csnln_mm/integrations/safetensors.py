@@ -16,7 +16,7 @@ from csnln_mm.files import atomic_write
 from csnln_mm.networks import build_network
 from csnln_mm.version import __version__
 
-__all__ = ['export_safetensors', 'save_safetensors']
+__all__ = ['export_safetensors', 'origin', 'save_safetensors', 'to_half']
 
 # What is said of a network by its weights and arguments, and by nothing else.
 _OWN = 'format', 'architecture', 'upscale_factor'
@@ -52,17 +52,24 @@ def export_safetensors(
     """
     check_paths(Path(checkpoint), Path(target))
     read = read_network(checkpoint, architecture)
-    meta = read.meta
+    metadata = {**origin(read.meta, checkpoint), **(metadata or {})}
+    return save_safetensors(read.weights, read.architecture, target, half=half, metadata=metadata)
+
+
+def origin(meta: Mapping[str, Any], checkpoint: str | Path) -> dict[str, str]:
+    """Where a network is from, as entries of the metadata of what it is exported to.
+
+    Args:
+        meta: what the checkpoint says, as by :func:`~csnln_mm.checkpoints.network.read_network`.
+        checkpoint: its file.
+    """
     if 'architecture' in meta:
-        origin = {key: value for key, value in meta.items() if key not in _OWN}
-    else:
-        origin = dict(source=Path(checkpoint).name)
-        for key, name in ('iter', 'iteration'), ('epoch', 'epoch'):
-            if isinstance(meta.get(key), int):
-                origin[name] = str(meta[key])
-    return save_safetensors(
-        read.weights, read.architecture, target, half=half, metadata={**origin, **(metadata or {})}
-    )
+        return {key: value for key, value in meta.items() if key not in _OWN}
+    found = dict(source=Path(checkpoint).name)
+    for key, name in ('iter', 'iteration'), ('epoch', 'epoch'):
+        if isinstance(meta.get(key), int):
+            found[name] = str(meta[key])
+    return found
 
 
 def save_safetensors(
@@ -129,6 +136,7 @@ def _in_order(content: bytes) -> bytes:
 
 
 def to_half(key: str, value: Tensor) -> Tensor:
+    """In float16; UserError, naming the key, if that makes infinities."""
     half = value.half()
     if value.isfinite().all() and not half.isfinite().all():
         raise UserError(f'{key!r} has values beyond float16; export it without --half')

@@ -15,8 +15,9 @@ Network = TypeVar('Network', bound=nn.Module)
 def set_traceable(network: Network, traceable: bool = True) -> Network:
     """Have a network compute its attention by operations that can be traced, or no longer.
 
-    The result is the same up to rounding. Memory grows with the square of the map's pixels, so this
-    is for tiles: one cross-scale attention of 64x64 pixels at scale 2 takes some matrices of 16 MiB.
+    The result is the same up to rounding. Memory grows with the square of the map's pixels, so
+    this is for tiles: at 64x64 pixels and scale 2 a cross-scale attention takes some matrices of
+    16 MiB, an in-scale attention of 64 MiB.
 
     Args:
         network: with any number of attention modules; changed in place, as by ``eval()``.

@@ -1,0 +1,64 @@
+"""Upscale an image with an exported network: numpy, Pillow and onnxruntime are all it takes.
+
+usage: python upscale_onnx.py NETWORK.onnx IMAGE UPSCALED
+"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+
+def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: int) -> np.ndarray:
+    """Upscale tile by tile; where tiles overlap, the weight of each rises from its border.
+
+    Args:
+        session: of a file that ``csnln export --format onnx`` wrote.
+        image: [H, W, 3], RGB in 0..1, any size.
+        overlap: pixels that neighbouring tiles share at least, up to half of a tile.
+
+    Returns:
+        [scale H, scale W, 3].
+    """
+    metadata = session.get_modelmeta().custom_metadata_map
+    scale, tile = int(metadata['scale']), int(metadata['tile'])
+    height, width = image.shape[:2]
+    # What is smaller than a tile is filled up by its last row and column.
+    missing = [(0, max(0, tile - side)) for side in (height, width)]
+    image = np.pad(image, [*missing, (0, 0)], 'edge').astype(np.float32)
+    position = np.arange(scale * tile) + 0.5
+    ramp = np.minimum(position, position[::-1]) / max(1, scale * overlap)
+    ramp = ramp.clip(max=1) if overlap else np.ones_like(ramp)
+    weights = (ramp[:, None] * ramp)[..., None]
+    total = np.zeros((scale * image.shape[0], scale * image.shape[1], 3))
+    total_weights = np.zeros((*total.shape[:2], 1))
+    for row in starts(image.shape[0], tile, overlap, scale):
+        for column in starts(image.shape[1], tile, overlap, scale):
+            lq = image[row : row + tile, column : column + tile].transpose(2, 0, 1)[None]
+            (output,) = session.run(None, {'input': np.ascontiguousarray(lq)})
+            area = tuple(np.s_[scale * i : scale * (i + tile)] for i in (row, column))
+            total[area] += weights * output[0].transpose(1, 2, 0)
+            total_weights[area] += weights
+    return (total / total_weights)[: scale * height, : scale * width]
+
+
+def starts(side: int, tile: int, overlap: int, scale: int) -> list[int]:
+    """Where tiles begin along a side: evenly spread, on multiples of the scale but for the last."""
+    unit = scale if tile - overlap >= scale else 1
+    last = side - tile
+    intervals = -(-last // (tile - overlap - (unit - 1)))
+    return sorted({last * i // intervals // unit * unit for i in range(intervals)} | {last})
+
+
+def main(network: str, source: str, target: str) -> None:
+    session = onnxruntime.InferenceSession(network, providers=['CPUExecutionProvider'])
+    tile = int(session.get_modelmeta().custom_metadata_map['tile'])
+    with Image.open(source) as image:
+        pixels = np.asarray(image.convert('RGB')) / 255
+    upscaled = upscale(session, pixels, overlap=min(16, tile // 4))
+    Image.fromarray((255 * upscaled.clip(0, 1)).round().astype(np.uint8)).save(target)
+
+
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,145 @@
+"""ONNX files: what onnxruntime makes of them is what torch makes of the network."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_network import photograph, save_checkpoint
+
+from csnln_mm.checkpoints import load_network
+from csnln_mm.cli import main
+from csnln_mm.networks import BicubicUpsampler, CSNLNNet
+from csnln_mm.upscaling import Upscaler
+
+onnx = pytest.importorskip('onnx')
+onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
+
+from csnln_mm.errors import UserError  # noqa: E402
+from csnln_mm.integrations.onnx import OPSET, export_onnx  # noqa: E402
+
+RUNNER = Path(__file__).parents[2] / 'docs/examples/upscale_onnx.py'
+
+
+def run(path, x):
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return torch.from_numpy(session.run(None, {'input': x.numpy()})[0])
+
+
+def metadata(path):
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+@pytest.fixture(scope='module')
+def compact(tmp_path_factory):
+    """A checkpoint for x2 with attention in one of two recurrences, and its export."""
+    folder = tmp_path_factory.mktemp('compact')
+    checkpoint = save_checkpoint(
+        folder / 'a.pth', num_recurrences=2, attention_recurrences=[2], upscale_factor=2
+    )
+    words = f'export {checkpoint} -o {folder / "a.onnx"} --format onnx --tile 16'
+    assert main([*words.split(), '--metadata', 'license=mit']) == 0
+    return checkpoint, folder / 'a.onnx'
+
+
+def test_the_compact_network(compact):
+    checkpoint, path = compact
+    for batch in 1, 3:
+        x = torch.rand(batch, 3, 16, 16)
+        with torch.inference_mode():
+            expected = load_network(checkpoint)(x)
+        torch.testing.assert_close(run(path, x), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('scale', [3, 4])
+def test_networks_as_released(tmp_path, scale):
+    torch.manual_seed(0)
+    network = CSNLNNet(mid_channels=2, num_recurrences=1, upscale_factor=scale).eval()
+    export_onnx(network, tmp_path / 'a.onnx', tile=10)
+    x = torch.rand(2, 3, 10, 10)
+    with torch.inference_mode():
+        expected = network(x)
+    torch.testing.assert_close(run(tmp_path / 'a.onnx', x), expected, rtol=0, atol=1e-4)
+
+
+def test_half_precision(tmp_path):
+    """Softmax in float32, so that similarities beyond float16 do no harm."""
+    network = CSNLNNet(mid_channels=4, num_recurrences=1, cell=dict(branches=['in_scale'])).eval()
+    torch.nn.init.constant_(network.cell.stages[0].in_scale_attention.query[0].bias, 4e4)
+    export_onnx(network, tmp_path / 'a.onnx', tile=8, half=True)
+    x = torch.rand(2, 3, 8, 8)
+    with torch.inference_mode():
+        expected = network(x)
+    torch.testing.assert_close(run(tmp_path / 'a.onnx', x), expected, rtol=0, atol=5e-3)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / 'a.onnx')).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    softmaxes = [node for node in graph.node if node.op_type == 'Softmax']
+    assert [types[node.output[0]] for node in softmaxes] == [onnx.TensorProto.FLOAT]
+    assert {value.data_type for value in graph.initializer if len(value.dims) == 4} == {
+        onnx.TensorProto.FLOAT16
+    }
+    network.head[0][0].bias.data[0] = 1e5
+    with pytest.raises(UserError, match="'head.0.0.bias' has values beyond float16"):
+        export_onnx(network, tmp_path / 'b.onnx', half=True)
+    assert not (tmp_path / 'b.onnx').exists()
+
+
+def test_the_file_says_what_it_is(compact):
+    _, path = compact
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [('', OPSET)]
+    shapes = {
+        value.name: [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    }
+    assert shapes == dict(input=['batch', 3, 16, 16], output=['batch', 3, 32, 32])
+    entries = metadata(path)
+    assert entries.pop('csnln_mm_version')
+    assert entries == dict(
+        scale='2', tile='16', channels='RGB', range='0..1', source='a.pth', license='mit'
+    )
+
+
+@pytest.mark.parametrize('size', [(40, 27), (33, 16), (9, 12)])
+def test_the_example_upscales_any_image_without_torch(compact, tmp_path, monkeypatch, size):
+    checkpoint, path = compact
+    image = photograph(*size)
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    words = [str(RUNNER), str(path), str(tmp_path / 'a.png'), str(tmp_path / 'b.png')]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, 'argv', words)
+        for name in 'torch', 'csnln_mm', 'cv2':  # None stands for a package that is not installed
+            patch.setitem(sys.modules, name, None)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(RUNNER), run_name='__main__')
+    assert not ended.value.code
+    actual = np.asarray(Image.open(tmp_path / 'b.png'))
+    # An image smaller than a tile: what fills it up is seen, and cut off.
+    filled = np.pad(image, [*((0, max(0, 16 - side)) for side in size), (0, 0)], 'edge')
+    expected = Upscaler(checkpoint, tile=16, overlap=4, device='cpu')(filled)
+    expected = expected[: 2 * size[0], : 2 * size[1]]
+    assert actual.shape == expected.shape
+    assert np.abs(actual.astype(int) - expected).max() <= 1
+
+
+def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
+    network = CSNLNNet(mid_channels=4, num_recurrences=1)
+    for given, options, message in (
+        (network, dict(tile=0), 'tile must be a positive number of pixels, got 0'),
+        (network, dict(metadata=dict(scale='5')), "'scale' follows from the export"),
+        (BicubicUpsampler(2), {}, 'only a CSNLNNet can be exported to ONNX'),
+    ):
+        with pytest.raises(UserError, match=message):
+            export_onnx(given, tmp_path / 'a.onnx', **options)
+    checkpoint = save_checkpoint(tmp_path / 'a.pth')
+    assert main(['export', str(checkpoint), '-o', str(tmp_path / 'a'), '--tile', '16']) == 2
+    assert '--tile goes with --format onnx' in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, 'onnxscript', None)
+    with pytest.raises(UserError, match=r'needs the package onnxscript: pip install "csnln-mm'):
+        export_onnx(network, tmp_path / 'a.onnx')
+    assert not list(tmp_path.glob('a.onnx')) and not (tmp_path / 'a').exists()

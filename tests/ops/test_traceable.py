@@ -1,0 +1,67 @@
+"""The attention in operations that can be traced equals the formula, in any precision."""
+
+import pytest
+import torch
+from attention_inputs import assert_close, cross_scale_inputs, in_scale_inputs, with_gradients
+
+from csnln_mm import ops
+
+
+@pytest.mark.parametrize('scale', [1, 2, 3, 4])
+@pytest.mark.parametrize('patch_size', [1, 3, 5])
+@pytest.mark.parametrize('size', [(1, 1), (7, 5), (8, 12)])
+def test_cross_scale_values_and_gradients(scale, patch_size, size):
+    inputs = cross_scale_inputs(size, scale, n=2)
+    options = dict(scale=scale, patch_size=patch_size, softmax_scale=7.0, divisor=-2.5)
+    assert_close(
+        with_gradients(ops.cross_scale_attention_traceable, inputs, **options),
+        with_gradients(ops.cross_scale_attention_reference, inputs, **options),
+    )
+
+
+@pytest.mark.parametrize('sizes', [((1, 1), None), ((7, 5), None), ((4, 6), (3, 2))])
+def test_in_scale_values_and_gradients(sizes):
+    inputs = in_scale_inputs(*sizes, n=2)
+    assert_close(
+        with_gradients(ops.in_scale_attention_traceable, inputs),
+        with_gradients(ops.in_scale_attention_reference, inputs),
+    )
+
+
+@pytest.mark.parametrize(
+    'traceable, streaming, inputs, options',
+    [
+        (
+            ops.cross_scale_attention_traceable,
+            ops.cross_scale_attention,
+            cross_scale_inputs((9, 10), 2, dtype=torch.bfloat16),
+            dict(scale=2),
+        ),
+        (
+            ops.in_scale_attention_traceable,
+            ops.in_scale_attention,
+            in_scale_inputs((9, 10), dtype=torch.bfloat16),
+            {},
+        ),
+    ],
+    ids=['cross_scale', 'in_scale'],
+)
+def test_sixteen_bits(traceable, streaming, inputs, options):
+    """Similarities that 16 bits cannot tell apart decide a softmax in float32."""
+    query, key, value = (x.detach() for x in inputs)
+    query = 100 * query
+    expected = streaming(query, key, value, **options)
+    actual = traceable(query, key, value, **options)
+    assert actual.dtype == torch.bfloat16
+    assert_close([actual], [expected.float()], 2e-2)
+    with torch.autocast('cpu', torch.bfloat16):
+        inside = traceable(*(x.float() for x in (query, key, value)), **options)
+    assert torch.equal(inside, traceable(*(x.float() for x in (query, key, value)), **options))
+
+
+def test_inputs_are_checked():
+    query, key, value = cross_scale_inputs((4, 4), 2)
+    with pytest.raises(ValueError, match='key must be'):
+        ops.cross_scale_attention_traceable(query, key[..., :1], value, scale=2)
+    with pytest.raises(ValueError, match='key must have'):
+        ops.in_scale_attention_traceable(query, key[:, :1], value)
