@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from csnln_mm.checkpoints import (
     load_checkpoint,
     load_network,
 )
+from csnln_mm.cli import main
 from csnln_mm.errors import UserError
 from csnln_mm.networks import build_network
 
@@ -184,20 +183,12 @@ def test_a_released_checkpoint_is_not_converted_backwards(released, tmp_path):
         convert_to_released_file(released / 'x2.pt', tmp_path / 'out.pt')
 
 
-@pytest.mark.slow
-def test_the_tool_names_the_config_and_fails_in_one_line(released, tmp_path):
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, ROOT / 'tools/convert_released_checkpoint.py', *arguments],
-            capture_output=True,
-            text=True,
-        )
-
-    done = run(released / 'x3.pt', tmp_path / 'ours.pth')
-    assert done.returncode == 0, done.stderr
-    assert 'configs/csnln_x3_div2k.py' in done.stdout
-    assert '--cfg-options model.generator.num_recurrences=2' in done.stdout
-    failed = run(released / 'x3.pt', tmp_path / 'other.pth', '--scale', '2')
-    assert failed.returncode == 2 and failed.stderr.count('\n') == 1
-    assert failed.stderr.startswith('csnln: error: ') and not (tmp_path / 'other.pth').exists()
+def test_the_command_names_the_config_and_fails_in_one_line(released, tmp_path, capsys):
+    assert main(['convert', str(released / 'x3.pt'), str(tmp_path / 'ours.pth')]) == 0
+    told = capsys.readouterr().out
+    assert 'configs/csnln_x3_div2k.py' in told
+    assert '--cfg-options model.generator.num_recurrences=2' in told
+    words = str(released / 'x3.pt'), str(tmp_path / 'other.pth'), '--scale', '2'
+    assert main(['convert', *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('csnln: error: ') and not (tmp_path / 'other.pth').exists()

@@ -73,9 +73,10 @@ def test_a_flipped_byte_in_a_png_is_noticed(tmp_path, image):
 def test_missing_and_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match='does not exist'):
         read_rgb(tmp_path / 'none.png')
-    (tmp_path / 'text.png').write_text('not an image')
-    with pytest.raises(UserError, match='text.png is damaged or no image'):
-        read_rgb(tmp_path / 'text.png')
+    for content, reason in (b'', 'is empty'), (b'text', 'is damaged or no image'):
+        (tmp_path / 'a.png').write_bytes(content)
+        with pytest.raises(UserError, match=f'a.png {reason}'):
+            read_image(tmp_path / 'a.png')
 
 
 def test_a_file_that_the_system_does_not_hand_over_says_why(tmp_path):
@@ -109,11 +110,12 @@ def described(path, image):
     return path
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.webp', '.tif'])
-@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    'suffix, dtype',
+    [(suffix, np.uint8) for suffix in ('.png', '.jpg', '.webp', '.tif')]
+    + [(suffix, np.uint16) for suffix in ('.png', '.tif')],
+)
 def test_metadata_are_kept_and_say_the_new_size(tmp_path, image, suffix, dtype):
-    if dtype == np.uint16 and suffix in ('.jpg', '.webp'):
-        pytest.skip('has no 16 bits')
     source = described(tmp_path / 'a.jpg', image)
     read = read_image(source)
     with Image.open(source) as opened:
@@ -168,15 +170,6 @@ def test_quality_is_of_lossy_formats(tmp_path, image):
     assert size('a.png', quality=30) == size('a.png')
     with pytest.raises(UserError, match='quality must be 1 to 100'):
         write_image(tmp_path / 'a.jpg', image, quality=0)
-
-
-@pytest.mark.parametrize(
-    'content, reason', [(b'', 'is empty'), (b'text', 'is damaged or no image')]
-)
-def test_what_is_no_image_is_told_by_its_name(tmp_path, content, reason):
-    (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(UserError, match=f'a.png {reason}'):
-        read_image(tmp_path / 'a.png')
 
 
 def test_images_of_a_folder(tmp_path, image):

@@ -228,8 +228,15 @@ def test_what_the_whole_suite_needs_comes_on_top_once(script):
     assert len(script.steps()) == 6
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize('step', ['venv', 'pip', 'import'])
+@pytest.mark.parametrize(
+    'step, number',
+    [
+        ('venv', signal.SIGINT),
+        ('pip', signal.SIGINT),
+        ('pip', signal.SIGTERM),
+        ('import', signal.SIGHUP),
+    ],
+)
 def test_nothing_survives_an_interruption(script, step, number):
     process = script.start(f'{step}-hang')
     pids = script.hanging()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from damage import png_chunk
 from golden import load_golden
 from PIL import Image, ImageCms, ImageOps
 from tiny_network import bicubic, close, photograph, save_checkpoint
@@ -102,8 +103,7 @@ def deep_photograph(channels=3):
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
-@pytest.mark.parametrize('channels', [1, 3, 4])
-@pytest.mark.parametrize('profile', [None, PROFILE])
+@pytest.mark.parametrize('channels, profile', [(1, None), (3, PROFILE), (4, PROFILE), (4, None)])
 def test_16_bits_stay_16_bits(plain, tmp_path, suffix, channels, profile):
     image = deep_photograph(channels)
     tifffile.imwrite(
@@ -133,17 +133,12 @@ def test_16_bit_grey_with_transparency(plain, tmp_path):
     pixels = np.dstack([grey, grey]).astype('>u2')
     rows = b''.join(b'\0' + row.tobytes() for row in pixels)
 
-    def chunk(kind, data):
-        return (
-            struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-        )
-
     header = struct.pack('>IIBBBBB', 26, 20, 16, 4, 0, 0, 0)
     (tmp_path / 'a.png').write_bytes(
         b'\x89PNG\r\n\x1a\n'
-        + chunk(b'IHDR', header)
-        + chunk(b'IDAT', zlib.compress(rows))
-        + chunk(b'IEND', b'')
+        + png_chunk(b'IHDR', header)
+        + png_chunk(b'IDAT', zlib.compress(rows))
+        + png_chunk(b'IEND', b'')
     )
     result = cv2.imread(str(run(tmp_path / 'a.png', tmp_path / 'out', plain)), cv2.IMREAD_UNCHANGED)
     assert result.dtype == np.uint16 and result.shape == (40, 52, 4)
@@ -181,8 +176,7 @@ def test_16_bit_tiff_in_other_arrangements(tmp_path):
 def test_the_transparent_grey_of_a_16_bit_png(tmp_path):
     grey = deep_photograph(1)
     png = cv2.imencode('.png', grey)[1].tobytes()
-    chunk = b'tRNS' + struct.pack('>H', grey[0, 0])
-    chunk = struct.pack('>I', 2) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    chunk = png_chunk(b'tRNS', struct.pack('>H', grey[0, 0]))
     (tmp_path / 'a.png').write_bytes(png[:33] + chunk + png[33:])
     picture = read_image(tmp_path / 'a.png')
     np.testing.assert_array_equal(picture.pixels, grey)

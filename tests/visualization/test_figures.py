@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tiny_data import smooth_noise
+from tiny_network import save_checkpoint
 
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
@@ -18,31 +19,17 @@ from csnln_mm.visualization import (
 )
 from csnln_mm.visualization.figures import top_matches
 
-CONFIG = """
-model = dict(
-    type='CSNLNEditor',
-    generator=dict(
-        type='CSNLNNet', mid_channels=4, num_recurrences=2, upscale_factor={scale}, cell={cell}),
-    data_preprocessor=dict(type='DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
-"""
 
-
-def save_checkpoint(path, scale=2, **cell):
-    from csnln_mm.networks import CSNLNNet
-
-    torch.manual_seed(0)
-    network = CSNLNNet(mid_channels=4, num_recurrences=2, upscale_factor=scale, cell=cell)
-    state_dict = {f'generator.{key}': value for key, value in network.state_dict().items()}
-    torch.save(
-        dict(meta=dict(cfg=CONFIG.format(scale=scale, cell=cell)), state_dict=state_dict), path
+def checkpoint(path, scale=2, **cell):
+    return save_checkpoint(
+        path, num_recurrences=2, image_skip=False, upscale_factor=scale, cell=cell
     )
-    return path
 
 
 @pytest.fixture(scope='module')
 def upscaler(tmp_path_factory):
     return Upscaler(
-        save_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'x2.pth'), tile=0, device='cpu'
+        checkpoint(tmp_path_factory.mktemp('checkpoint') / 'x2.pth'), tile=0, device='cpu'
     )
 
 
@@ -134,7 +121,7 @@ def test_a_window_of_a_large_image(upscaler):
 
 
 def test_the_second_stage_at_x4(tmp_path):
-    upscaler = Upscaler(save_checkpoint(tmp_path / 'x4.pth', 4), tile=0, device='cpu')
+    upscaler = Upscaler(checkpoint(tmp_path / 'x4.pth', 4), tile=0, device='cpu')
     (one,) = extract_attention(upscaler, image(8, 10), [(3, 5)], stage=2)
     assert one.map_scale == 2 and one.query == (11, 7)
     assert one.in_scale.shape == (16, 20) and one.cross_scale.shape == (8, 10)
@@ -190,9 +177,7 @@ def test_top_matches_patches_are_whole_and_apart():
     [['local', 'in_scale'], ['local', 'cross_scale'], ['local', 'in_scale', 'cross_scale']],
 )
 def test_attention_figure_of_every_network(tmp_path, branches):
-    upscaler = Upscaler(
-        save_checkpoint(tmp_path / 'c.pth', branches=branches), tile=0, device='cpu'
-    )
+    upscaler = Upscaler(checkpoint(tmp_path / 'c.pth', branches=branches), tile=0, device='cpu')
     figure = attention_figure(upscaler, image(), [(3, 5), (0, 0)], recurrence=1)
     assert figure.dtype == np.uint8 and figure.ndim == 3 and figure.shape[2] == 3
     if 'cross_scale' in branches:
