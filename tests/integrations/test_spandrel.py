@@ -194,7 +194,7 @@ def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
         # The nodes: load a state dict; upscale a view of [N, H, W, C] in tiles.
         state_dict = spandrel.ModelLoader().load_state_dict_from_file(compact)
         model = spandrel.ModelLoader().load_from_state_dict(state_dict).eval()
-        image = photograph(100, 140)
+        image = photograph(40, 150)
         whole = to_image(tiled_scale(to_tensor(image), model, tile=512))
         np.testing.assert_array_equal(whole, Upscaler(compact, device='cpu')(image))
         tiles = moves[-1][1]

@@ -23,7 +23,7 @@ def imported(*words):
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize('words', [['--help'], ['upscale', '--help'], ['convert', '--help']])
+@pytest.mark.parametrize('words', [['--help'], ['upscale', '--help'], ['export', '--help']])
 def test_help_imports_nothing_heavy(words):
     modules = imported(*words)
     assert not modules & HEAVY
