@@ -21,6 +21,7 @@ __all__ = ['COMMANDS', 'exit_status', 'main']
 COMMANDS = {
     'upscale': 'super-resolve images',
     'train': 'train a model from a config',
+    'grow': 'begin a larger network with the weights of a smaller one',
     'test': 'test a model on the benchmarks of a config',
     'export': 'write a network for other programs',
     'measure': 'measure models on images, beside published ones',

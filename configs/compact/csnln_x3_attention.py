@@ -1,0 +1,19 @@
+# csnln-x3-fast with cross-scale attention in the first recurrence, which it begins with (csnln grow
+# --attention). 4 LR patches of 48x48 a step: the attention finds more in larger ones.
+_base_ = 'csnln_x3_fast.py'
+
+model = dict(
+    generator=dict(
+        attention_recurrences=(1,), cell=dict(branches=('local', 'cross_scale'), stages=(3,))
+    ),
+    test_cfg=dict(_delete_=True, mode='tile', tile=64, overlap=16),
+)
+
+train_pipeline = _base_.train_pipeline
+for step in train_pipeline:
+    if step.type == 'PairedRandomCrop':
+        step.gt_patch_size = 48 * 3
+del step
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
+
+optim_wrapper = dict(optimizer=dict(lr=4e-4))

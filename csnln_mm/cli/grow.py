@@ -1,0 +1,124 @@
+"""``csnln grow``: what a larger network's training begins with."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ['HELP', 'add_arguments', 'run']
+
+HELP = """\
+Begin a larger network with the weights of a smaller one.
+
+--attention adds attention to a network that has the local branch alone: it computes what it did,
+and the attention is selective from the first step of its training. --scale makes a network for
+another scale, with the kernels of this one resized. The result is what a training begins with, as
+load_from.
+
+examples:
+  csnln grow csnln-x2-fast x2_start.safetensors --attention cross_scale --recurrences 1 \\
+      --images data/DIV2K/DIV2K_train_LR_bicubic/X2_sub
+  csnln grow csnln-x2-fast x4_start.safetensors --scale 4"""
+
+# Of the images: how many, and the side of what is taken from the middle of each.
+_COUNT, _SIDE = 16, 48
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two networks and what makes the difference."""
+    parser.add_argument(
+        'checkpoint', metavar='NAME|FILE', help='smaller network: whatever csnln upscale takes'
+    )
+    parser.add_argument('out', type=arguments.output_file, metavar='OUT', help='safetensors file')
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument(
+        '--attention', nargs='+', choices=('in_scale', 'cross_scale'), help='branches to add'
+    )
+    kind.add_argument('--scale', type=int, choices=(2, 3, 4), help='of the larger network')
+    parser.add_argument(
+        '--recurrences',
+        nargs='+',
+        type=int,
+        metavar='N',
+        help='those, from 1, in which the attention works (default: all)',
+    )
+    parser.add_argument(
+        '--images',
+        metavar='FOLDER',
+        help='low-resolution images, from which --attention learns what pixels are alike',
+    )
+    parser.add_argument(
+        '--gain',
+        type=float,
+        default=0.3,
+        help='how selective the attention is at first (default: 0.3)',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the larger network."""
+    if args.attention and not args.images:
+        raise UserError('--attention needs --images')
+    if args.recurrences and not args.attention:
+        raise UserError('--recurrences is for --attention')
+
+    from csnln_mm.checkpoints.network import check_paths, read_network
+    from csnln_mm.integrations.safetensors import save_safetensors
+    from csnln_mm.networks import build_network
+    from csnln_mm.networks.growth import add_attention, change_scale
+
+    check_paths(Path(args.checkpoint), args.out)
+    images = list(_images(Path(args.images))) if args.images else []
+    small = read_network(args.checkpoint)
+    architecture = _architecture(args, small.architecture)
+    try:
+        network = build_network(architecture)
+        if args.attention:
+            add_attention(network, small.weights, images, gain=args.gain)
+        else:
+            change_scale(network, small.weights)
+    except ValueError as error:
+        raise UserError(f'{args.checkpoint}: {error}') from error
+    save_safetensors(
+        network.state_dict(),
+        architecture,
+        args.out,
+        metadata=dict(source=Path(args.checkpoint).name),
+    )
+    parameters = sum(p.numel() for p in network.parameters())
+    print(f'{args.out}: x{network.upscale_factor}, {parameters:,} parameters')
+    return 0
+
+
+def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, Any]:
+    cell = dict(small.get('cell') or {})
+    if args.scale:
+        return dict(small, upscale_factor=args.scale, cell=cell)
+    # A single stage, as the local branch alone has it.
+    cell.update(branches=['local', *args.attention], stages=[small.get('upscale_factor', 2)])
+    architecture = dict(small, cell=cell)
+    if args.recurrences:
+        architecture['attention_recurrences'] = args.recurrences
+    return architecture
+
+
+def _images(folder: Path) -> Iterator['Tensor']:
+    """[1, 3, h, w] in 0..1, from the middle of images that are spread over a folder."""
+    import torch
+
+    from csnln_mm.images.image_file import list_images, read_rgb
+
+    paths = list_images(folder) if folder.is_dir() else []
+    if not paths:
+        raise UserError(f'there are no images in {folder}')
+    for path in paths[:: -(-len(paths) // _COUNT)]:
+        image = read_rgb(path)
+        top, left = (max(0, side - _SIDE) // 2 for side in image.shape[:2])
+        patch = torch.from_numpy(image[top : top + _SIDE, left : left + _SIDE].copy())
+        yield patch.permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,152 @@
+"""Larger networks that begin as what a smaller one has learnt.
+
+A small network with attention learns slowly from scratch: at first the attention averages
+everything over everything. Without attention it learns quickly. So the local branch is trained
+first; attention is then added in such a way that the network computes what it did, and that its
+weights are selective from the first step. Likewise a network of another scale begins with the
+kernels of the first, resized.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from csnln_mm.networks.conv_prelu import Downsample, Upsample, resampling_kernel
+from csnln_mm.networks.csnln_net import CSNLNNet
+from csnln_mm.networks.fusion import MutualProjectedFusion
+
+__all__ = ['add_attention', 'change_scale']
+
+# By the size of a resampling layer's kernel.
+_FACTORS = {resampling_kernel(factor)[0]: factor for factor in (2, 3, 4)}
+
+
+@torch.no_grad()
+def add_attention(
+    network: CSNLNNet, weights: Mapping[str, Tensor], images: Iterable[Tensor], *, gain: float = 0.3
+) -> None:
+    """Fill a network with the weights of one that has the local branch alone.
+
+    What the attention branches deliver is zero at first: the value of the cross-scale attention,
+    the upsampling after the in-scale attention, and the biases of what makes something of them.
+    So the network computes what the other one does, but its gradients are not zero.
+
+    Query and key are the leading principal components of the attention's input, whitened, the
+    query times ``gain``: pixels that are alike attend to one another.
+
+    Args:
+        network: with the local branch, attention, one stage, and mutual projection; changed in
+            place.
+        weights: state dict of the same network with ``branches=('local',)``.
+        images: LR images, [N, 3, H, W] in 0..1, to take the principal components from: some
+            thousands of pixels at least.
+        gain: how selective the attention is; 0 for a plain mean.
+
+    Raises:
+        ValueError: if the network has no attention to add to these weights.
+    """
+    own = network.state_dict()
+    if not network.has_attention or len(network.cell.stages) != 1:
+        raise ValueError('attention is added to a network with attention in a single stage')
+    (stage,) = network.cell.stages
+    if not stage.use_local or not isinstance(stage.fusion, MutualProjectedFusion):
+        raise ValueError('attention is added to a local branch, by mutual projection')
+    for key, value in weights.items():
+        if key not in own or own[key].shape != value.shape:
+            raise ValueError(f'the weights do not fit the network: {key}')
+    network.load_state_dict(weights, strict=False)
+    attentions = []
+    if stage.use_cross_scale:
+        attentions.append(stage.cross_scale_attention)
+        _silence(stage.cross_scale_attention.value[0])
+    if stage.use_in_scale:
+        attentions.append(stage.in_scale_attention)
+        _silence(stage.in_scale_upsample[0])
+    nn.init.zeros_(stage.fusion.downsample[0].bias)
+    if stage.use_cross_scale and stage.use_in_scale:
+        for layer in stage.fusion.projection.modules():  # so that of nothing it makes nothing
+            if isinstance(layer, nn.Conv2d):
+                nn.init.zeros_(layer.bias)
+    mean, components = _principal_components(network, attentions, images)
+    for attention in attentions:
+        for layer, factor in (attention.query, gain), (attention.key, 1.0):
+            conv, activation = layer
+            rows = components[: conv.out_channels]
+            conv.weight.copy_(factor * rows[:, :, None, None])
+            conv.bias.copy_(-factor * rows @ mean)
+            nn.init.ones_(activation.weight)
+
+
+@torch.no_grad()
+def change_scale(network: CSNLNNet, weights: Mapping[str, Tensor]) -> None:
+    """Fill a network with the weights of one that upscales by another factor.
+
+    Kernels of the layers that change the size of a map are resized bicubically, so that they
+    cover the same pixels of the LR image as far as they reach; those that reduce keep their sum.
+    All other weights are taken over.
+
+    Args:
+        network: changed in place; like the other one but for its ``upscale_factor`` and, with
+            attention, a single stage in both.
+        weights: state dict of the other network.
+
+    Raises:
+        ValueError: if the networks differ in more.
+    """
+    own = network.state_dict()
+    if own.keys() != weights.keys():
+        raise ValueError('the networks differ in more than their scale')
+    resized = dict(weights)
+    for name, module in network.named_modules():
+        if isinstance(module, (Downsample, Upsample)):
+            key = f'{name}.0.weight'
+            resized[key] = _resize_kernel(weights[key], module[0].kernel_size[0], module)
+    for key, value in own.items():
+        if resized[key].shape != value.shape:
+            raise ValueError(f'the networks differ in more than their scale: {key}')
+    network.load_state_dict(resized)
+
+
+def _silence(layer: nn.Module) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def _principal_components(
+    network: CSNLNNet, attentions: list[nn.Module], images: Iterable[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """(mean, [C, C] rows of whitened components, the leading one first) of the attention's input.
+
+    Of the first attention; all branches of a stage have the same input.
+    """
+    inputs = []
+    handle = attentions[0].register_forward_pre_hook(
+        lambda module, args: inputs.append(args[0].transpose(0, 1).flatten(1))
+    )
+    try:
+        for image in images:
+            network(image)
+    finally:
+        handle.remove()
+    pixels = torch.cat(inputs, 1).double()
+    mean = pixels.mean(1)
+    values, vectors = torch.linalg.eigh(torch.cov(pixels))
+    values = values.clamp(min=1e-6 * values.max())
+    components = (vectors / values.sqrt()).flip(1).T
+    return mean.float(), components.float()
+
+
+def _resize_kernel(kernel: Tensor, size: int, module: Downsample | Upsample) -> Tensor:
+    """[O, I, k, k] -> [O, I, size, size], in units of LR pixels."""
+    old = kernel.shape[-1]
+    old_factor, factor = (_FACTORS[k] for k in (old, size))
+    # Where the new taps lie on the old kernel, whose ends are at -1 and 1.
+    taps = (torch.arange(size) - (size - 1) / 2) / factor / (old / old_factor / 2)
+    grid = torch.stack(torch.meshgrid(taps, taps, indexing='ij')[::-1], -1)[None].to(kernel)
+    flat = kernel.flatten(0, 1)[None]
+    resized = F.grid_sample(flat, grid, mode='bicubic', padding_mode='border', align_corners=False)
+    if isinstance(module, Downsample):
+        resized = resized * (old_factor / factor) ** 2
+    return resized.view(*kernel.shape[:2], size, size)

@@ -1,0 +1,62 @@
+"""``csnln grow``: the file it writes, and its mistakes."""
+
+import numpy as np
+import pytest
+from tiny_data import smooth_noise
+from tiny_network import names, photograph, save_checkpoint
+
+from csnln_mm.checkpoints.network import read_network
+from csnln_mm.cli import main
+from csnln_mm.images import write_image
+from csnln_mm.upscaling import Upscaler
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint('small.pth', num_recurrences=2, cell=dict(branches=('local',)))
+    for name in 'ab':
+        write_image(tmp_path / f'images/{name}.png', smooth_noise(40, 60, ord(name)))
+    return tmp_path
+
+
+def test_attention(capsys):
+    words = ['--attention', 'cross_scale', '--recurrences', '1', '--images', 'images']
+    assert main(['grow', 'small.pth', 'large.safetensors', *words]) == 0
+    assert capsys.readouterr().out.startswith('large.safetensors: x2, ')
+    large = read_network('large.safetensors')
+    assert large.architecture['cell'] == dict(branches=['local', 'cross_scale'], stages=[2])
+    assert large.architecture['attention_recurrences'] == [1]
+    small, grown = (
+        Upscaler(name, device='cpu', tile=0) for name in ('small.pth', 'large.safetensors')
+    )
+    np.testing.assert_array_equal(grown(photograph()), small(photograph()))
+
+
+def test_scale():
+    assert main(['grow', 'small.pth', 'x3.safetensors', '--scale', '3']) == 0
+    assert Upscaler('x3.safetensors', device='cpu').scale == 3
+
+
+@pytest.mark.parametrize(
+    'words, message',
+    [
+        (['small.pth', '--attention', 'in_scale'], '--attention needs --images'),
+        (['small.pth', '--scale', '4', '--recurrences', '1'], '--recurrences is for --attention'),
+        (['small.pth', '--attention', 'in_scale', '--images', '.'], 'there are no images in .'),
+        (
+            ['small.pth', '--attention', 'in_scale', '--images', 'images', '--recurrences', '3'],
+            'small.pth: attention_recurrences must lie in 1 to 2',
+        ),
+        (['csnln-x9', '--scale', '4'], 'csnln-x9 is neither'),
+        (['all.pth', '--attention', 'in_scale', '--images', 'images'], 'do not fit the network'),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(words, message, folder, capsys):
+    save_checkpoint('all.pth')
+    before = names(folder)
+    source, *options = words
+    assert main(['grow', source, 'out.safetensors', *options]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count('\n') == 1
+    assert names(folder) == before

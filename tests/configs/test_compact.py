@@ -1,0 +1,95 @@
+"""The recipes of the compact models: staged training, from the first step to the grown network."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from forked_tool import end_of, start_tool
+from mmengine.config import Config
+from short_training import assert_same_training, checkpoint, output_of
+from tiny_data import make_benchmark, smooth_noise
+
+from csnln_mm.checkpoints import list_pretrained
+from csnln_mm.checkpoints.architecture import differences
+from csnln_mm.checkpoints.network import read_network
+from csnln_mm.cli import main
+from csnln_mm.images import downsample, write_image
+
+COMPACT = Path(__file__).parents[2] / 'configs/compact'
+LR = 'data/DIV2K/DIV2K_train_LR_bicubic/X2_sub'
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Two sub-images in the layout of DIV2K."""
+    root = tmp_path_factory.mktemp('compact')
+    for name in 'a', 'b':
+        gt = smooth_noise(96, 108, seed=ord(name))
+        write_image(root / 'data/DIV2K/DIV2K_train_HR_sub' / f'{name}.png', gt)
+        write_image(root / LR / f'{name}.png', downsample(gt, 2))
+    (root / 'data/DIV2K/meta_info_DIV2K800sub_GT.txt').write_text('a.png (1,1,3)\nb.png (1,1,3)\n')
+    make_benchmark(root / 'data/Set5', 1)
+    return root
+
+
+def train(folder, config, work_dir, steps, *arguments, **changed):
+    """Checkpoint of the last step."""
+    options = {
+        'model.generator.mid_channels': 4,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'val_dataloader.num_workers': 0,
+        'train_cfg.max_iters': steps,
+        'param_scheduler.0.end': 2,
+        'param_scheduler.1.begin': 2,
+        'default_hooks.checkpoint.interval': 1,
+        'default_hooks.checkpoint.max_keep_ckpts': 9,
+        'randomness.seed': 1,
+        **changed,
+    }
+    words = [f'{key}={value}' for key, value in options.items()]
+    process = start_tool(
+        folder,
+        'train.py',
+        [COMPACT / config, '--work-dir', work_dir, *arguments, '--cfg-options', *words],
+    )
+    assert end_of(process) == 0, output_of(folder)
+    return checkpoint(folder / work_dir, steps)
+
+
+def test_the_stages(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    whole = train(folder, 'csnln_x2_fast.py', 'whole', 4)
+    train(folder, 'csnln_x2_fast.py', 'fast', 2)
+    resumed = train(folder, 'csnln_x2_fast.py', 'fast', 4, '--resume')
+    assert_same_training(resumed, whole)
+    # The weights in the file are the moving average, the others lie beside it.
+    key = 'generator.head.0.0.weight'
+    assert not torch.equal(resumed['state_dict'][key], resumed['ema_state_dict'][f'module.{key}'])
+    average = read_network('fast/iter_4.pth')
+    assert torch.equal(average.weights[key.partition('.')[2]], resumed['state_dict'][key])
+
+    words = ['--attention', 'cross_scale', '--recurrences', '1', '--images', LR]
+    assert main(['grow', 'fast/iter_4.pth', 'start.safetensors', *words]) == 0
+    grown = train(folder, 'csnln_x2_attention.py', 'attention', 1, load_from='start.safetensors')
+    start = read_network('start.safetensors').weights
+    changed = {
+        name.removeprefix('generator.')
+        for name, value in grown['ema_state_dict'].items()
+        if name.startswith('module.')
+        and not torch.equal(value, start[name.removeprefix('module.generator.')])
+    }
+    assert any('cross_scale_attention.value' in name for name in changed)
+
+
+@pytest.mark.parametrize('path', sorted(COMPACT.glob('*.py')), ids=lambda path: path.stem)
+def test_each_config_is_of_the_model_of_its_name(path):
+    cfg = Config.fromfile(path)
+    scale = cfg.model.generator.upscale_factor
+    assert path.stem.startswith(f'csnln_x{scale}_') and cfg.train_scale == scale == cfg.test_scale
+    models = {model.name.replace('-', '_'): model for model in list_pretrained()}
+    if path.stem in models:
+        shipped = read_network(models[path.stem].path).architecture
+        assert not differences(shipped, cfg.model.generator)
+        assert shipped['cell']['branches'] == list(cfg.model.generator.cell.branches)
