@@ -1,4 +1,4 @@
-# make demo   train a small CSNLN on photographs and compare it with bicubic enlargement
+# make demo   upscale photographs with a model of the package; train a small CSNLN and compare it
 # make test   run the whole test suite
 # make lint   run the linters
 # make docs   build the documentation in build/docs
@@ -13,6 +13,7 @@ VENV_OLDEST ?= .venv-oldest
 # What the versions of packages may break, as far as it is tested in a few minutes.
 TESTS_OLDEST ?= tests/test_compatibility.py tests/ops tests/networks tests/mmagic tests/datasets tests/checkpoints
 DEMO := work_dirs/csnln_x2_demo
+FAST := work_dirs/csnln_x2_fast/upscaled
 CONFIG := configs/csnln_x2_demo.py
 
 # The absolute path, so that tests which change folder still find the tools of the environment.
@@ -35,6 +36,7 @@ env-oldest:
 
 demo: env
 	$(BIN)/python tools/prepare_demo.py data/demo
+	$(BIN)/python tools/upscale.py data/demo/test/GTmod12 -o $(FAST) --overwrite
 	rm -rf $(DEMO)
 	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
 	$(BIN)/python tools/test.py $(CONFIG) "$$(cat $(DEMO)/last_checkpoint)" --work-dir $(DEMO)/test \

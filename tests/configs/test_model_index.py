@@ -7,6 +7,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+from csnln_mm.checkpoints import list_pretrained
 from csnln_mm.paper.published import BENCHMARKS, TABLE_1
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def test_the_index_is_well_formed():
 
 
 def test_every_config_loads_and_is_called_like_its_model(models):
-    assert len(models) == 6
+    assert len(models) == 6 + len(list_pretrained())
     for model in models:
         path = ROOT / model['Config']
         assert path.stem == model['Name']
@@ -49,6 +50,18 @@ def test_figures_of_the_network_are_the_papers_and_say_so(models, scale):
     assert scores(model) == {
         name: {'PSNR (paper)': row.scores[name].psnr, 'SSIM (paper)': row.scores[name].ssim}
         for name in BENCHMARKS
+    }
+
+
+@pytest.mark.parametrize('shipped', list_pretrained(), ids=lambda model: model.name)
+def test_figures_of_a_model_of_the_package_are_those_in_its_file(models, shipped):
+    (model,) = (x for x in models if x['Name'] == shipped.name.replace('-', '_'))
+    assert model['Config'] == f'configs/compact/{model["Name"]}.py'
+    assert model['Metadata']['Parameters'] == shipped.parameters
+    assert model['Metadata']['Training Data'] == shipped.training_data.split(', ')
+    assert scores(model) == {
+        name: {'PSNR': pytest.approx(psnr, abs=0.006), 'SSIM': pytest.approx(ssim, abs=1e-4)}
+        for name, (psnr, ssim) in shipped.scores.items()
     }
 
 

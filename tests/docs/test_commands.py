@@ -38,7 +38,8 @@ NOT_RUN = {
     r'python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
-    r'python tools/train\.py': 'hours; tests/tools and tests/configs train',
+    r'(python tools/train\.py|csnln train)': 'hours; tests/tools and tests/configs train',
+    r'csnln measure .*--time': 'half a minute; tests/paper/test_measure.py measures',
     r'python tools/run_ablation\.py': 'days; tests/paper/test_ablation.py runs small budgets',
     r'python tools/benchmark\.py': 'a minute or more; tests/paper/test_benchmark.py measures',
     r'python tools/prepare_div2k\.py data/DIV2K': '800 images; tests/datasets prepares small ones',
@@ -79,6 +80,9 @@ def folder(tmp_path_factory):
         make_benchmark(root / 'data/Set5', 1, scale)
     for name in 'Set5', 'Set14':
         write_image(root / f'downloads/{name}/a.png', smooth_noise(24, 36, 1))
+    write_image(
+        root / 'data/DIV2K/DIV2K_train_LR_bicubic/X2_sub/a.png', smooth_noise(48, 60, 1)
+    )
     write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
     # Corners of the demo's photographs, which preparing it leaves alone.
     for name, load in TEST_PHOTOGRAPHS.items():
@@ -87,6 +91,7 @@ def folder(tmp_path_factory):
         write_image(root / name, smooth_noise(12, 14, 2))
     save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root / 'work_dirs/csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
+    save_checkpoint(root / 'work_dirs/csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')
     save_checkpoint(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')
     for name in 'CHECKPOINT', 'csnln_x4':
         shutil.copy(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', root / f'{name}.pth')
@@ -140,6 +145,8 @@ def test_it_is_understood(item, monkeypatch, tmp_path):
     elif words[0].endswith('.sh'):
         tool, arguments = what_a_script_starts(words, tmp_path)
         check_arguments(tool, arguments, monkeypatch)
+    elif words[0] == 'csnln':
+        check_arguments('csnln_mm/__main__.py', words[1:], monkeypatch)
     elif words[0] == 'python' and words[1] != '-m':
         check_arguments(words[1], words[2:], monkeypatch)
 
