@@ -25,7 +25,7 @@ try:
     )
     from spandrel.util import KeyCondition
 except ImportError as error:
-    raise UserError('spandrel is not installed: pip install "csnln-mm[spandrel]"') from error
+    raise UserError(f'needs spandrel ({error}): pip install "csnln-mm[spandrel]"') from error
 
 __all__ = ['CSNLNArch', 'TiledNetwork', 'register']
 

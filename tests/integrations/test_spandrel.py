@@ -126,6 +126,13 @@ def test_memory_that_runs_out_halves_the_tile(compact):
         model(image)
 
 
+def test_without_spandrel_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'spandrel', None)
+    monkeypatch.delitem(sys.modules, 'csnln_mm.integrations.spandrel')
+    with pytest.raises(UserError, match=r'needs spandrel .*pip install "csnln-mm\[spandrel\]"'):
+        importlib.import_module('csnln_mm.integrations.spandrel')
+
+
 def test_a_file_that_lies_is_refused(compact, tmp_path):
     state_dict = spandrel.ModelLoader().load_state_dict_from_file(compact)
     state_dict['head.0.0.weight'] = torch.ones(5, 3, 3, 3)
