@@ -11,6 +11,7 @@ __all__ = [
     'add_cfg_options',
     'add_config_options',
     'add_launcher_options',
+    'at_least_one',
     'is_restarted',
     'launcher',
     'output_file',
@@ -23,6 +24,14 @@ _LAUNCHERS = {
     'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh or slurm_test.sh'),
     'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun'),
 }
+
+
+def at_least_one(text: str) -> int:
+    """Type of an argument: a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError('must be at least 1')
+    return number
 
 
 def output_file(text: str) -> Path:

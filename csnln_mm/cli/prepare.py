@@ -8,7 +8,7 @@ from csnln_mm.errors import UserError
 
 __all__ = ['HELP', 'add_arguments', 'run']
 
-HELP = 'Prepare test sets, DIV2K or images of your own, and the images of the demo.'
+HELP = 'Prepare test sets, DIV2K or images of your own, and the images of the demo; check pairs.'
 
 _BENCHMARKS = """\
 Make test sets from HR images: GTmod12 and LRbicx2, LRbicx3, LRbicx4.
@@ -24,9 +24,16 @@ ROOT is where the download was unpacked: DIV2K_train_HR with 0001.png to 0800.pn
 DIV2K_train_LR_bicubic with X2, X3, X4. Run it again after an interruption: existing results are
 kept. Exit status 1 if an image failed."""
 
+_CHECK = """\
+Say which pairs of low-quality and ground-truth images of your own do not fit, and why.
+
+Partners have the same name, or names that differ by x2, LR, LQ, HR, GT at their end. Every image
+must have a partner, 8 bits a channel and a whole file, and the ground truth be just --scale times
+as large. Exit status 1 if one does not fit."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands benchmarks, div2k and demo."""
+    """Add the subcommands benchmarks, div2k, demo and check."""
     commands = parser.add_subparsers(dest='data', required=True, metavar='DATA')
     raw = argparse.RawDescriptionHelpFormatter
 
@@ -104,7 +111,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='default: all',
         )
         command.add_argument(
-            '--processes', type=_at_least_one, metavar='N', help='default: one for each core'
+            '--processes',
+            type=arguments.at_least_one,
+            metavar='N',
+            help='default: one for each core',
         )
 
     demo = commands.add_parser(
@@ -120,10 +130,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder to write (default: data/demo)',
     )
 
+    check = commands.add_parser(
+        'check',
+        help='which pairs of your own do not fit, and why',
+        description=_CHECK,
+        formatter_class=raw,
+        epilog='example: csnln prepare check photos/LR photos/HR --scale 2',
+    )
+    check.add_argument('lq', metavar='LQ', type=Path, help='folder of low-quality images')
+    check.add_argument('gt', metavar='GT', type=Path, help='folder of ground-truth images')
+    check.add_argument('--scale', type=arguments.at_least_one, required=True, metavar='S')
+    check.add_argument(
+        '--patch-size',
+        type=arguments.at_least_one,
+        default=48,
+        metavar='PIXELS',
+        help='side of the low-quality patches to train on (default: 48)',
+    )
+
 
 def run(args: argparse.Namespace) -> int:
-    """Prepare what was named; 1 if an image failed."""
-    return dict(benchmarks=_benchmarks, div2k=_div2k, demo=_demo)[args.data](args)
+    """Prepare or check what was named; 1 if an image failed."""
+    commands = dict(benchmarks=_benchmarks, div2k=_div2k, demo=_demo, check=_check)
+    return commands[args.data](args)
 
 
 def _benchmarks(args: argparse.Namespace) -> int:
@@ -165,8 +194,22 @@ def _demo(args: argparse.Namespace) -> int:
     return 0
 
 
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError('must be at least 1')
-    return number
+def _check(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from csnln_mm.datasets.pairs import find_misfits, find_pairs
+
+    pairs, unpaired = find_pairs(args.lq, args.gt)
+    checking = track(
+        find_misfits(pairs, scale=args.scale, gt_patch_size=args.scale * args.patch_size),
+        'checking',
+        total=len(pairs),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    misfits = [problem for problem in checking if problem]
+    for problem in [f'{path} has no partner' for path in unpaired] + misfits:
+        print(problem)
+    print(f'{len(pairs) - len(misfits)} of {len(pairs)} pairs fit')
+    return 1 if misfits or unpaired else 0

@@ -1,8 +1,10 @@
 """``csnln train``: train a model as a config says."""
 
 import argparse
+from pathlib import Path
 
 from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
 
 __all__ = ['HELP', 'add_arguments', 'run']
 
@@ -12,6 +14,7 @@ Train a model as a config says.
 examples:
   csnln train configs/csnln_x2_demo.py
   csnln train configs/csnln_x4_div2k.py --resume
+  csnln train configs/csnln_x2_div2k.py --lq photos/LR --gt photos/HR --weights csnln_x2.pth
   tools/dist_train.sh configs/csnln_x4_div2k.py 8"""
 
 
@@ -34,22 +37,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='scale the learning rate with the samples in a step, over all processes',
     )
+    _add_own_images(parser)
     arguments.add_config_options(parser)
     arguments.add_launcher_options(parser)
 
 
+def _add_own_images(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('images, weights and steps of your own')
+    group.add_argument('--gt', type=Path, metavar='DIR', help='folder of ground-truth images')
+    group.add_argument(
+        '--lq',
+        type=Path,
+        metavar='DIR',
+        help='folder of their low-quality images, paired by name; without it they are made of '
+        'the ground truths',
+    )
+    group.add_argument(
+        '--degradation',
+        choices=('bicubic', 'realesrgan'),
+        help="how they are made: MATLAB's bicubic (default), or Real-ESRGAN's random degradations",
+    )
+    group.add_argument(
+        '--patch-size',
+        type=arguments.at_least_one,
+        metavar='PIXELS',
+        help="side of the low-quality patches that are trained on (default: the config's)",
+    )
+    group.add_argument(
+        '--val',
+        type=_share,
+        metavar='NUMBER',
+        help='pairs that are set aside for validation, or which fraction of them (default: 0.05)',
+    )
+    group.add_argument(
+        '--val-gt', type=Path, metavar='DIR', help='validate on the images of this folder instead'
+    )
+    group.add_argument('--val-lq', type=Path, metavar='DIR', help='their low-quality images')
+    group.add_argument(
+        '--weights',
+        metavar='FILE',
+        help='start from this checkpoint, with the network that it is of',
+    )
+    group.add_argument(
+        '--steps',
+        type=arguments.at_least_one,
+        metavar='N',
+        help='train for N steps; the learning rate falls at the same fractions of the run',
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from csnln_mm.mmagic.config import load_config
+    from csnln_mm.mmagic import own_images
+    from csnln_mm.mmagic.config import apply_cfg_options, load_config
     from csnln_mm.mmagic.runner import build_train_runner
     from csnln_mm.mmagic.training import run_training
 
-    cfg = load_config(
-        args.config,
-        options=args.cfg_options,
-        work_dir=args.work_dir,
-        launcher=arguments.launcher(args),
-    )
+    _check_own_images(args)
+    cfg = load_config(args.config, work_dir=args.work_dir, launcher=arguments.launcher(args))
+    if args.weights:
+        own_images.set_weights(cfg, args.weights)
+    if args.gt:
+        given = dict(
+            degradation=args.degradation,
+            patch_size=args.patch_size,
+            validation=args.val,
+            val_gt=args.val_gt,
+            val_lq=args.val_lq,
+        )
+        given = {name: value for name, value in given.items() if value is not None}
+        own_images.set_images(cfg, args.gt, args.lq, **given)
+    if args.steps:
+        own_images.set_steps(cfg, args.steps)
+    apply_cfg_options(cfg, args.cfg_options or {})
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
     runner = build_train_runner(
         cfg,
         resume=args.resume or arguments.is_restarted(),
@@ -58,3 +120,24 @@ def run(args: argparse.Namespace) -> int:
     )
     run_training(runner)
     return 0
+
+
+def _check_own_images(args: argparse.Namespace) -> None:
+    """Raise UserError for options that would have no effect."""
+    if not args.gt:
+        for name in 'lq', 'degradation', 'patch_size', 'val', 'val_gt':
+            if getattr(args, name) is not None:
+                raise UserError(f'--{name.replace("_", "-")} needs --gt DIR')
+    if args.lq and args.degradation:
+        raise UserError('--degradation makes low-quality images, and --lq has them: give one')
+    if args.val_lq and not args.val_gt:
+        raise UserError('--val-lq needs --val-gt DIR')
+    if args.val_gt and args.val is not None:
+        raise UserError('--val sets pairs aside, and --val-gt has others: give one')
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float('inf') or (number > 1 and number % 1):
+        raise argparse.ArgumentTypeError('must be a whole number, or a fraction below 1')
+    return number

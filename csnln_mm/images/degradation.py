@@ -5,7 +5,10 @@ import torch
 
 from csnln_mm.ops.imresize import imresize
 
-__all__ = ['mod_crop', 'downsample', 'upsample']
+__all__ = ['mod_crop', 'downsample', 'downsample_window', 'upsample']
+
+# LR pixels: the kernel reaches 2 to either side.
+_REACH = 3
 
 
 def mod_crop(image: np.ndarray, multiple: int) -> np.ndarray:
@@ -39,6 +42,28 @@ def downsample(image: np.ndarray, scale: int) -> np.ndarray:
     """
     height, width = image.shape[:2]
     return _resize(image, (height // scale, width // scale))
+
+
+def downsample_window(
+    image: np.ndarray, scale: int, window: tuple[int, int, int, int]
+) -> np.ndarray:
+    """A window of :func:`downsample`, without reducing all of the image.
+
+    Args:
+        image: uint8, [s H, s W] or [s H, s W, C].
+        scale: s.
+        window: (y, x, height, width) in LR pixels.
+
+    Returns:
+        uint8, [height, width] or [height, width, C]: ``downsample(image, s)[y:, x:]``, cut.
+    """
+    slices, inner = [], []
+    for start, length, side in zip(window[:2], window[2:], image.shape):
+        first = max(start - _REACH, 0)
+        last = min(start + length + _REACH, side // scale)
+        slices.append(slice(scale * first, scale * last))
+        inner.append(slice(start - first, start - first + length))
+    return downsample(image[tuple(slices)], scale)[tuple(inner)]
 
 
 def upsample(image: np.ndarray, scale: int) -> np.ndarray:

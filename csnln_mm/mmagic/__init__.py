@@ -8,7 +8,7 @@ from csnln_mm.mmagic import installed_packages
 from csnln_mm.mmagic.atomic_checkpoint import AtomicCheckpointHook
 from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper
 from csnln_mm.mmagic.check_invalid_loss import CheckInvalidLossHook
-from csnln_mm.mmagic.dataset import ImagePairDataset
+from csnln_mm.mmagic.dataset import FolderPairDataset, ImagePairDataset
 from csnln_mm.mmagic.editor import CSNLNEditor
 from csnln_mm.mmagic.exact_resume import ExactResumeHook, ResumableSampler, SeedPerSample
 from csnln_mm.mmagic.extended_network import extend_network
@@ -25,6 +25,7 @@ from csnln_mm.mmagic.networks import (
     SEMEnhancer,
 )
 from csnln_mm.mmagic.resume import use_exported_files
+from csnln_mm.mmagic.transforms import BicubicDegradation
 
 installed_packages.install()
 use_exported_files()
@@ -32,6 +33,7 @@ use_exported_files()
 __all__ = [
     'AdditionFusion',
     'BFloat16OptimWrapper',
+    'BicubicDegradation',
     'BicubicUpsampler',
     'CSNLNEditor',
     'CSNLNNet',
@@ -40,6 +42,7 @@ __all__ = [
     'CrossScaleNonLocalAttention',
     'ExactResumeHook',
     'CheckInvalidLossHook',
+    'FolderPairDataset',
     'ImagePairDataset',
     'InScaleNonLocalAttention',
     'MutualProjectedFusion',

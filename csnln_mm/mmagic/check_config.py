@@ -300,6 +300,10 @@ def _check_scale(cfg: Config, model: nn.Module) -> None:
                 f'{where}.dictionary.scale is {step.dictionary.scale}, but '
                 f'model.generator.upscale_factor {scale}'
             )
+        if step.get('type') == 'BicubicDegradation' and step.scale != scale:
+            raise UserError(
+                f'{where}.scale is {step.scale}, but model.generator.upscale_factor {scale}'
+            )
         if step.get('type') == 'PairedRandomCrop' and step.gt_patch_size % scale:
             raise UserError(
                 f'{where}.gt_patch_size must be a multiple of '

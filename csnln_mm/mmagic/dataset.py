@@ -2,7 +2,7 @@
 
 import copy
 import os.path as osp
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,20 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from torch import nn
 
-from csnln_mm.datasets.pairs import check_pairs
+from csnln_mm.datasets.pairs import check_pairs, find_pairs, split_pairs
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import read_rgb
 from csnln_mm.mmagic.check_config import innermost
 from csnln_mm.mmagic.config import as_list
 
-__all__ = ['ImagePairDataset', 'check_dataset', 'check_images', 'leave_out_missing_tests']
+__all__ = [
+    'FolderPairDataset',
+    'ImagePairDataset',
+    'check_dataset',
+    'check_images',
+    'leave_out_missing_tests',
+    'needed_gt_size',
+]
 
 
 @DATASETS.register_module()
@@ -62,6 +69,62 @@ class ImagePairDataset(BasicImageDataset):
             raise UserError(f'{" and ".join(paths)}: {reason}') from error
 
 
+@DATASETS.register_module()
+class FolderPairDataset(ImagePairDataset):
+    """Two folders of images that are paired by their names.
+
+    See :func:`~csnln_mm.datasets.pairs.find_pairs`.
+
+    Args:
+        data_prefix: folders ``img`` of LQ and ``gt`` of GT; the same where the pipeline makes LQ
+            images of their ground truths.
+        data_root: folder that they are in.
+        part: 'train' or 'val' of the pairs as
+            :func:`~csnln_mm.datasets.pairs.split_pairs` divides them; by default all.
+        validation: how many pairs, or which fraction of them, are 'val'.
+        **options: others of :class:`ImagePairDataset`.
+
+    Raises:
+        UserError: when the images are listed, naming the first in question, if one has no partner
+            or there are fewer than ``validation``.
+    """
+
+    def __init__(
+        self,
+        data_prefix: dict[str, str],
+        data_root: str = '',
+        part: str | None = None,
+        validation: float = 0.05,
+        **options: Any,
+    ) -> None:
+        self.part = part
+        self.validation = validation
+        super().__init__(data_prefix=data_prefix, data_root=data_root, **options)
+
+    def load_data_list(self) -> list[dict]:
+        """One dict a pair, with ``img_path``, ``gt_path``, and the stem of GT as ``key``."""
+        lq, gt = (Path(self.data_prefix[key]) for key in ('img', 'gt'))
+        pairs, unpaired = find_pairs(lq, gt)
+        if unpaired:
+            more = f' (and {len(unpaired) - 1} more)' if unpaired[1:] else ''
+            raise UserError(f'{unpaired[0]} has no partner{more} among the images of {lq} and {gt}')
+        if self.part:
+            train, val = split_pairs(pairs, self.validation)
+            pairs = dict(train=train, val=val)[self.part]
+        return [dict(key=gt.stem, img_path=str(lq), gt_path=str(gt)) for lq, gt in pairs]
+
+
+def needed_gt_size(pipeline: Sequence[dict]) -> int:
+    """The least side of a ground truth for the patches that a pipeline cuts out, in pixels."""
+    sizes = [1]
+    for step in pipeline:
+        if step.get('type') in ('PairedRandomCrop', 'BicubicDegradation'):
+            sizes.append(step.get('gt_patch_size') or 1)
+        elif step.get('type') == 'Crop' and 'gt' in step['keys']:
+            sizes += step['crop_size']
+    return max(sizes)
+
+
 def check_images(cfg: Config, model: nn.Module, loaders: Mapping[str, str]) -> None:
     """Raise UserError, naming the first in question, unless the images of a run will do.
 
@@ -82,12 +145,12 @@ def check_images(cfg: Config, model: nn.Module, loaders: Mapping[str, str]) -> N
                     'name another data_root with --cfg-options'
                 )
             dataset = innermost(loader.dataset)
-            patches = [
-                step.gt_patch_size
-                for step in dataset.get('pipeline', ())
-                if step.get('type') == 'PairedRandomCrop'
-            ]
-            check_dataset(dataset, title=title, scale=scale, gt_patch_size=max(patches, default=1))
+            check_dataset(
+                dataset,
+                title=title,
+                scale=scale,
+                gt_patch_size=needed_gt_size(dataset.get('pipeline', ())),
+            )
 
 
 def leave_out_missing_tests(cfg: Config) -> None:

@@ -35,10 +35,10 @@ NOT_RUN = {
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
     r'pip install (-e|--no-deps) .': 'changes the environment; tools/make_env.py does it',
     r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs the page',
-    r'python -m pytest': 'these are the tests',
+    r'(CSNLN_TEST_\w+=\S+ )?python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
-    r'(python tools/train\.py|csnln train)': 'hours; tests/tools and tests/configs train',
+    r'(python tools/train\.py|csnln train)': 'hours; tests/tools, configs and mmagic train',
     r'csnln measure .*--time': 'half a minute; tests/paper/test_measure.py measures',
     r'python tools/run_ablation\.py': 'days; tests/paper/test_ablation.py runs small budgets',
     r'python tools/benchmark\.py': 'a minute or more; tests/paper/test_benchmark.py measures',
@@ -85,6 +85,8 @@ def folder(tmp_path_factory):
     # Corners of the demo's photographs, which preparing it leaves alone.
     for name, load in TEST_PHOTOGRAPHS.items():
         write_test_images(lambda load=load: load()[:216, :420], root / 'data/demo/test', name, [2])
+    write_image(root / 'photos/LR/ax2.png', smooth_noise(48, 50, 1))
+    write_image(root / 'photos/HR/a.png', smooth_noise(96, 100, 1))
     for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
     save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')

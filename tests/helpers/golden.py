@@ -1,5 +1,6 @@
 """Inputs, weights and outputs of the released model (tests/data), as numbers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +21,8 @@ class Golden(NamedTuple):
 
 def load_golden(scale: int) -> Golden:
     with np.load(DATA / f'official_x{scale}.npz', allow_pickle=False) as file:
-        shapes = {
-            str(key): tuple(int(side) for side in str(shape).strip('[]').split(','))
-            for key, shape in zip(file['keys'], file['shapes'])
-        }
-        state_dict = released_weights(shapes, int(file['seed']))
+        shapes = _shapes(file['keys'], file['shapes'])
+        state_dict = released_weights(dict(sorted(shapes.items())), int(file['seed']))
         arrays = {
             name: torch.from_numpy(file[name])
             for name in file.files
@@ -33,12 +31,40 @@ def load_golden(scale: int) -> Golden:
     return Golden(arrays, state_dict)
 
 
+class Trajectory(NamedTuple):
+    """The first 20 training steps of the released code: where they start, and their losses."""
+
+    losses: list[float]
+    state_dict: dict[str, Tensor]
+    batches: Iterator[tuple[Tensor, Tensor]]  # (LQ, GT), in 0..1
+
+
+def load_trajectory(scale: int) -> Trajectory:
+    with np.load(DATA / 'trajectories.npz', allow_pickle=False) as file:
+        losses = file[f'losses_x{scale}'].tolist()
+        shapes = _shapes(file[f'keys_x{scale}'], file[f'shapes_x{scale}'])
+    random = np.random.RandomState(200 + scale)
+
+    def rand(side: int) -> Tensor:
+        return torch.from_numpy(random.rand(2, 3, side, side).astype(np.float32))
+
+    # GT is drawn before LQ.
+    batches = ((rand(12 * scale), rand(12))[::-1] for _ in losses)
+    return Trajectory(losses, released_weights(shapes, 100 + scale), batches)
+
+
+def _shapes(keys: np.ndarray, shapes: np.ndarray) -> dict[str, tuple]:
+    return {
+        str(key): tuple(int(side) for side in str(shape).strip('[]').split(','))
+        for key, shape in zip(keys, shapes)
+    }
+
+
 def released_weights(shapes: dict[str, tuple], seed: int) -> dict[str, Tensor]:
-    """The weights that the golden outputs were computed with: seeded noise of the right size."""
+    """Weights of the released code's names: noise of the right size, seeded, drawn in order."""
     random = np.random.RandomState(seed)
     weights = {}
-    for key in sorted(shapes):
-        shape = shapes[key]
+    for key, shape in shapes.items():
         if key.startswith(('sub_mean', 'add_mean')):
             sign = -1 if key.startswith('sub') else 1
             value = np.eye(3).reshape(3, 3, 1, 1) if len(shape) == 4 else sign * np.array(RGB_MEAN)

@@ -1,0 +1,172 @@
+"""A training config, turned to the images, weights and number of steps of a user."""
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.hub import get_config
+
+from csnln_mm.checkpoints import load_checkpoint
+from csnln_mm.checkpoints.architecture import read_architecture
+from csnln_mm.errors import UserError
+from csnln_mm.mmagic.check_config import innermost
+from csnln_mm.mmagic.config import as_list
+
+__all__ = ['DEGRADATIONS', 'set_images', 'set_steps', 'set_weights']
+
+DEGRADATIONS = 'bicubic', 'realesrgan'
+_REAL_ESRGAN = 'mmagic::real_esrgan/realesrnet_c64b23g32_4xb12-lr2e-4-1000k_df2k-ost.py'
+
+
+def set_images(
+    cfg: Config,
+    gt: Path,
+    lq: Path | None = None,
+    *,
+    degradation: str = 'bicubic',
+    patch_size: int | None = None,
+    validation: float = 0.05,
+    val_gt: Path | None = None,
+    val_lq: Path | None = None,
+) -> None:
+    """Train and validate on images of the user's own, with all else as the config says.
+
+    Args:
+        cfg: of a training run; changed in place.
+        gt: folder of ground truths.
+        lq: folder of their LQ images, paired by :func:`~csnln_mm.datasets.pairs.find_pairs`;
+            without it these are made while they are loaded.
+        degradation: how they are made for training: 'bicubic', MATLAB's, or 'realesrgan', as
+            MMagic's config of Real-ESRNet degrades a patch, at random. For validation they are
+            bicubic.
+        patch_size: side of the LQ patches, in pixels; by default the config's.
+        validation: pairs, or below 1 the fraction of them, that are set aside for validation.
+        val_gt: folder of ground truths to validate on instead.
+        val_lq: folder of their LQ images; without it these are bicubic.
+
+    Raises:
+        UserError: if the config has no random crops of pairs, no validation, or no scale.
+    """
+    scale = cfg.get('model', {}).get('generator', {}).get('upscale_factor')
+    loaders = [as_list(cfg.get(f'{name}_dataloader'))[:1] for name in ('train', 'val')]
+    if not scale or not all(loaders):
+        raise UserError(
+            f'config {cfg.filename} cannot be turned to own images: it needs '
+            'model.generator.upscale_factor, a train_dataloader and a val_dataloader'
+        )
+    (train,), (val,) = loaders
+    pipeline = innermost(train.dataset).get('pipeline', ())
+    crop = next((step for step in pipeline if step.get('type') == 'PairedRandomCrop'), None)
+    if crop is None:
+        raise UserError(
+            f'config {cfg.filename} cannot be turned to own images: its training pipeline has no '
+            'PairedRandomCrop'
+        )
+    patch = crop.gt_patch_size if patch_size is None else scale * patch_size
+    if lq:
+        steps = [dict(crop, gt_patch_size=patch)]
+    else:
+        steps = dict(bicubic=_bicubic, realesrgan=_real_esrgan)[degradation](scale, patch)
+    split = {} if val_gt else dict(validation=validation)
+    train.dataset = _dataset(
+        gt, lq, _replace_crop(pipeline, steps), **split and dict(part='train', **split)
+    )
+    cfg.train_dataloader = train
+
+    val_gt, val_lq = (val_gt, val_lq) if val_gt else (gt, lq)
+    val_pipeline = innermost(val.dataset).pipeline
+    if not val_lq:
+        packing = dict(type='BicubicDegradation', scale=scale), val_pipeline[-1]
+        val_pipeline = [*val_pipeline[:-1], *packing]
+    val = copy.deepcopy(val)  # it may be one of the test sets as well
+    val.dataset = _dataset(val_gt, val_lq, val_pipeline, **split and dict(part='val', **split))
+    cfg.val_dataloader = val
+    cfg.val_evaluator = as_list(cfg.val_evaluator)[0]
+
+
+def set_weights(cfg: Config, path: str) -> None:
+    """Start from the weights of a checkpoint, with the network that they are of.
+
+    Args:
+        cfg: of a training run; its ``load_from`` and, where the checkpoint tells, its
+            ``model.generator`` are changed.
+        path: of the checkpoint.
+
+    Raises:
+        UserError: if it cannot be read, does not tell its network, or is of another scale.
+    """
+    network = read_architecture(load_checkpoint(path), path)
+    scale = cfg.model.generator.get('upscale_factor', 2)
+    if network.get('upscale_factor', 2) != scale:
+        raise UserError(
+            f'checkpoint {path} is of x{network.get("upscale_factor", 2)} and config '
+            f'{cfg.filename} of x{scale}; take a config of the same scale'
+        )
+    cfg.model.generator = ConfigDict(dict(dict(type='CSNLNNet', upscale_factor=2), **network))
+    cfg.load_from = path
+
+
+def set_steps(cfg: Config, steps: int) -> None:
+    """Train for a number of steps; the learning rate falls at the same fractions of the run.
+
+    Validations and checkpoints come at least ten times.
+
+    Args:
+        cfg: of a training run by iterations; changed in place.
+        steps: at least 1.
+    """
+    fraction = steps / cfg.train_cfg.max_iters
+    cfg.train_cfg.max_iters = steps
+    for schedule in as_list(cfg.get('param_scheduler')):
+        if 'milestones' in schedule:
+            schedule.milestones = [math.ceil(fraction * step) for step in schedule.milestones]
+    least = math.ceil(steps / 10)
+    for part, name in (cfg.train_cfg, 'val_interval'), (cfg.default_hooks.checkpoint, 'interval'):
+        part[name] = min(part.get(name, least), least)
+
+
+def _dataset(gt: Path, lq: Path | None, pipeline: list[dict], **options: Any) -> ConfigDict:
+    """The config of a data set; without a folder of LQ images its pipeline loads none."""
+    if not lq:
+        pipeline = [
+            step
+            for step in pipeline
+            if (step.get('type'), step.get('key')) != ('LoadImageFromFile', 'img')
+        ]
+    return ConfigDict(
+        type='FolderPairDataset',
+        data_prefix=dict(img=str(lq or gt), gt=str(gt)),
+        pipeline=copy.deepcopy(list(pipeline)),
+        **options,
+    )
+
+
+def _replace_crop(pipeline: list[dict], steps: list[dict]) -> list[dict]:
+    at = [step.get('type') for step in pipeline].index('PairedRandomCrop')
+    return [*pipeline[:at], *steps, *pipeline[at + 1 :]]
+
+
+def _bicubic(scale: int, patch: int) -> list[dict]:
+    return [dict(type='BicubicDegradation', scale=scale, gt_patch_size=patch)]
+
+
+def _real_esrgan(scale: int, patch: int) -> list[dict]:
+    """The degradations of MMagic's config, on half as much again as is trained on."""
+    pipeline = get_config(_REAL_ESRGAN).train_pipeline
+    types = [step.type for step in pipeline]
+    degradations = copy.deepcopy(pipeline[types.index('CopyValues') + 1 : types.index('Flip')])
+    lq_side = math.ceil(1.5 * patch / scale)
+    last = degradations[-1].degradations[-1]
+    for step in last:
+        if 'target_size' in step.params:
+            step.params.target_size = (lq_side, lq_side)
+    side = scale * lq_side
+    return [
+        dict(type='Crop', keys=['gt'], crop_size=(side, side), random_crop=True),
+        dict(type='CopyValues', src_keys=['gt'], dst_keys=['img']),
+        *degradations,
+        dict(type='PairedRandomCrop', gt_patch_size=patch),
+        dict(type='Clip', keys=['img']),
+    ]

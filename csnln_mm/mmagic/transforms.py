@@ -1,0 +1,53 @@
+"""LQ images that are made of their ground truths on the way to the network."""
+
+import numpy as np
+from mmagic.registry import TRANSFORMS
+
+from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
+
+__all__ = ['BicubicDegradation']
+
+
+@TRANSFORMS.register_module()
+class BicubicDegradation:
+    """Make ``img`` of ``gt`` by MATLAB's antialiased bicubic, rounded to 8 bits.
+
+    The patches are those of images that were reduced as a whole: a window is reduced with what
+    lies around it.
+
+    Args:
+        scale: s.
+        gt_patch_size: side of a random square that is cut out, in pixels of ``gt``, a multiple of
+            s; by default the whole image, cut to sides that are multiples of s.
+
+    Raises:
+        ValueError: if s does not divide the patch; for an image that is smaller.
+    """
+
+    def __init__(self, scale: int, gt_patch_size: int | None = None) -> None:
+        if gt_patch_size is not None and (gt_patch_size < scale or gt_patch_size % scale):
+            raise ValueError(f'gt_patch_size must be a multiple of {scale}, got {gt_patch_size}')
+        self.scale = scale
+        self.gt_patch_size = gt_patch_size
+
+    def __call__(self, results: dict) -> dict:
+        """Replace ``gt``, uint8 [H, W, C], by its window and add ``img`` and ``scale``."""
+        gt = mod_crop(results['gt'], self.scale)
+        if self.gt_patch_size is None:
+            img = downsample(gt, self.scale)
+        else:
+            side = self.gt_patch_size // self.scale
+            free = [length // self.scale - side for length in gt.shape[:2]]
+            if min(free) < 0:
+                raise ValueError(
+                    f'an image of {gt.shape[1]}x{gt.shape[0]} pixels is smaller than the patches '
+                    f'of {self.gt_patch_size}'
+                )
+            y, x = (np.random.randint(places + 1) for places in free)
+            img = downsample_window(gt, self.scale, (y, x, side, side))
+            y, x, side = self.scale * y, self.scale * x, self.gt_patch_size
+            gt = gt[y : y + side, x : x + side]
+        return dict(results, gt=np.ascontiguousarray(gt), img=img, scale=self.scale)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(scale={self.scale}, gt_patch_size={self.gt_patch_size})'

@@ -1,0 +1,82 @@
+"""A run resumed with another number of processes goes on with the data where it was."""
+
+import os
+
+import pytest
+from command_line import free_port
+from forked_tool import end_of, start_tool
+from record_batches import read_batches
+from short_training import CONFIG, make_data, settings
+
+BATCH = 4  # of all processes together
+
+
+class Rank:
+    """Before the tool starts: this process is one of a job, as torchrun would tell it."""
+
+    def __init__(self, rank, processes, port):
+        self.environment = dict(
+            RANK=rank,
+            LOCAL_RANK=rank,
+            WORLD_SIZE=processes,
+            LOCAL_WORLD_SIZE=processes,
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=port,
+        )
+
+    def __call__(self):
+        os.environ.update({key: str(value) for key, value in self.environment.items()})
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = make_data(tmp_path_factory.mktemp('elastic'))
+    (folder / 'record.py').write_text(f"""
+_base_ = {str(CONFIG)!r}
+custom_imports = dict(imports=['csnln_mm.mmagic', 'record_batches'])
+custom_hooks = [dict(type='RecordBatchesHook', folder='.')]
+""")
+    return folder
+
+
+def train(folder, work_dir, processes, steps):
+    """Resumed, if there is something to resume; what each step got."""
+    port = free_port()
+    options = settings(
+        steps,
+        **{
+            'train_dataloader.batch_size': BATCH // processes,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'custom_hooks.0.folder': work_dir,
+            # MMEngine ends a schedule where the run ends, which here is not the same for all.
+            'param_scheduler.end': 1000,
+        },
+    )
+    arguments = ['record.py', '--work-dir', work_dir, '--resume', '--launcher', 'pytorch', *options]
+    (folder / work_dir).mkdir(exist_ok=True)
+    job = [
+        start_tool(
+            folder,
+            'train.py',
+            arguments,
+            output=f'{work_dir}/{rank}.txt',
+            fault=Rank(rank, processes, port),
+        )
+        for rank in range(processes)
+    ]
+    status = [end_of(process) for process in job]
+    assert not any(status), (folder / work_dir / '0.txt').read_text()[-5000:]
+    return read_batches(folder / work_dir, processes)
+
+
+def test_processes_may_change(folder):
+    """Two, then one, then four: samples, crops, order and losses are those of two all along."""
+    whole = train(folder, 'whole', 2, 5)
+    parts = [train(folder, 'parts', *job) for job in ((2, 2), (1, 4), (4, 5))]
+    changed = {step: batch for part in parts for step, batch in part.items()}
+    assert [sorted(part) for part in parts] == [[1, 2], [3, 4], [5]]
+    assert len({tuple(sample) for samples, _ in whole.values() for sample in samples}) == 5 * BATCH
+    for step, (samples, loss) in whole.items():
+        assert changed[step][0] == samples, step
+        assert abs(changed[step][1] - loss) < 1e-6, step

@@ -1,0 +1,183 @@
+"""A config's training on a user's images: pairs, or ground truths alone."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+from command_line import ROOT
+from forked_tool import end_of, start_tool
+from mmagic.registry import DATASETS
+from mmagic.utils import register_all_modules
+from mmengine.config import Config
+from tiny_data import smooth_noise
+from tiny_network import save_checkpoint
+
+from csnln_mm.cli import main
+from csnln_mm.errors import UserError
+from csnln_mm.images.degradation import downsample
+from csnln_mm.images.image_file import read_rgb, write_image
+from csnln_mm.mmagic.exact_resume import SampleIndex
+from csnln_mm.mmagic.own_images import set_images, set_steps, set_weights
+
+register_all_modules()
+NAMES = 'abcdefgh'
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    """Eight pairs of x2: lq/ax2.jpg, gt/a.png, ..."""
+    folder = tmp_path_factory.mktemp('own')
+    for seed, name in enumerate(NAMES):
+        gt = smooth_noise(64, 73, seed)
+        write_image(folder / f'only_gt/{name}.png', gt)
+        write_image(folder / f'gt/{name}.png', gt[:, :72])
+        write_image(folder / f'lq/{name}x2.png', downsample(gt[:, :72], 2))
+    return folder
+
+
+@pytest.fixture
+def cfg():
+    return Config.fromfile(ROOT / 'configs/csnln_x2_div2k.py')
+
+
+def build(loader):
+    return DATASETS.build(copy.deepcopy(loader.dataset))
+
+
+def sample(dataset, seed=1, index=0):
+    """Of a seed, as the sampler of the configs gives it."""
+    results = dataset.get_data_info(index)
+    results['sample_idx'] = SampleIndex(index, seed)
+    packed = dataset.pipeline(results)
+    return packed['inputs'].numpy(), packed['data_samples'].gt_img.numpy()
+
+
+def keys(dataset):
+    return [dataset.get_data_info(i)['key'] for i in range(len(dataset))]
+
+
+def test_pairs_are_split_by_name(cfg, images):
+    set_images(cfg, images / 'gt', images / 'lq', patch_size=16, validation=2)
+    train, val = build(cfg.train_dataloader), build(cfg.val_dataloader)
+    assert len(train) == 6 and len(val) == 2
+    assert sorted(keys(train) + keys(val)) == list(NAMES)
+    img, gt = sample(train)
+    assert img.shape == (3, 16, 16) and gt.shape == (3, 32, 32)
+    img, gt = sample(val)
+    name = keys(val)[0]
+    assert (gt == read_rgb(images / f'gt/{name}.png').transpose(2, 0, 1)).all()
+    assert (img == read_rgb(images / f'lq/{name}x2.png').transpose(2, 0, 1)).all()
+
+
+def test_the_config_keeps_all_else(cfg, images):
+    before = copy.deepcopy(cfg)
+    set_images(cfg, images / 'gt', images / 'lq')
+    for key in cfg.keys() - {'train_dataloader', 'val_dataloader'}:
+        assert cfg[key] == before[key], key
+    assert cfg.train_dataloader.dataset.pipeline == before.train_dataloader.dataset.pipeline
+    assert cfg.val_dataloader.dataset.pipeline == before.val_dataloader.dataset.pipeline
+
+
+def test_bicubic_images_are_windows_of_the_reduced_image(cfg, images):
+    set_images(cfg, images / 'only_gt', patch_size=16)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    pipeline[:] = [
+        step for step in pipeline if 'Flip' not in step.type and 'Random' not in step.type
+    ]
+    train, val = build(cfg.train_dataloader), build(cfg.val_dataloader)
+    whole = read_rgb(images / f'only_gt/{keys(train)[0]}.png')[:, :72]
+    reduced = downsample(whole, 2)
+    places = set()
+    for seed in range(8):
+        img, gt = (image.transpose(1, 2, 0) for image in sample(train, seed))
+        assert img.shape == (16, 16, 3) and gt.shape == (32, 32, 3)
+        found = [
+            (y, x)
+            for y in range(reduced.shape[0] - 15)
+            for x in range(reduced.shape[1] - 15)
+            if (reduced[y : y + 16, x : x + 16] == img).all()
+        ]
+        ((y, x),) = found
+        assert (whole[2 * y : 2 * y + 32, 2 * x : 2 * x + 32] == gt).all()
+        places.add((y, x))
+    assert len(places) > 4
+    img, gt = (image.transpose(1, 2, 0) for image in sample(val))
+    assert gt.shape == (64, 72, 3) and (img == downsample(gt, 2)).all()
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+def test_real_esrgan_degrades_at_random_and_by_the_seed(images, scale):
+    cfg = Config.fromfile(ROOT / f'configs/csnln_x{scale}_div2k.py')
+    set_images(cfg, images / 'only_gt', degradation='realesrgan', patch_size=12)
+    train = build(cfg.train_dataloader)
+    first = [sample(train, seed) for seed in range(4)]
+    for img, gt in first:
+        assert img.shape == (3, 12, 12) and gt.shape == (3, 12 * scale, 12 * scale)
+        assert 0 <= img.min() and img.max() <= 255 and img.std() > 0
+    assert len({img.tobytes() for img, _ in first}) == 4
+    again = sample(train, 2)
+    assert all(np.array_equal(a, b) for a, b in zip(again, first[2]))
+    img, gt = sample(build(cfg.val_dataloader))
+    assert (img.transpose(1, 2, 0) == downsample(gt.transpose(1, 2, 0), scale)).all()
+
+
+def test_validation_on_other_folders(cfg, images):
+    set_images(cfg, images / 'only_gt', val_gt=images / 'gt', val_lq=images / 'lq')
+    assert len(build(cfg.train_dataloader)) == len(build(cfg.val_dataloader)) == 8
+
+
+def test_an_image_without_a_partner_is_named(cfg, images, tmp_path):
+    write_image(tmp_path / 'lq/a.png', smooth_noise(24, 24, 0))
+    set_images(cfg, images / 'gt', tmp_path / 'lq')
+    with pytest.raises(UserError, match=r'gt/b.png has no partner \(and 6 more\)'):
+        len(build(cfg.train_dataloader))
+
+
+def test_weights_bring_their_network(cfg, tmp_path):
+    path = str(save_checkpoint(tmp_path / 'a.pth', mid_channels=8))
+    set_weights(cfg, path)
+    assert cfg.load_from == path
+    assert cfg.model.generator == dict(
+        type='CSNLNNet', upscale_factor=2, mid_channels=8, num_recurrences=1, image_skip=True
+    )
+    path = str(save_checkpoint(tmp_path / 'b.pth', upscale_factor=3))
+    with pytest.raises(UserError, match='is of x3 and config .* of x2'):
+        set_weights(cfg, path)
+
+
+def test_a_shorter_run_has_the_same_schedule(cfg):
+    set_steps(cfg, 1000)
+    assert cfg.train_cfg.max_iters == 1000 and cfg.train_cfg.val_interval == 100
+    assert cfg.param_scheduler.milestones == [300, 600, 900]
+    assert cfg.default_hooks.checkpoint.interval == 100
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--lq', 'x'], '--lq needs --gt'),
+        (['--val', '3'], '--val needs --gt'),
+        (['--gt', 'x', '--lq', 'y', '--degradation', 'bicubic'], 'give one'),
+        (['--gt', 'x', '--val-lq', 'y'], '--val-lq needs --val-gt'),
+        (['--gt', 'x', '--val', '3', '--val-gt', 'y'], 'give one'),
+    ],
+)
+def test_options_without_effect_are_refused(options, message, capsys):
+    assert main(['train', 'csnln_x2_div2k.py', *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('degradation', ['pairs', 'bicubic', 'realesrgan'])
+def test_one_command_fine_tunes(images, tmp_path, degradation):
+    save_checkpoint(tmp_path / 'start.pth')
+    lq = ['--lq', images / 'lq'] if degradation == 'pairs' else ['--degradation', degradation]
+    options = ['--patch-size', 12, '--val', 2, '--weights', 'start.pth', '--steps', 3]
+    options += ['--cfg-options', 'train_dataloader.num_workers=0']
+    options += ['train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0']
+    arguments = [ROOT / 'configs/csnln_x2_div2k.py', '--gt', images / 'gt', *lq, *options]
+    process = start_tool(tmp_path, 'train.py', arguments)
+    assert end_of(process) == 0, (tmp_path / 'output.txt').read_text()[-5000:]
+    output = (tmp_path / 'output.txt').read_text()
+    assert len(re.findall(r'Iter\(val\).*PSNR: [\d.]+', output)) == 3
+    assert (tmp_path / 'work_dirs/csnln_x2_div2k/iter_3.pth').exists()
