@@ -47,7 +47,9 @@ class BicubicDegradation:
             img = downsample_window(gt, self.scale, (y, x, side, side))
             y, x, side = self.scale * y, self.scale * x, self.gt_patch_size
             gt = gt[y : y + side, x : x + side]
-        return dict(results, gt=np.ascontiguousarray(gt), img=img, scale=self.scale)
+        # OpenCV flips in place, and takes no views.
+        gt, img = np.ascontiguousarray(gt), np.ascontiguousarray(img)
+        return dict(results, gt=gt, img=img, scale=self.scale)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(scale={self.scale}, gt_patch_size={self.gt_patch_size})'
