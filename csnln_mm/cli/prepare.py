@@ -202,7 +202,9 @@ def _check(args: argparse.Namespace) -> int:
 
     pairs, unpaired = find_pairs(args.lq, args.gt)
     checking = track(
-        find_misfits(pairs, scale=args.scale, gt_patch_size=args.scale * args.patch_size),
+        find_misfits(
+            pairs, scale=args.scale, gt_patch_size=args.scale * args.patch_size, decode=True
+        ),
         'checking',
         total=len(pairs),
         console=Console(stderr=True),

@@ -103,21 +103,23 @@ def split_pairs(pairs: Sequence[Pair], validation: float) -> tuple[list[Pair], l
 
 
 def find_misfits(
-    pairs: Sequence[Pair], *, scale: int | None = None, gt_patch_size: int = 1
+    pairs: Sequence[Pair], *, scale: int | None = None, gt_patch_size: int = 1, decode: bool = False
 ) -> Iterator[str | None]:
     """For each pair: why it will not do, in one line; None if it will.
 
-    Reads headers, and the last bytes of PNG files: what is damaged in between shows when it is
-    read.
+    Reads headers, and the last bytes of PNG files: other damage shows when images are decoded.
 
     Args:
         pairs: of LQ and GT.
         scale: how many times as wide and high each GT is as its LQ; None for any.
         gt_patch_size: what an image must have at least along its sides, in pixels of GT.
+        decode: decode all images as well.
     """
     for lq, gt in pairs:
         try:
             _check_pair(lq, gt, scale, gt_patch_size)
+            for path in (lq, gt) if decode else ():
+                read_rgb(path)
         except UserError as error:
             yield str(error)
         else:

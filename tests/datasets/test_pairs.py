@@ -1,7 +1,7 @@
 """Which images belong together, which of them are for validation, and which do not fit."""
 
 import pytest
-from damage import cut_off
+from damage import cut_off, spoil_middle
 from tiny_data import smooth_noise
 
 from csnln_mm.cli import main
@@ -77,17 +77,21 @@ def test_check_names_all_that_do_not_fit(tmp_path, capsys):
         ('uneven', (24, 26), (48, 53)),
         ('small', (8, 26), (16, 52)),
         ('cut', (24, 26), (48, 52)),
+        ('spoilt', (24, 26), (48, 52)),
     ):
         write_image(tmp_path / f'lq/{name}x2.png', smooth_noise(*lq, 1))
         write_image(tmp_path / f'gt/{name}.png', smooth_noise(*gt, 1))
     write_image(tmp_path / 'gt/alone.png', smooth_noise(8, 8, 1))
     cut_off(tmp_path / 'lq/cutx2.png')
+    spoil_middle(tmp_path / 'gt/spoilt.png')
     command = ['prepare', 'check', str(tmp_path / 'lq'), str(tmp_path / 'gt'), '--scale', '2']
     assert main([*command, '--patch-size', '16']) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f'{tmp_path}/gt/alone.png has no partner'
     for line, name, reason in zip(
-        lines[1:], ('cutx2', 'small', 'uneven'), ('damaged', 'patches of 32', 'not 2 times')
+        lines[1:],
+        ('cutx2', 'small', 'spoilt', 'uneven'),
+        ('damaged', 'patches of 32', 'damaged', 'not 2 times'),
     ):
         assert name in line and reason in line
-    assert lines[4:] == ['1 of 4 pairs fit']
+    assert lines[5:] == ['1 of 5 pairs fit']

@@ -81,9 +81,8 @@ def test_the_config_keeps_all_else(cfg, images):
 
 def test_bicubic_images_are_windows_of_the_reduced_image(cfg, images):
     set_images(cfg, images / 'only_gt', patch_size=16)
-    shapes = {
-        tuple(image.shape for image in sample(build(cfg.train_dataloader), i)) for i in range(4)
-    }
+    train = build(cfg.train_dataloader)
+    shapes = {tuple(image.shape for image in sample(train, seed)) for seed in range(4)}
     assert shapes == {((3, 16, 16), (3, 32, 32))}
     pipeline = cfg.train_dataloader.dataset.pipeline
     pipeline[:] = [
