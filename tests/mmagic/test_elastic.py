@@ -1,31 +1,11 @@
 """A run resumed with another number of processes goes on with the data where it was."""
 
-import os
-
 import pytest
-from command_line import free_port
-from forked_tool import end_of, start_tool
+from forked_job import run_job
 from record_batches import read_batches
 from short_training import CONFIG, make_data, settings
 
 BATCH = 4  # of all processes together
-
-
-class Rank:
-    """Before the tool starts: this process is one of a job, as torchrun would tell it."""
-
-    def __init__(self, rank, processes, port):
-        self.environment = dict(
-            RANK=rank,
-            LOCAL_RANK=rank,
-            WORLD_SIZE=processes,
-            LOCAL_WORLD_SIZE=processes,
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT=port,
-        )
-
-    def __call__(self):
-        os.environ.update({key: str(value) for key, value in self.environment.items()})
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +21,6 @@ custom_hooks = [dict(type='RecordBatchesHook', folder='.')]
 
 def train(folder, work_dir, processes, steps):
     """Resumed, if there is something to resume; what each step got."""
-    port = free_port()
     options = settings(
         steps,
         **{
@@ -53,20 +32,10 @@ def train(folder, work_dir, processes, steps):
             'param_scheduler.end': 1000,
         },
     )
-    arguments = ['record.py', '--work-dir', work_dir, '--resume', '--launcher', 'pytorch', *options]
+    arguments = 'record.py', '--work-dir', work_dir, '--resume', *options
     (folder / work_dir).mkdir(exist_ok=True)
-    job = [
-        start_tool(
-            folder,
-            'train.py',
-            arguments,
-            output=f'{work_dir}/{rank}.txt',
-            fault=Rank(rank, processes, port),
-        )
-        for rank in range(processes)
-    ]
-    status = [end_of(process) for process in job]
-    assert not any(status), (folder / work_dir / '0.txt').read_text()[-5000:]
+    statuses, output = run_job(folder, 'train.py', *arguments, processes=processes)
+    assert not any(statuses), output[-5000:]
     return read_batches(folder / work_dir, processes)
 
 
