@@ -6,7 +6,6 @@ import torch
 from tiny_data import smooth_noise
 from torch import nn
 
-import csnln_mm.compatibility  # noqa: F401 - before MMagic
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.networks import CSNLNNet
