@@ -112,7 +112,7 @@ def _export_onnx(args: argparse.Namespace, architecture: Any) -> int:
     target = Path(args.out)
     check_paths(Path(args.checkpoint), target)
     read = read_network(args.checkpoint, architecture)
-    print('exporting: seconds to a minute or two', file=sys.stderr, flush=True)
+    print('tracing the network: minutes if it has many recurrences', file=sys.stderr, flush=True)
     metadata = export_onnx(
         read.network,
         target,
