@@ -1,6 +1,8 @@
-"""Errors that are a user's to mend."""
+"""Errors that are a user's to mend, and the end of a run that received a signal."""
 
-__all__ = ['UserError']
+import signal as signals
+
+__all__ = ['RunInterrupted', 'UserError']
 
 
 class UserError(Exception):
@@ -9,9 +11,26 @@ class UserError(Exception):
     The tools print the message alone, without a traceback.
 
     Args:
-        message: one line.
+        message: one line; empty in a process of several whose main process tells it.
     """
 
     def __init__(self, message: str) -> None:
         # A dataloader worker hands on the text of its traceback, which ends with the message.
         super().__init__(str(message).rpartition(f'{__name__}.UserError: ')[2].rstrip())
+
+
+class RunInterrupted(Exception):
+    """A signal ended a run between two steps.
+
+    Args:
+        message: one line; empty in a process of several whose main process tells it.
+        signal: which.
+
+    Attributes:
+        status: that of the process: 128 + the signal's number, as a shell has it.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signals.Signals(signal)
+        self.status = 128 + signal

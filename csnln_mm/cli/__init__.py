@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from csnln_mm.errors import UserError
+from csnln_mm.errors import RunInterrupted, UserError
 
 __all__ = ['COMMANDS', 'exit_status', 'main']
 
@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: the command's own; 2 for an error that the user can fix, which is told
-        in one line (``CSNLN_TRACEBACK=1`` shows where it was raised); 130 if interrupted.
+        in one line (``CSNLN_TRACEBACK=1`` shows where it was raised); 128 and the signal's number
+        if a signal ended it.
 
     Raises:
         SystemExit: by argparse, with 0 after help and 2 for mistakes in the arguments.
@@ -105,8 +106,13 @@ def exit_status(command: Callable[[], int | None]) -> int:
         is_bug = isinstance(error, OSError) and error.errno is None
         if is_bug or os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
             raise
-        print(f'csnln: error: {_message(error)}', file=sys.stderr)
+        if message := _message(error):
+            print(f'csnln: error: {message}', file=sys.stderr)
         return 2
+    except RunInterrupted as error:
+        if str(error):
+            print(f'csnln: {error}', file=sys.stderr)
+        return error.status
     except KeyboardInterrupt:
         # Again, while Python cleans up, it should not be answered by a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

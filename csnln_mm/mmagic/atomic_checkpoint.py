@@ -11,12 +11,13 @@ from typing import Any
 from mmagic.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 
 from csnln_mm.files import atomic_write
+from csnln_mm.mmagic.resume import interrupted_template
 
-__all__ = ['AtomicCheckpointHook']
+__all__ = ['AtomicCheckpointHook', 'save_interrupted']
 
 _BACKEND = 'csnln_mm.atomic_files'
 
@@ -54,12 +55,16 @@ class AtomicCheckpointHook(CheckpointHook):
     Args:
         kwargs: as for MMEngine's ``CheckpointHook``. With ``backend_args``, or an ``out_dir`` on
             a server, files are written as that storage does it.
+
+    Attributes:
+        saved_steps: number of steps after which it saved last, since the run was started.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         if '://' not in str(kwargs.get('out_dir')) and not kwargs.get('backend_args'):
             kwargs['backend_args'] = dict(backend=_BACKEND)
         super().__init__(**kwargs)
+        self.saved_steps: int | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Hook of MMEngine: besides, remove what an interrupted training left half-written."""
@@ -97,6 +102,8 @@ class AtomicCheckpointHook(CheckpointHook):
             for other in outdated:
                 if self.file_backend.isfile(self._path(other)):
                     self.file_backend.remove(self._path(other))
+            _remove_interrupted(self)
+        self.saved_steps = meta['iter']
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
         with self._removing_afterwards():
@@ -122,6 +129,56 @@ class AtomicCheckpointHook(CheckpointHook):
     def _best_paths(self) -> list[str | None]:
         best: str | None = getattr(self, 'best_ckpt_path', None)
         return [best, *getattr(self, 'best_ckpt_path_dict', {}).values()]
+
+
+def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False) -> None:
+    """Save a run that a signal ends, unless that was done after the same step.
+
+    The checkpoint has a name of its own, ``interrupted_iter_N.pth``. So it takes no place among
+    the ``max_keep_ckpts``, and ``last_checkpoint`` stays as it is. The next checkpoint of the
+    interval replaces it.
+
+    Args:
+        runner: of the run.
+        steps: how many were completed.
+        in_validation: after that step.
+
+    Raises:
+        OSError: if it cannot be written; what there was is still there.
+        UserError: if a weight is not finite.
+    """
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    if hook is None or getattr(hook, 'saved_steps', None) == steps:
+        return
+    if in_validation:
+        for other in runner.hooks:
+            if isinstance(other, EMAHook):
+                other.after_val_epoch(runner)  # it has exchanged the weights for their mean
+    name = _interrupted_name(hook).format(runner.epoch if hook.by_epoch else steps)
+    backend = hook.backend_args
+    if '://' not in hook.out_dir:
+        backend = backend or dict(backend=_BACKEND)
+    runner.save_checkpoint(
+        hook.out_dir,
+        name,
+        hook.file_client_args,
+        meta=dict(epoch=runner.epoch, iter=steps),
+        by_epoch=False,
+        backend_args=backend,
+    )
+    if is_main_process():
+        _remove_interrupted(hook, but=name)
+
+
+def _interrupted_name(hook: CheckpointHook) -> str:
+    return interrupted_template(hook.filename_tmpl)
+
+
+def _remove_interrupted(hook: CheckpointHook, but: str = '') -> None:
+    """Remove the checkpoint of an interrupted run, now that there is a later one."""
+    for path in Path(hook.out_dir).glob(_interrupted_name(hook).format('*')):
+        if path.name != but:
+            path.unlink()
 
 
 class _RemoveLater:

@@ -1,5 +1,6 @@
-"""A training that is told to end does so between two steps."""
+"""A run that receives a signal ends after the step in progress, and loses none."""
 
+import mmap
 import os
 import signal
 import threading
@@ -9,111 +10,221 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+import torch
+from mmengine.dist import get_dist_info, is_distributed
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch import distributed
+from torch.utils.data._utils import signal_handling
 
-__all__ = ['RunInterrupted', 'graceful_shutdown']
+from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.mmagic.atomic_checkpoint import save_interrupted
 
-_SIGNALS = signal.SIGINT, signal.SIGTERM
+__all__ = ['SIGNALS', 'graceful_shutdown']
+
+# Control-C; of clusters and torchrun; of Slurm ahead of a job's end, as `--signal=USR1@120` asks.
+SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
 
 # Seconds within which a signal repeats the one before: a terminal and torchrun both tell a job.
 _SAME_WISH = 1.0
 
 
-class RunInterrupted(Exception):
-    """A cluster, or torchrun for a job of which a process died, told this one to end."""
-
-
 @contextmanager
 def graceful_shutdown(runner: Runner) -> Iterator[None]:
-    """Within, SIGTERM and SIGINT end the training when the step in progress is done.
+    """Within, :data:`SIGNALS` end the run after the step in progress, with a checkpoint of it.
 
-    An exception at any other moment, as Python raises one for SIGINT, can be lost in a library's
-    own handlers, or leave a queue of the dataloader workers locked. Whoever tells it again, more
-    than a second later, ends the process at once.
+    A signal to one process of several ends all after the same step. In a validation, which is
+    repeated on resuming, they end before its next image. Another signal, more than a second later,
+    ends the process at once.
+
+    An exception where the signal arrives, as Python raises one for SIGINT, could be lost in a
+    library's own handlers, or leave a step half done. Dataloader workers, which a cluster tells as
+    well, stay as long as they are needed.
 
     A signal that the process ignores is still ignored: so a shell keeps Control-C from what it
     runs in the background. In another thread than the main one, which gets no signals, this does
     nothing.
 
     Args:
-        runner: is given a hook, which raises :class:`RunInterrupted` or ``KeyboardInterrupt``.
+        runner: is given a hook, which saves the checkpoint.
+
+    Raises:
+        RunInterrupted: after a signal. It names the checkpoint; only in the main process has it a
+            message.
+        OSError, UserError: in all processes, if that checkpoint could not be written.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    told = _Told()
-    runner.register_hook(_EndHook(told), priority='HIGHEST')
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    # None stands for a handler that Python cannot put back.
-    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-    for number in before:
-        signal.signal(number, told.by_signal)
+    received = _Received()
+    runner.register_hook(_EndHook(received), priority='LOWEST')
     try:
-        yield
+        with received.caught():
+            yield
     except (RuntimeError, ConnectionError, EOFError) as error:
-        # What it still did when other processes of the job, or its dataloader workers, had ended.
-        told.end(error)
+        # What the step still did when other processes of the job had ended at once.
+        if received.signal:
+            raise RunInterrupted(
+                f'received {received.signal.name} in step {runner.iter + 1}, which was not '
+                'completed',
+                received.signal,
+            ) from error
         raise
-    finally:
-        told.wait_for_repetitions()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
-class _Told:
-    """Whether a signal came, and which."""
+class _Received:
+    """The first signal that came.
+
+    Attributes:
+        signal: None if none came.
+    """
 
     def __init__(self) -> None:
-        self.process = os.getpid()
-        self.signal: int | None = None
-        self.time = 0.0
+        self.signal: signal.Signals | None = None
+        self._process = os.getpid()
+        self._first: float | None = None
 
-    def by_signal(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.process:
-            # A dataloader worker, forked with this handler; its parent sees to its end.
-            if number == signal.SIGTERM:
-                self._act_at_once(number)
-        elif self.signal is None:
-            self.signal, self.time = number, time.monotonic()
-            # Loading processes are told too, as a rule; torch raises at once when one has ended.
-            # A function, since Python complains of a signal that came and has a handler no longer.
-            signal.signal(signal.SIGCHLD, _do_nothing)
-            with suppress(OSError):  # a pipe, the reader of which was told as well
-                # Not print(), in the midst of which the signal may have come.
-                os.write(2, b'\nending after this step; once more to end at once\n')
-        elif time.monotonic() - self.time > _SAME_WISH:
-            self._act_at_once(number)
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Within, signals are only noted."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        # None stands for a handler that Python cannot put back.
+        before = {n: h for n, h in before.items() if h not in (signal.SIG_IGN, None)}
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        watch = threading.Thread(target=self._watch, args=(read,), daemon=True)
+        watch.start()
+        _fds.append(signal.set_wakeup_fd(write, warn_on_full_buffer=False))
+        for number in before:
+            signal.signal(number, self._note)
+        try:
+            with self._workers_stay():
+                yield
+        finally:
+            if self._first is not None:
+                # Repetitions may come while they are still known as such.
+                time.sleep(max(0.0, self._first + _SAME_WISH - time.monotonic()))
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(_fds.pop())
+            os.write(write, b'\0')
+            watch.join()
+            os.close(write)
+            os.close(read)
 
-    def wait_for_repetitions(self) -> None:
-        """Leave them time to come while they are still known as such."""
-        if self.signal is not None:
-            time.sleep(max(0.0, self.time + _SAME_WISH - time.monotonic()))
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Handler, in this process and in those that are forked from it."""
+        if os.getpid() == self._process:
+            self.signal = self.signal or signal.Signals(number)
 
-    def end(self, cause: Exception | None = None) -> None:
-        """Raise what ends the training, if a signal came."""
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt from cause
-        if self.signal == signal.SIGTERM:
-            raise RunInterrupted from cause
+    def _watch(self, read: int) -> None:
+        """In a thread, since Python's handlers wait for what runs in C++, as most of a step."""
+        while (number := os.read(read, 1)) != b'\0':
+            if number[0] not in SIGNALS:
+                continue
+            if self._first is None:
+                self._first = time.monotonic()
+                with suppress(OSError):  # a pipe, the reader of which was told as well
+                    os.write(2, b'\nending after this step; once more to end at once\n')
+            elif time.monotonic() - self._first > _SAME_WISH:
+                os._exit(128 + number[0])
 
-    def _act_at_once(self, number: int) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+    @contextmanager
+    def _workers_stay(self) -> Iterator[None]:
+        """Have dataloader workers obey SIGTERM only when they are no longer needed."""
+        over = mmap.mmap(-1, 1)  # shared with them
+        set_handlers = signal_handling._set_worker_signal_handlers
+
+        def on_sigterm(number: int, frame: FrameType | None) -> None:
+            if over[0] or os.getppid() != self._process:
+                os._exit(0)
+
+        def set_handlers_and_this(*args: Any) -> None:
+            set_handlers(*args)  # torch's for SIGTERM ends the worker
+            signal.signal(signal.SIGTERM, on_sigterm)
+
+        signal_handling._set_worker_signal_handlers = set_handlers_and_this
+        try:
+            yield
+        finally:
+            over[0] = 1
+            signal_handling._set_worker_signal_handlers = set_handlers
 
 
-def _do_nothing(number: int, frame: FrameType | None) -> None:
-    pass
+# What set_wakeup_fd() replaced, while signals are caught.
+_fds: list[int] = []
+
+
+def _after_fork() -> None:
+    """What a worker receives is not to be taken for its parent's."""
+    if _fds:
+        signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class _EndHook(Hook):
-    """Looks before every step of training and validation."""
+    """Ends all processes after the same step, the last hook in it."""
 
-    def __init__(self, told: _Told) -> None:
-        self.told = told
+    def __init__(self, received: _Received) -> None:
+        self.received = received
+        self.group = None
+        if is_distributed() and distributed.get_backend() != 'gloo':
+            # Of CPUs, lest every step wait for the device.
+            self.group = distributed.new_group(backend='gloo')
+        self.first: int | None = None
+        self.val_steps = 0
 
-    def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.told.end()
+    def before_train(self, runner: Runner) -> None:
+        """Hook of MMEngine: what came before the first step ends the run here."""
+        self.first = runner.iter
+        self._end_if_told(runner, runner.iter)
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Hook of MMEngine."""
+        wrapper = runner.optim_wrapper
+        # Gradients that are accumulated over several steps are in no checkpoint.
+        if not isinstance(wrapper, OptimWrapper) or wrapper.should_update():
+            self._end_if_told(runner, runner.iter + 1)
+
+    def before_val(self, runner: Runner) -> None:
+        """Hook of MMEngine."""
+        loop = runner.val_loop
+        loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
+        # With fewer images, a process does not ask as often as the others.
+        self.val_steps = -self._max_of_all(-sum(len(loader) for loader in loaders))
 
     def before_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.told.end()
+        """Hook of MMEngine."""
+        if self.val_steps > 0:
+            self.val_steps -= 1
+            self._end_if_told(runner, runner.iter, in_validation=True)
+
+    def _end_if_told(self, runner: Runner, steps: int, *, in_validation: bool = False) -> None:
+        """Raise what ends the run after so many steps, if a process received a signal."""
+        number = self._max_of_all(self.received.signal or 0)
+        if not number:
+            return
+        name = signal.Signals(number).name
+        if self.first is None or steps == self.first:
+            raise RunInterrupted(f'received {name} before the first step', number)
+        error = None
+        try:
+            save_interrupted(runner, steps, in_validation=in_validation)
+        except (OSError, UserError) as raised:
+            error = raised
+        # Nobody ends, and has torchrun or Slurm end the others, before the checkpoint is there.
+        if self._max_of_all(error is not None):
+            raise error or UserError('')  # the main process tells
+        message = f'received {name}; step {steps} is completed and saved'
+        raise RunInterrupted(message if get_dist_info()[0] == 0 else '', number)
+
+    def _max_of_all(self, number: int) -> int:
+        """The largest of what the processes give."""
+        if not is_distributed():
+            return int(number)
+        numbers = torch.tensor([int(number)])
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX, self.group)
+        return int(numbers)

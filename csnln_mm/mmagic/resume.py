@@ -24,6 +24,7 @@ __all__ = [
     'checkpoint_folder',
     'checkpoint_template',
     'find_start',
+    'interrupted_template',
     'Start',
     'list_checkpoints',
     'load_for_model',
@@ -121,22 +122,33 @@ def checkpoint_template(cfg: Config) -> str:
     return hook.get('filename_tmpl') or ('epoch_{}.pth' if by_epoch else 'iter_{}.pth')
 
 
+def interrupted_template(template: str) -> str:
+    """The same for the checkpoint of a run that a signal ended, which is not one of the interval.
+
+    Its number is that of the last step or epoch that was completed.
+    """
+    return f'interrupted_{template}'
+
+
 def _checkpoint_hook(cfg: Config) -> dict:
     return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
 
 def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
-    """The checkpoints of a training, whole or not, newest first.
+    """The checkpoints of a training, whole or not, newest first; also an interrupted one's.
 
     Args:
         folder: need not exist.
         template: of file names, with ``{}`` for the number of steps or epochs.
     """
-    before, after = template.split('{}')
-    name = re.compile(f'{re.escape(before)}(\\d+){re.escape(after)}')
-    found = [(name.fullmatch(path.name), path) for path in folder.glob('*')]
-    numbered = [(int(match[1]), path) for match, path in found if match]
-    return [path for _, path in sorted(numbered, reverse=True)]
+    found = []
+    for kind in template, interrupted_template(template):
+        before, after = (re.escape(part) for part in kind.split('{}'))
+        for path in folder.glob(kind.replace('{}', '*')):
+            if number := re.fullmatch(f'{before}(\\d+){after}', path.name):
+                # With epochs for numbers, what was interrupted lies in the next one.
+                found.append((int(number[1]), kind != template, path))
+    return [path for *_, path in sorted(found, reverse=True)]
 
 
 def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Start:

@@ -2,8 +2,8 @@
 
 from mmengine.runner import Runner
 
-from csnln_mm.errors import UserError
-from csnln_mm.mmagic.graceful_shutdown import RunInterrupted, graceful_shutdown
+from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
 
 __all__ = ['run_training']
@@ -16,15 +16,17 @@ def run_training(runner: Runner) -> None:
         runner: from :func:`~csnln_mm.mmagic.runner.build_train_runner`.
 
     Raises:
-        UserError: if the disk is full, the work directory is gone, a loss is not finite, another
-            process has ended, or this one is told to (SIGTERM). Says where the training stopped,
-            and what is kept.
-        KeyboardInterrupt: between two steps, if it is interrupted by hand (SIGINT).
+        UserError: if the disk is full, the work directory is gone, a loss is not finite, or another
+            process has ended. Says where the training stopped, and what is kept.
+        RunInterrupted: after a step and its checkpoint, if it receives SIGINT, SIGTERM or SIGUSR1;
+            see :func:`~csnln_mm.mmagic.graceful_shutdown.graceful_shutdown`.
     """
     try:
         with graceful_shutdown(runner):
             runner.train()
     except UserError as error:
+        if not str(error):
+            raise
         raise UserError(f'the training stopped: {error}. {_kept(runner)}') from error
     except OSError as error:
         # Without a number it is no failure of the system, but e.g. that of a dataloader worker.
@@ -36,9 +38,9 @@ def run_training(runner: Runner) -> None:
             f'{_kept(runner)}'
         ) from error
     except RunInterrupted as error:
-        raise UserError(
-            f'the training was told to end after step {runner.iter}. {_kept(runner)}'
-        ) from error
+        if not str(error):
+            raise
+        raise RunInterrupted(f'{error}. {_kept(runner)}', error.signal) from error
     except RuntimeError as error:
         if 'gloo/transport' not in str(error):
             raise

@@ -15,8 +15,8 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 
-_PROCESSES = multiprocessing.get_context('forkserver')
-_PROCESSES.set_forkserver_preload(
+PROCESSES = multiprocessing.get_context('forkserver')
+PROCESSES.set_forkserver_preload(
     [
         'csnln_mm.mmagic.runner',
         'csnln_mm.mmagic.editor',
@@ -34,7 +34,7 @@ def start_tool(folder, tool, arguments, *, output='output.txt', fault=None):
     What it prints goes to the file ``output`` in the folder.
     """
     words = [str(word) for word in arguments]
-    process = _PROCESSES.Process(target=_run, args=(str(folder), tool, words, output, fault))
+    process = PROCESSES.Process(target=_run, args=(str(folder), tool, words, output, fault))
     process.start()
     return process
 
