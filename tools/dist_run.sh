@@ -18,8 +18,13 @@ case $processes in
 esac
 tools=$(cd "$(dirname "$0")" && pwd)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
+if [ "$tool" = train.py ] && [ -z "${CSNLN_CHECKED:-}" ]; then
+    # A mistake is told once, and not by every process.
+    python "$tools/$tool" "$@" --check
+    export CSNLN_CHECKED=1
+fi
 # shellcheck disable=SC2086  # TORCHRUN_ARGS is several words
-exec python -m torch.distributed.run \
+exec python "$tools/dist_run.py" \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$processes" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     ${TORCHRUN_ARGS:-} "$tools/$tool" "$@" --launcher pytorch

@@ -3,7 +3,9 @@
 set -eu
 if [ $# -lt 4 ]; then
     echo "usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
-environment: GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS" >&2
+environment: GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, SIGNAL (USR1@120: how Slurm
+             announces the end of the time), CHECK (yes; no where the images are not seen from here)
+tools/train.sbatch is a job that Slurm starts again until the training is done" >&2
     exit 2
 fi
 partition=$1
@@ -14,8 +16,13 @@ shift 4
 tools=$(cd "$(dirname "$0")" && pwd)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 export MASTER_PORT=${PORT:-$((12000 + RANDOM % 20000))}
+if [ "${CHECK:-yes}" != no ]; then
+    # A mistake is told once, and not by every process.
+    python "$tools/train.py" "$config" --work-dir="$work_dir" "$@" --check
+    export CSNLN_CHECKED=1
+fi
 # shellcheck disable=SC2086  # SRUN_ARGS is several words
-exec srun -p "$partition" --job-name="$job" \
+exec srun -p "$partition" --job-name="$job" --signal="${SIGNAL:-USR1@120}" \
     --gres=gpu:"${GPUS_PER_NODE:-8}" --ntasks="${GPUS:-8}" \
     --ntasks-per-node="${GPUS_PER_NODE:-8}" --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 ${SRUN_ARGS:-} \

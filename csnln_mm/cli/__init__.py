@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from csnln_mm.errors import RunInterrupted, UserError
 
@@ -107,17 +108,26 @@ def exit_status(command: Callable[[], int | None]) -> int:
         if is_bug or os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
             raise
         if message := _message(error):
-            print(f'csnln: error: {message}', file=sys.stderr)
+            _tell(f'csnln: error: {message}')
         return 2
     except RunInterrupted as error:
         if str(error):
-            print(f'csnln: {error}', file=sys.stderr)
+            _tell(f'csnln: {error}')
         return error.status
     except KeyboardInterrupt:
         # Again, while Python cleans up, it should not be answered by a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         print('interrupted', file=sys.stderr)
         return 130
+
+
+def _tell(line: str) -> None:
+    """Print a line, and leave it to the launcher of several processes, to end with it."""
+    print(line, file=sys.stderr)
+    if folder := os.environ.get('CSNLN_ERRORS'):
+        attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
+        with suppress(OSError), open(os.path.join(folder, attempt), 'a') as file:
+            file.write(f'{line}\n')
 
 
 def _message(error: UserError | OSError) -> str:

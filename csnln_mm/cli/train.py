@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='scale the learning rate with the samples in a step, over all processes',
     )
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='check config, images, checkpoint and work directory, and end; the .sh tools do so '
+        'once before they start several processes',
+    )
     _add_own_images(parser)
     arguments.add_config_options(parser)
     arguments.add_launcher_options(parser)
@@ -90,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     """Train."""
     from csnln_mm.mmagic import own_images
     from csnln_mm.mmagic.config import apply_cfg_options, load_config
-    from csnln_mm.mmagic.runner import build_train_runner
+    from csnln_mm.mmagic.runner import build_train_runner, check_training
     from csnln_mm.mmagic.training import run_training
 
     _check_own_images(args)
@@ -112,13 +118,15 @@ def run(args: argparse.Namespace) -> int:
     apply_cfg_options(cfg, args.cfg_options or {})
     if args.work_dir:
         cfg.work_dir = args.work_dir
-    runner = build_train_runner(
-        cfg,
+    options = dict(
         resume=args.resume or arguments.is_restarted(),
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
     )
-    run_training(runner)
+    if args.check:
+        check_training(cfg, **options)
+    else:
+        run_training(build_train_runner(cfg, **options))
     return 0
 
 

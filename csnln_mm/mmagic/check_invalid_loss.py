@@ -34,7 +34,7 @@ class CheckInvalidLossHook(Hook):
         """Hook of MMEngine, before that which saves checkpoints.
 
         Raises:
-            UserError: in all processes, if a loss is not finite.
+            UserError: in all processes, if a loss is not finite; with a message where it is.
         """
         bad = {
             name: float(value)
@@ -46,8 +46,7 @@ class CheckInvalidLossHook(Hook):
         if bad_processes:
             what = ', '.join(f'{name} is {value}' for name, value in bad.items())
             raise UserError(
-                (what or 'a loss of another process is not finite')
-                + f' in step {runner.iter + 1}; its weights are not saved'
+                f'{what} in step {runner.iter + 1}; its weights are not saved' if bad else ''
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -19,9 +19,15 @@ from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import as_list, optim_wrappers
 from csnln_mm.mmagic.dataset import check_images, leave_out_missing_tests
-from csnln_mm.mmagic.resume import check_checkpoint, checkpoint_folder, find_start, use_safe_loading
+from csnln_mm.mmagic.resume import (
+    Start,
+    check_checkpoint,
+    checkpoint_folder,
+    find_start,
+    use_safe_loading,
+)
 
-__all__ = ['build_test_runner', 'build_train_runner']
+__all__ = ['build_test_runner', 'build_train_runner', 'check_training']
 
 # What a file system gives out at a time: less may fit into a full disk's last one.
 _BLOCK = 4096
@@ -44,11 +50,7 @@ def build_train_runner(
             directory cannot be written or has the checkpoints of another training, the checkpoint
             to start from does not fit the config, or an option does not.
     """
-    _set_environment(cfg)
-    model = build_parts(cfg)
-    _set_training(cfg, amp=amp, auto_scale_lr=auto_scale_lr)
-    start = find_start(cfg, model, resume=resume)
-    check_images(cfg, model, dict(train_dataloader='training', val_dataloader='validation'))
+    model, start = check_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     runner = _make_runner(cfg, model)
     for reason in start.skipped:
         runner.logger.warning(f'skipped: {reason}')
@@ -57,6 +59,28 @@ def build_train_runner(
     elif resume:
         runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
     return runner
+
+
+def check_training(
+    cfg: Config, *, resume: bool = False, amp: bool = False, auto_scale_lr: bool = False
+) -> tuple[nn.Module, Start]:
+    """Check what can be checked before a training; arguments and errors are those of
+    :func:`build_train_runner`.
+
+    Where the environment variable ``CSNLN_CHECKED`` says that the images have been checked, as a
+    launcher does for its processes, they are not again.
+
+    Returns:
+        The config's model, and what the training starts from.
+    """
+    _set_environment(cfg)
+    model = build_parts(cfg)
+    _set_training(cfg, amp=amp, auto_scale_lr=auto_scale_lr)
+    start = find_start(cfg, model, resume=resume)
+    if not os.environ.get('CSNLN_CHECKED'):
+        check_images(cfg, model, dict(train_dataloader='training', val_dataloader='validation'))
+    _check_writable(Path(cfg.work_dir))
+    return model, start
 
 
 def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
@@ -85,6 +109,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
         cfg.pop(name, None)
     check_images(cfg, model, dict(test_dataloader='test'))
     cfg.load_from = checkpoint
+    _check_writable(Path(cfg.work_dir))
     return _make_runner(cfg, model)
 
 
@@ -136,7 +161,6 @@ def _set_training(cfg: Config, *, amp: bool, auto_scale_lr: bool) -> None:
 
 def _make_runner(cfg: Config, model: nn.Module) -> Runner:
     """MMEngine's runner of a model that is built already."""
-    _check_writable(Path(cfg.work_dir))
     if any(getattr(module, 'with_cp', False) for module in model.modules()):
         set_malloc_thresholds(mmap=4)  # who trades time for memory wants this trade as well
     use_safe_loading()

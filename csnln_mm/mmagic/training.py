@@ -5,12 +5,13 @@ from mmengine.runner import Runner
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
+from csnln_mm.mmagic.training_summary import TrainingSummaryHook
 
 __all__ = ['run_training']
 
 
 def run_training(runner: Runner) -> None:
-    """Train.
+    """Train; the log says before what will be done, and after ten steps when it will be.
 
     Args:
         runner: from :func:`~csnln_mm.mmagic.runner.build_train_runner`.
@@ -21,6 +22,7 @@ def run_training(runner: Runner) -> None:
         RunInterrupted: after a step and its checkpoint, if it receives SIGINT, SIGTERM or SIGUSR1;
             see :func:`~csnln_mm.mmagic.graceful_shutdown.graceful_shutdown`.
     """
+    runner.register_hook(TrainingSummaryHook(), priority='HIGHEST')
     try:
         with graceful_shutdown(runner):
             runner.train()

@@ -155,7 +155,7 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
     assert status != 0 and not left
     assert 'Signal 9 (SIGKILL)' in output
     # The other process notices by itself, or torchrun is quicker to tell it.
-    assert re.search('another of its processes has ended|was told to end', output), output[-20000:]
+    assert re.search('another of its processes has ended|received SIGTERM in step', output), output
     # Process 0 may have saved step 4 already.
     assert re.search(r'ends/iter_[34]\.pth; --resume goes on from it', output), output[-20000:]
     statuses, output = run_job(folder, 'train.py', *arguments, '--resume')
@@ -165,20 +165,33 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'number, said',
-    [(signal.SIGINT, 'interrupted'), (signal.SIGTERM, 'error: the training was told to end')],
+    'number, to_all', [(signal.SIGTERM, True), (signal.SIGUSR1, False)], ids=['all', 'one process']
 )
-def test_all_of_the_job_is_told_to_end(folder, tmp_path, number, said):
-    """By a cluster, or by a terminal: torchrun, the two processes, and what loads for them."""
-    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
-    while job.poll() is None and not (tmp_path / 'iter_2.pth').exists():
-        time.sleep(0.1)
-    os.killpg(job.pid, number)
-    assert end_of(job, 60) != 0
-    # torchrun's own traceback comes after.
-    output = (folder / 'output.txt').read_text().partition('torch/distributed/run.py')[0]
-    assert output.count(said) == 2 and output.count('Traceback') <= 1, output[-20000:]
+def test_both_end_after_the_same_step(folder, whole, tmp_path, number, to_all):
+    """Told by a cluster or a terminal; torchrun, the two processes, and what loads for them."""
+    options = settings(STEPS, **{'default_hooks.checkpoint.interval': 1000})
+    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *options)
+    while job.poll() is None and '[2/6]' not in (folder / 'output.txt').read_text():
+        time.sleep(0.05)
+    if to_all:
+        os.killpg(job.pid, number)
+    else:
+        os.kill(min(processes_with(mark, 'RANK=1')), number)
+    assert end_of(job, 60) == 128 + number
+    output = (folder / 'output.txt').read_text()
+    assert 'Traceback' not in output, output[-20000:]
+    (saved,) = tmp_path.glob('*.pth')
+    step = int(saved.stem.removeprefix('interrupted_iter_'))
+    assert f'[{step}/6]' in output and f'[{step + 1}/6]' not in output
+    (said,) = {line for line in output.splitlines() if line.startswith('csnln: ')}
+    assert said.startswith(f'csnln: received {number.name}; step {step} is completed and saved. ')
+    assert output.splitlines()[-1] == said
     assert not processes_with(mark)
+    status, output, _, _ = dist_train(folder, CONFIG, '--work-dir', tmp_path, '--resume', *options)
+    assert status == 0, output[-20000:]
+    assert f'goes on from {saved}' in output
+    assert_same_training(whole, checkpoint(tmp_path, STEPS))
+    assert not saved.exists()
 
 
 @pytest.mark.slow
@@ -221,5 +234,6 @@ def test_a_loss_that_is_infinite_in_one_process_stops_both(folder):
     statuses, output = run_job(folder, 'train.py', config, '--work-dir', 'loss', *OPTIONS)
     assert statuses == [2, 2], output[-20000:]
     assert 'error: the training stopped: loss is ' in output, output[-20000:]
-    assert 'a loss of another process is not finite in step 3; its weights are not saved' in output
+    assert output.count('csnln: error: ') == 2, output[-20000:]
+    assert output.splitlines()[-1].startswith('csnln: error: the training stopped: loss is ')
     assert [path.name for path in list_checkpoints(folder / 'loss')] == ['iter_2.pth', 'iter_1.pth']

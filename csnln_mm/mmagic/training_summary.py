@@ -1,0 +1,127 @@
+"""What a training is about to do, and after its first steps how long it will take."""
+
+import resource
+import sys
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+
+__all__ = ['TrainingSummaryHook', 'describe_training']
+
+_MEASURED_STEPS = 10
+
+
+def describe_training(runner: Runner) -> str:
+    """Lines that say what ``runner.train()`` does; its loops must have been built.
+
+    The memory is that which weights, gradients and optimizer take in each process. What activations
+    take depends on device and libraries, and has to be measured.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    network = getattr(model, 'generator', model)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    loop, processes = runner.train_loop, runner.world_size
+    batch = loop.dataloader.batch_size
+    images = len(loop.dataloader.dataset)
+    left = loop.max_iters - loop.iter
+    lines = {
+        'model': f'{type(network).__name__}'
+        + (f' x{network.upscale_factor}' if hasattr(network, 'upscale_factor') else '')
+        + f', {_number(sum(p.numel() for p in parameters))} parameters',
+        'images': f'{_number(images)} to train on'
+        + (f', {_number(_validated(runner))} to validate on' if runner.val_loop else ''),
+        'batch': f'{batch * processes} samples a step'
+        + (f', {batch} in each of {processes} processes' if processes > 1 else ''),
+        'steps': f'{_number(left)}'
+        + (
+            f', from step {_number(loop.iter + 1)} to {_number(loop.max_iters)}'
+            if loop.iter
+            else ''
+        )
+        + f', each image {left * batch * processes / max(images, 1):.3g} times',
+        'device': _device(model),
+        'memory': f'{_size(_state_bytes(runner, model))} for weights, gradients and optimizer; '
+        f'activations come on top, measured in the first {_MEASURED_STEPS} steps',
+        'results': runner.work_dir,
+    }
+    return '\n'.join(f'  {name:8} {text}' for name, text in lines.items())
+
+
+class TrainingSummaryHook(Hook):
+    """Log :func:`describe_training` before the first step, and time and memory after ten."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._began = self._paused = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        """Hook of MMEngine."""
+        runner.logger.info(f'the training:\n{describe_training(runner)}')
+
+    def before_val(self, runner: Runner) -> None:
+        """Hook of MMEngine: steps are measured without validations."""
+        self._paused = time.monotonic()
+
+    def after_val(self, runner: Runner) -> None:
+        """Hook of MMEngine."""
+        self._began += time.monotonic() - self._paused
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Hook of MMEngine. The first step, in which much is set up, is not measured."""
+        self._steps += 1
+        if self._steps == 1:
+            self._began = time.monotonic()
+        if self._steps != _MEASURED_STEPS:
+            return
+        seconds = (time.monotonic() - self._began) / (_MEASURED_STEPS - 1)
+        left = runner.train_loop.max_iters - runner.iter - 1
+        end = datetime.now() + timedelta(seconds=seconds * left)
+        runner.logger.info(
+            f'{seconds:.3g} s a step; {_number(left)} steps left: done on {end:%Y-%m-%d at %H:%M}, '
+            f'validations not counted; {_peak_memory()}'
+        )
+
+
+def _validated(runner: Runner) -> int:
+    loop = runner.val_loop
+    loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
+    return sum(len(loader.dataset) for loader in loaders)
+
+
+def _device(model: torch.nn.Module) -> str:
+    device = next(model.parameters()).device
+    if device.type == 'cuda':
+        return f'{device}, {torch.cuda.get_device_name(device)}'
+    return f'{device.type}, {torch.get_num_threads()} threads'
+
+
+def _state_bytes(runner: Runner, model: torch.nn.Module) -> int:
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    wrappers = runner.optim_wrapper
+    wrappers = [wrappers] if isinstance(wrappers, OptimWrapper) else list(wrappers.values())
+    # Adam and its relatives keep two averages of each gradient.
+    averages = 2 if all('betas' in wrapper.optimizer.defaults for wrapper in wrappers) else 0
+    return weights + trained * (1 + averages)
+
+
+def _peak_memory() -> str:
+    if torch.cuda.is_available():
+        return f'at most {_size(torch.cuda.max_memory_allocated())} of the GPU at a time'
+    unit = 1 if sys.platform == 'darwin' else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return f'at most {_size(peak)} of memory at a time in this process'
+
+
+def _size(count: int) -> str:
+    return f'{count / 1e9:.1f} GB' if count >= 1e9 else f'{count / 1e6:.1f} MB'
+
+
+def _number(count: int) -> str:
+    return f'{count:,}'
