@@ -1,6 +1,7 @@
 """``csnln train``: train a model as a config says."""
 
 import argparse
+import signal
 from pathlib import Path
 
 from csnln_mm.cli import arguments
@@ -94,6 +95,10 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
+    # Until the first step, Control-C ends the process at once, as SIGTERM does: an exception could
+    # be lost in what a library does while it is imported.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from csnln_mm.mmagic import own_images
     from csnln_mm.mmagic.config import apply_cfg_options, load_config
     from csnln_mm.mmagic.runner import build_train_runner, check_training

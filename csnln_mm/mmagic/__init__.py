@@ -10,7 +10,12 @@ from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper
 from csnln_mm.mmagic.check_invalid_loss import CheckInvalidLossHook
 from csnln_mm.mmagic.dataset import FolderPairDataset, ImagePairDataset
 from csnln_mm.mmagic.editor import CSNLNEditor
-from csnln_mm.mmagic.exact_resume import ExactResumeHook, ResumableSampler, SeedPerSample
+from csnln_mm.mmagic.exact_resume import (
+    ExactResumeHook,
+    ResumableEpochSampler,
+    ResumableSampler,
+    SeedPerSample,
+)
 from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import (
     AdditionFusion,
@@ -46,6 +51,7 @@ __all__ = [
     'ImagePairDataset',
     'InScaleNonLocalAttention',
     'MutualProjectedFusion',
+    'ResumableEpochSampler',
     'ResumableSampler',
     'SEMCell',
     'SEMEnhancer',

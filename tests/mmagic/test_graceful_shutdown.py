@@ -1,154 +1,250 @@
-"""Signals to a training, in this process; test_interrupted_training sends them to real ones."""
+"""Real signals at chosen moments of small runs, in this process.
+
+test_random_signals sends them to processes at random moments, test_two_processes to one of two.
+"""
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
+import torch
+from mmengine.hooks import EMAHook
+from mmengine.runner import EpochBasedTrainLoop
+from short_training import assert_same_training
+from tiny_runner import At, make_runner
 
-from csnln_mm.mmagic.graceful_shutdown import RunInterrupted, graceful_shutdown
-
-SIGNALS = signal.SIGINT, signal.SIGTERM
+from csnln_mm.checkpoints import load_checkpoint
+from csnln_mm.errors import RunInterrupted
+from csnln_mm.mmagic.graceful_shutdown import SIGNALS, graceful_shutdown
+from csnln_mm.mmagic.resume import latest_valid_checkpoint, use_safe_loading
 
 
 @pytest.fixture(autouse=True)
 def handlers():
     """What a program has; put back after a test."""
-    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGCHLD)}
+    use_safe_loading()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-class Runner:
-    """Steps, between which a hook may raise."""
-
-    def __init__(self):
-        self.hook = None
-        self.steps = 0
-
-    def register_hook(self, hook, priority):
-        self.hook = hook
-
-    def train(self, step):
-        for _ in range(10):
-            self.hook.before_train_iter(self, batch_idx=self.steps, data_batch=None)
-            step()
-            self.steps += 1
+def tell(number=signal.SIGTERM):
+    return lambda: os.kill(os.getpid(), number)
 
 
-def tell(number):
-    signal.raise_signal(number)
-
-
-@pytest.mark.parametrize(
-    'number, error', [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, RunInterrupted)]
-)
-def test_the_step_in_progress_is_done(number, error, capfd):
-    runner = Runner()
-    with pytest.raises(error), graceful_shutdown(runner):
-        runner.train(lambda: tell(number))
-    assert runner.steps == 1
-    assert 'ending after this step' in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-
-def test_a_validation_ends_too():
-    runner = Runner()
-    with pytest.raises(RunInterrupted), graceful_shutdown(runner):
-        tell(signal.SIGTERM)
-        runner.hook.before_val_iter(runner, batch_idx=0, data_batch=None)
-
-
-@pytest.mark.parametrize('error', [RuntimeError, ConnectionResetError, EOFError])
-def test_what_fails_in_the_step_because_others_have_ended_is_not_what_is_told(error):
-    """gloo, a socket and a pipe each say it in their own way."""
-    runner = Runner()
-
-    def step():
-        tell(signal.SIGTERM)
-        raise error('by peer')
-
-    with pytest.raises(RunInterrupted) as told, graceful_shutdown(runner):
-        runner.train(step)
-    assert 'by peer' in str(told.value.__cause__)
-    with pytest.raises(error, match='a bug'), graceful_shutdown(runner):
-        raise error('a bug')
-
-
-def test_the_same_wish_twice_is_one():
-    """A terminal and torchrun may both send it."""
-    runner = Runner()
-    with pytest.raises(KeyboardInterrupt), graceful_shutdown(runner):
-        runner.train(lambda: [tell(number) for number in SIGNALS])
-    assert runner.steps == 1
-
-
-def test_a_repetition_when_the_training_has_ended_is_still_the_same_wish():
-    """torchrun hands on what it was sent, when a process may be done with its step already."""
-    repetition = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    runner = Runner()
-    with pytest.raises(KeyboardInterrupt), graceful_shutdown(runner):
-        repetition.start()
-        runner.train(lambda: tell(signal.SIGINT))
-    try:
-        repetition.join()
-    except KeyboardInterrupt:
-        pytest.fail('it came through')
-
-
-def test_the_death_of_loading_processes_raises_nothing_afterwards():
-
-    def raise_at_once(number, frame):
-        raise RuntimeError('DataLoader worker exited')
-
-    signal.signal(signal.SIGCHLD, raise_at_once)
-    runner = Runner()
+def train(runner):
     with graceful_shutdown(runner):
-        pass
-    assert signal.getsignal(signal.SIGCHLD) is raise_at_once
-    with pytest.raises(RunInterrupted), graceful_shutdown(runner):
-        runner.train(lambda: [tell(signal.SIGTERM), tell(signal.SIGCHLD)])
-    tell(signal.SIGCHLD)
+        runner.train()
 
 
-def test_nobody_listens_to_standard_error():
-    """As in ``python tools/train.py ... 2>&1 | tee log`` after Control-C."""
+def interrupt(runner):
+    """The exception that a signal ends a run with."""
+    with pytest.raises(RunInterrupted) as raised:
+        train(runner)
+    return raised.value
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*.pth'))
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+def test_the_step_in_progress_is_completed_and_saved(tmp_path, number, capfd):
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    error = interrupt(make_runner(tmp_path, At('before_train_iter', 6, tell(number))))
+    assert str(error) == f'received {number.name}; step 6 is completed and saved'
+    assert error.status == 128 + number
+    assert names(tmp_path) == ['best_error_iter_5.pth', 'interrupted_iter_6.pth', 'iter_4.pth']
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('/iter_4.pth')
+    assert 'ending after this step' in capfd.readouterr().err
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
+
+
+MOMENTS = {
+    'the first step': ('before_train_iter', 1),
+    'a step': ('before_train_iter', 6),
+    'a save': ('before_save_checkpoint', 1),
+    'the save of the best': ('before_save_checkpoint', 2),
+    'a validation': ('before_val_iter', 3),
+    'the end of a validation': ('after_val_epoch', 1),
+    'the last step of an epoch': ('after_train_iter', 5),
+    'the last step': ('after_train_iter', 12),
+}
+
+
+@pytest.mark.parametrize('by_epoch', [False, True], ids=['steps', 'epochs'])
+@pytest.mark.parametrize('moment', MOMENTS)
+def test_a_resumed_run_equals_one_without_interruption(tmp_path, moment, by_epoch):
+    train(make_runner(tmp_path / 'whole', by_epoch=by_epoch))
+    runner = make_runner(tmp_path / 'ended', At(*MOMENTS[moment], tell()), by_epoch=by_epoch)
+    interrupt(runner)
+    template = 'epoch_{}.pth' if by_epoch else 'iter_{}.pth'
+    newest = latest_valid_checkpoint(tmp_path / 'ended', template)
+    assert newest.content['meta']['iter'] == runner.iter + runner_is_in_a_step(runner, moment)
+    train(make_runner(tmp_path / 'ended', by_epoch=by_epoch, load_from=newest.path))
+    assert names(tmp_path / 'ended') == names(tmp_path / 'whole')
+    last = latest_valid_checkpoint(tmp_path / 'whole', template).path.name
+    whole, ended = (load_checkpoint(tmp_path / name / last) for name in ('whole', 'ended'))
+    assert_same_training(whole, ended)
+    hubs = (content['message_hub']['runtime_info'] for content in (whole, ended))
+    kept, kept_by_the_other = (hub['keep_ckpt_ids'] for hub in hubs)
+    assert kept == kept_by_the_other
+
+
+def runner_is_in_a_step(runner, moment):
+    """MMEngine counts a step after its hooks."""
+    return (
+        'step' in moment
+        or moment == 'a save'
+        and not isinstance(runner.train_loop, EpochBasedTrainLoop)
+    )
+
+
+@pytest.mark.parametrize('moment', ['before_run', 'before_train'])
+def test_before_the_first_step_there_is_nothing_to_save(tmp_path, moment):
+    error = interrupt(make_runner(tmp_path, At(moment, 1, tell())))
+    assert str(error) == 'received SIGTERM before the first step' and not names(tmp_path)
+
+
+def test_a_run_that_is_told_while_it_resumes_keeps_what_it_resumes_from(tmp_path):
+    interrupt(make_runner(tmp_path, At('before_train_iter', 6, tell())))
+    there = names(tmp_path)
+    load_from = tmp_path / 'interrupted_iter_6.pth'
+    interrupt(make_runner(tmp_path, At('after_load_checkpoint', 1, tell()), load_from=load_from))
+    assert names(tmp_path) == there
+
+
+def test_steps_whose_gradients_are_accumulated_end_together(tmp_path):
+    runner = make_runner(tmp_path, At('before_train_iter', 7, tell()))
+    runner.optim_wrapper['accumulative_counts'] = 3
+    interrupt(runner)
+    assert 'interrupted_iter_9.pth' in names(tmp_path)
+
+
+def test_averaged_weights_are_not_saved_in_place_of_the_weights(tmp_path):
+    """MMEngine validates with the average."""
+    weights = []
+
+    def averaged(runner):
+        return [
+            EMAHook(momentum=0.5),
+            At(
+                'after_train_iter',
+                5,
+                lambda: weights.append(runner[0].model.layer.weight.detach().clone()),
+            ),
+        ]
+
+    runner = []
+    runner.append(make_runner(tmp_path, *averaged(runner), At('before_val_iter', 2, tell())))
+    interrupt(runner[0])
+    saved = load_checkpoint(tmp_path / 'interrupted_iter_5.pth')['state_dict']
+    assert torch.equal(saved['layer.weight'], weights[0])
+
+
+def test_a_disk_that_is_full_then_keeps_the_checkpoint_before(tmp_path):
+    def fill():
+        # No file of this process may grow any more: the system says so as it says of a full disk.
+        import resource
+
+        limits.append(resource.getrlimit(resource.RLIMIT_FSIZE))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[0][1]))
+
+    limits = []
+    runner = make_runner(
+        tmp_path, At('before_train_iter', 6, tell()), At('after_train_iter', 6, fill)
+    )
+    try:
+        with pytest.raises(OSError, match='interrupted_iter_6.pth'):
+            train(runner)
+    finally:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits[0])
+    assert names(tmp_path) == ['best_error_iter_5.pth', 'iter_4.pth']
+    assert not list(tmp_path.glob('.*'))
+
+
+def test_the_same_wish_twice_is_one(tmp_path):
+    """A terminal and torchrun may both send it, and the second come when the run has ended."""
+    repetition = threading.Timer(0.5, tell(signal.SIGINT))
+    runner = make_runner(
+        tmp_path, At('before_train_iter', 2, tell(signal.SIGINT)), At('after_train_iter', 2, tell())
+    )
+    repetition.start()
+    assert interrupt(runner).signal == signal.SIGINT
+    repetition.join()
+
+
+def test_once_more_ends_at_once():
+    """Also in the midst of what is no Python, where its handlers are not called."""
+    script = """
+import signal, time, torch
+from types import SimpleNamespace
+from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
+with graceful_shutdown(SimpleNamespace(register_hook=lambda *args, **kwargs: None)):
+    print('ready', flush=True)
+    a = torch.rand(3000, 3000)
+    torch.linalg.multi_dot([a] * 500)
+"""
+    env = dict(os.environ, OMP_NUM_THREADS='1')
+    process = subprocess.Popen(
+        [sys.executable, '-c', script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+    )
+    process.stdout.readline()
+    process.terminate()
+    assert b'once more' in process.stderr.readline() + process.stderr.readline()
+    time.sleep(1.1)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+
+
+def test_nobody_listens_to_standard_error(tmp_path):
+    """As in ``csnln train ... 2>&1 | tee log`` after Control-C."""
     read, write = os.pipe()
     os.close(read)
     stderr = os.dup(2)
     os.dup2(write, 2)
-    runner = Runner()
     try:
-        with pytest.raises(KeyboardInterrupt), graceful_shutdown(runner):
-            runner.train(lambda: tell(signal.SIGINT))
+        assert interrupt(make_runner(tmp_path, At('before_train_iter', 2, tell())))
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(write)
-    assert runner.steps == 1
 
 
-def test_an_ignored_signal_stays_ignored():
+def test_an_ignored_signal_stays_ignored(tmp_path):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    runner = Runner()
-    with graceful_shutdown(runner):
-        runner.train(lambda: tell(signal.SIGINT))
-    assert runner.steps == 10
+    runner = make_runner(tmp_path, At('before_train_iter', 2, tell(signal.SIGINT)))
+    train(runner)
+    assert runner.iter == 12
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-def test_a_training_in_another_thread_goes_without():
-    steps = []
-
-    def train():
-        with graceful_shutdown(Runner()):
-            steps.append(1)
-
-    thread = threading.Thread(target=train)
+def test_a_training_in_another_thread_goes_without(tmp_path):
+    thread = threading.Thread(target=train, args=[make_runner(tmp_path)])
     thread.start()
     thread.join()
-    assert steps
+    assert 'iter_12.pth' in names(tmp_path)
+
+
+def test_dataloader_workers_outlive_a_signal_to_all(tmp_path):
+    """As a cluster sends it; torch's own handler would end them, and with them the step."""
+    import multiprocessing
+
+    def tell_all():
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGTERM)
+        tell()()
+
+    runner = make_runner(tmp_path, At('before_train_iter', 2, tell_all))
+    runner._train_dataloader.update(num_workers=1)
+    assert interrupt(runner)
+    assert names(tmp_path) == ['interrupted_iter_2.pth']
+    del runner

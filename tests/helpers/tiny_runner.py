@@ -1,0 +1,102 @@
+"""MMEngine's runner of a model of a few weights, with the hooks of our configs; steps take 1 ms."""
+
+import copy
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+
+from csnln_mm.mmagic import SeedPerSample
+
+HOOKS = dict(
+    logger=None,
+    timer=None,
+    checkpoint=dict(type='AtomicCheckpointHook', interval=4, max_keep_ckpts=2, save_best='error'),
+    check_invalid_loss=dict(type='CheckInvalidLossHook'),
+    exact_resume=dict(type='ExactResumeHook'),
+)
+
+
+class Model(BaseModel):
+    """Weights of four numbers; random in every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+        torch.nn.init.constant_(self.layer.weight, 0.5)
+        torch.nn.init.zeros_(self.layer.bias)
+
+    def forward(self, inputs, mode='tensor'):
+        output = self.layer(torch.nn.functional.dropout(inputs, training=mode == 'loss'))
+        return dict(loss=(output - 1).square().mean()) if mode == 'loss' else [output]
+
+
+class Data(torch.utils.data.Dataset):
+    """Ten samples, random in each draw of them."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        index = SeedPerSample()(dict(sample_idx=index))['sample_idx']
+        return dict(inputs=index / 10 + torch.rand(4))
+
+
+class Error(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(float(data_samples[0].mean() - 1) ** 2)
+
+    def compute_metrics(self, results):
+        return dict(error=sum(results) / len(results))
+
+
+def train_cfg(by_epoch, steps=12):
+    """Twelve steps, or three epochs of four and a half batches."""
+    if by_epoch:
+        return dict(by_epoch=True, max_epochs=3, val_interval=1)
+    return dict(by_epoch=False, max_iters=steps, val_interval=5)
+
+
+def make_runner(work_dir, *hooks, by_epoch=False, load_from=None, **changed):
+    """A runner; ``load_from`` is resumed from, ``changed`` are settings of the checkpoint hook."""
+    checkpoint = dict(HOOKS['checkpoint'], by_epoch=by_epoch, rule='less', **changed)
+    if by_epoch:
+        checkpoint['interval'] = 2
+    sampler = 'ResumableEpochSampler' if by_epoch else 'ResumableSampler'
+    collate = dict(type='default_collate')
+    loader = dict(batch_size=2, num_workers=0, dataset=Data(), collate_fn=collate)
+    return Runner(
+        model=Model(),
+        work_dir=str(work_dir),
+        train_dataloader=dict(loader, sampler=dict(type=sampler)),
+        val_dataloader=dict(loader, batch_size=1, sampler=dict(type='DefaultSampler')),
+        train_cfg=train_cfg(by_epoch),
+        val_cfg=dict(),
+        val_evaluator=[Error()],
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.01)),
+        param_scheduler=dict(type='MultiStepLR', by_epoch=by_epoch, milestones=[1, 2]),
+        default_hooks=copy.deepcopy(dict(HOOKS, checkpoint=checkpoint)),
+        custom_hooks=list(hooks),
+        randomness=dict(seed=1),
+        default_scope='mmagic',
+        load_from=load_from and str(load_from),
+        resume=load_from is not None,
+        log_level='ERROR',
+        experiment_name=f'{work_dir.name}_{id(object())}',
+    )
+
+
+class At(Hook):
+    """Calls something at a place: the name of a hook's method, and how often it has come by."""
+
+    def __init__(self, method, count, function):
+        self.left = count
+
+        def count_down(*args, **kwargs):
+            self.left -= 1
+            if self.left == 0:
+                function()
+
+        setattr(self, method, count_down)
