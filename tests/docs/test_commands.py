@@ -199,5 +199,6 @@ def what_a_script_starts(words, tmp_path):
         text=True,
         check=True,
     ).stdout.splitlines()
-    (i,) = (i for i, word in enumerate(output) if re.search(r'tools/(train|test)\.py$', word))
+    # The last, after what is checked before.
+    *_, i = (i for i, word in enumerate(output) if re.search(r'tools/(train|test)\.py$', word))
     return Path(output[i]).relative_to(ROOT), output[i + 1 :]

@@ -26,15 +26,25 @@ class Rank:
         os.environ.update({key: str(value) for key, value in self.environment.items()})
 
 
-def run_job(folder, tool, *arguments, processes=2):
-    """(exit status of each process, what all of them printed)"""
+def start_job(folder, tool, *arguments, processes=2):
+    """The processes of a tool; see :func:`end_of_job`."""
     port = free_port()
     arguments = [*arguments, '--launcher', 'pytorch']
-    job = [
+    return [
         start_tool(
             folder, tool, arguments, output=f'rank_{rank}.txt', fault=Rank(rank, processes, port)
         )
         for rank in range(processes)
     ]
+
+
+def end_of_job(folder, job):
+    """(exit status of each process, what all of them printed)"""
     statuses = [end_of(process) for process in job]
-    return statuses, ''.join((folder / f'rank_{rank}.txt').read_text() for rank in range(processes))
+    outputs = [(folder / f'rank_{rank}.txt').read_text() for rank in range(len(job))]
+    return statuses, ''.join(outputs)
+
+
+def run_job(folder, tool, *arguments, processes=2):
+    """(exit status of each process, what all of them printed)"""
+    return end_of_job(folder, start_job(folder, tool, *arguments, processes=processes))

@@ -34,14 +34,17 @@ class Model(BaseModel):
 
 
 class Data(torch.utils.data.Dataset):
-    """Ten samples, random in each draw of them."""
+    """Ten samples; to train on, random in each draw of them."""
+
+    def __init__(self, random):
+        self.random = random
 
     def __len__(self):
         return 10
 
     def __getitem__(self, index):
         index = SeedPerSample()(dict(sample_idx=index))['sample_idx']
-        return dict(inputs=index / 10 + torch.rand(4))
+        return dict(inputs=index / 10 + self.random * torch.rand(4))
 
 
 class Error(BaseMetric):
@@ -66,12 +69,14 @@ def make_runner(work_dir, *hooks, by_epoch=False, load_from=None, **changed):
         checkpoint['interval'] = 2
     sampler = 'ResumableEpochSampler' if by_epoch else 'ResumableSampler'
     collate = dict(type='default_collate')
-    loader = dict(batch_size=2, num_workers=0, dataset=Data(), collate_fn=collate)
+    loader = dict(num_workers=0, collate_fn=collate)
     return Runner(
         model=Model(),
         work_dir=str(work_dir),
-        train_dataloader=dict(loader, sampler=dict(type=sampler)),
-        val_dataloader=dict(loader, batch_size=1, sampler=dict(type='DefaultSampler')),
+        train_dataloader=dict(loader, batch_size=2, dataset=Data(True), sampler=dict(type=sampler)),
+        val_dataloader=dict(
+            loader, batch_size=1, dataset=Data(False), sampler=dict(type='DefaultSampler')
+        ),
         train_cfg=train_cfg(by_epoch),
         val_cfg=dict(),
         val_evaluator=[Error()],

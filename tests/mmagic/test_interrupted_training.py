@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from short_training import (
     DieHalfWritten,
     assert_same_training,
     checkpoint,
-    end_of,
     make_data,
     output_of,
     settings,
@@ -24,7 +22,6 @@ from short_training import (
 )
 
 from csnln_mm.checkpoints import load_checkpoint
-from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
 STEPS = 8
 OLD_CHECKPOINT = Path(__file__).parents[1] / 'data/version_0.1.0_iter_4.pth'
@@ -124,26 +121,6 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
     assert_same_training(whole, resumed)
     (best,) = (tmp_path / 'whole').glob('best_*.pth')
     assert [path.name for path in (tmp_path / 'killed').glob('best_*.pth')] == [best.name]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    'signal_number, status, said',
-    [(signal.SIGINT, 130, 'interrupted'), (signal.SIGTERM, 2, 'was told to end')],
-)
-def test_ended_by_hand_or_by_a_cluster(folder, tmp_path, signal_number, status, said):
-    process = start(folder, CONFIG, '--work-dir', tmp_path, *settings(1000))
-    while process.is_alive() and not (tmp_path / 'iter_2.pth').exists():
-        process.join(0.05)
-    time.sleep(random.uniform(0, 0.5))
-    os.kill(process.pid, signal_number)
-    ended, output = end_of(process), output_of(folder)
-    assert ended == status and said in output and 'Traceback' not in output, output
-    newest = latest_valid_checkpoint(tmp_path)
-    assert not newest.skipped
-    assert (
-        train(folder, tmp_path, '--resume', *settings(newest.content['meta']['iter'] + 1))[0] == 0
-    )
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forked_job import run_job
+from forked_job import end_of_job, run_job, start_job
 from forked_tool import end_of as end_of_tool
 from forked_tool import start_tool
 from short_training import (
@@ -54,6 +54,7 @@ def start(folder, config, *arguments, **environment):
         CSNLN_TEST=mark.split('=')[1],
         PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
         OMP_NUM_THREADS='1',
+        CSNLN_CHECKED='1',  # tests/tools/test_faults.py has what is checked before
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
         **environment,
     )
@@ -164,34 +165,52 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'number, to_all', [(signal.SIGTERM, True), (signal.SIGUSR1, False)], ids=['all', 'one process']
-)
-def test_both_end_after_the_same_step(folder, whole, tmp_path, number, to_all):
-    """Told by a cluster or a terminal; torchrun, the two processes, and what loads for them."""
-    options = settings(STEPS, **{'default_hooks.checkpoint.interval': 1000})
-    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *options)
+def test_all_of_the_job_is_told_to_end(folder, whole, tmp_path):
+    """By a cluster, or by a terminal: torchrun, which tells its processes and what loads for
+    them."""
+    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *WITHOUT_INTERVAL)
     while job.poll() is None and '[2/6]' not in (folder / 'output.txt').read_text():
         time.sleep(0.05)
-    if to_all:
-        os.killpg(job.pid, number)
-    else:
-        os.kill(min(processes_with(mark, 'RANK=1')), number)
-    assert end_of(job, 60) == 128 + number
+    os.killpg(job.pid, signal.SIGTERM)
+    assert end_of(job, 60) == 128 + signal.SIGTERM
     output = (folder / 'output.txt').read_text()
+    step = saved_step(tmp_path)
     assert 'Traceback' not in output, output[-20000:]
-    (saved,) = tmp_path.glob('*.pth')
-    step = int(saved.stem.removeprefix('interrupted_iter_'))
     assert f'[{step}/6]' in output and f'[{step + 1}/6]' not in output
-    (said,) = {line for line in output.splitlines() if line.startswith('csnln: ')}
-    assert said.startswith(f'csnln: received {number.name}; step {step} is completed and saved. ')
-    assert output.splitlines()[-1] == said
+    said = f'csnln: received SIGTERM; step {step} is completed and saved. The newest checkpoint is '
+    assert output.splitlines()[-1].startswith(said), output[-20000:]
     assert not processes_with(mark)
-    status, output, _, _ = dist_train(folder, CONFIG, '--work-dir', tmp_path, '--resume', *options)
-    assert status == 0, output[-20000:]
-    assert f'goes on from {saved}' in output
-    assert_same_training(whole, checkpoint(tmp_path, STEPS))
-    assert not saved.exists()
+    resume_and_compare(folder, whole, tmp_path)
+
+
+@pytest.mark.slow
+def test_one_process_is_told_and_both_end_after_the_same_step(folder, whole, tmp_path):
+    job = start_job(folder, 'train.py', CONFIG, '--work-dir', tmp_path, *WITHOUT_INTERVAL)
+    while job[0].is_alive() and '[2/6]' not in (folder / 'rank_0.txt').read_text():
+        time.sleep(0.05)
+    os.kill(job[1].pid, signal.SIGUSR1)
+    statuses, output = end_of_job(folder, job)
+    assert statuses == [128 + signal.SIGUSR1] * 2, output[-20000:]
+    assert output.count('csnln: ') == 1
+    assert f'received SIGUSR1; step {saved_step(tmp_path)} is completed and saved' in output
+    resume_and_compare(folder, whole, tmp_path)
+
+
+WITHOUT_INTERVAL = ['--auto-scale-lr', *settings(STEPS, **{'default_hooks.checkpoint.interval': 99})]
+
+
+def saved_step(work_dir):
+    (saved,) = work_dir.glob('*.pth')
+    return int(saved.stem.removeprefix('interrupted_iter_'))
+
+
+def resume_and_compare(folder, whole, work_dir):
+    words = CONFIG, '--work-dir', work_dir, '--resume', *WITHOUT_INTERVAL
+    statuses, output = run_job(folder, 'train.py', *words)
+    assert statuses == [0, 0], output[-20000:]
+    assert 'goes on from' in output
+    assert_same_training(whole, checkpoint(work_dir, STEPS))
+    assert not list(work_dir.glob('interrupted_*'))
 
 
 @pytest.mark.slow

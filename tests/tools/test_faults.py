@@ -7,7 +7,6 @@ import pytest
 import torch
 from command_line import CONFIG, MODEL, OPTIONS, ROOT, run
 from damage import cut_off, spoil_middle
-from forked_job import run_job
 from tiny_data import make_benchmark
 
 from csnln_mm.mmagic.check_config import build_parts
@@ -55,28 +54,25 @@ def test_a_spoilt_image_when_it_is_met(folder, command, image):
 
 
 @pytest.mark.slow
-def test_two_processes(folder):
-    """torchrun tells, after our line, which of its processes failed."""
+def test_processes_are_not_started_with_a_mistake(folder):
+    """The line alone."""
     cut_off(folder / 'data/demo/train/GTmod12/3.png')
-    output = run('bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS, cwd=folder, expect=1)
-    assert_named('data/demo/train/GTmod12/3.png', output)
+    dist_train = 'bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS
+    (line,) = run(*dist_train, cwd=folder, expect=2).splitlines()
+    assert line.startswith('csnln: error: ')
+    assert line.endswith('images: data/demo/train/GTmod12/3.png is damaged or no image')
 
 
 @pytest.mark.slow
-def test_two_processes_when_one_meets_a_spoilt_image(folder):
+def test_the_failure_of_a_process_is_the_last_line(folder):
+    """After what torchrun prints, and with its exit status."""
     spoil_middle(folder / 'data/demo/train/GTmod12/3.png')
-    statuses, output = run_job(folder, 'train.py', CONFIG, *OPTIONS)
-    assert 2 in statuses and 0 not in statuses
-    assert_named('data/demo/train/GTmod12/3.png', output)
-
-
-def assert_named(path, output):
-    assert 'DataLoader worker' not in output
-    assert any(
-        f'{path} is damaged or no image' in line
-        for line in output.splitlines()
-        if line.startswith('csnln: error: ')
-    )
+    dist_train = 'bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS
+    output = run(*dist_train, cwd=folder, expect=2)
+    assert 'DataLoader worker' not in output and 'Traceback' not in output
+    last = output.splitlines()[-1]
+    assert last.startswith('csnln: error: ')
+    assert 'data/demo/train/GTmod12/3.png is damaged or no image' in last
 
 
 @pytest.mark.slow
