@@ -34,6 +34,7 @@ from csnln_mm.mmagic.resume import list_checkpoints
 
 STEPS = 6
 OPTIONS = ['--auto-scale-lr', *settings(STEPS)]
+WITHOUT_INTERVAL = [*OPTIONS, 'default_hooks.checkpoint.interval=1000']
 KILLS = int(os.environ.get('CSNLN_TEST_TWO_PROCESS_KILLS', 0))
 
 
@@ -196,7 +197,10 @@ def test_one_process_is_told_and_both_end_after_the_same_step(folder, whole, tmp
     resume_and_compare(folder, whole, tmp_path)
 
 
-WITHOUT_INTERVAL = ['--auto-scale-lr', *settings(STEPS, **{'default_hooks.checkpoint.interval': 99})]
+WITHOUT_INTERVAL = [
+    '--auto-scale-lr',
+    *settings(STEPS, **{'default_hooks.checkpoint.interval': 99}),
+]
 
 
 def saved_step(work_dir):
@@ -253,6 +257,5 @@ def test_a_loss_that_is_infinite_in_one_process_stops_both(folder):
     statuses, output = run_job(folder, 'train.py', config, '--work-dir', 'loss', *OPTIONS)
     assert statuses == [2, 2], output[-20000:]
     assert 'error: the training stopped: loss is ' in output, output[-20000:]
-    assert output.count('csnln: error: ') == 2, output[-20000:]
-    assert output.splitlines()[-1].startswith('csnln: error: the training stopped: loss is ')
+    assert output.count('csnln: error: ') == 1, output[-20000:]  # the other process is silent
     assert [path.name for path in list_checkpoints(folder / 'loss')] == ['iter_2.pth', 'iter_1.pth']
