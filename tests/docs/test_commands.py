@@ -40,6 +40,7 @@ NOT_RUN = {
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
     r'(python tools/train\.py|csnln train)': 'hours; tests/tools, configs and mmagic train',
     r'csnln measure .*--time': 'half a minute; tests/paper/test_measure.py measures',
+    r'sbatch tools/train\.sbatch': 'a cluster',
     r'python tools/run_ablation\.py': 'days; tests/paper/test_ablation.py runs small budgets',
     r'python tools/benchmark\.py': 'a minute or more; tests/paper/test_benchmark.py measures',
     r'python tools/prepare_div2k\.py data/DIV2K': '800 images; tests/datasets prepares small ones',
