@@ -1,6 +1,7 @@
 """A run that receives a signal ends after the step in progress, and loses none."""
 
 import mmap
+import multiprocessing
 import os
 import signal
 import threading
@@ -149,6 +150,9 @@ class _Received:
             yield
         finally:
             over[0] = 1
+            if self.signal:  # at their own pace they would end after some seconds
+                for worker in multiprocessing.active_children():
+                    worker.terminate()
             signal_handling._set_worker_signal_handlers = set_handlers
 
 
