@@ -29,6 +29,7 @@ COMMANDS = {
     'models': 'list the models that come with the package',
     'convert': 'convert checkpoints of the released code, and back',
     'visualize': 'show what the attention sees, and compare methods',
+    'explore': 'open a page in the browser to upscale, and look at the attention',
     'report': 'set results beside the published tables',
     'ablation': "train the variants of the paper's Tables 3 to 5",
     'benchmark': 'measure time and memory of operators and networks',

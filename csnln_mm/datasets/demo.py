@@ -8,7 +8,7 @@ import skimage.data
 
 from csnln_mm.datasets.benchmarks import write_test_images
 
-__all__ = ['TRAIN_PHOTOGRAPHS', 'TEST_PHOTOGRAPHS', 'prepare_demo']
+__all__ = ['EXAMPLES', 'TEST_PHOTOGRAPHS', 'TRAIN_PHOTOGRAPHS', 'prepare_demo']
 
 TRAIN_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
     'astronaut': skimage.data.astronaut,
@@ -27,6 +27,8 @@ TEST_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
     'coffee': skimage.data.coffee,
     'rocket': skimage.data.rocket,
 }
+# To be looked at: those of the test set, and one that repeats itself.
+EXAMPLES = {**TEST_PHOTOGRAPHS, 'brick': skimage.data.brick}
 
 
 def prepare_demo(root: Path, scale: int = 2) -> None:

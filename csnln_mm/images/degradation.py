@@ -5,7 +5,7 @@ import torch
 
 from csnln_mm.ops.imresize import imresize
 
-__all__ = ['mod_crop', 'downsample', 'downsample_window', 'upsample']
+__all__ = ['downsample', 'downsample_window', 'mod_crop', 'resize', 'upsample']
 
 # LR pixels: the kernel reaches 2 to either side.
 _REACH = 3
@@ -41,7 +41,7 @@ def downsample(image: np.ndarray, scale: int) -> np.ndarray:
         uint8, [H, W] or [H, W, C].
     """
     height, width = image.shape[:2]
-    return _resize(image, (height // scale, width // scale))
+    return resize(image, (height // scale, width // scale))
 
 
 def downsample_window(
@@ -77,10 +77,19 @@ def upsample(image: np.ndarray, scale: int) -> np.ndarray:
         uint8, [s H, s W] or [s H, s W, C].
     """
     height, width = image.shape[:2]
-    return _resize(image, (height * scale, width * scale))
+    return resize(image, (height * scale, width * scale))
 
 
-def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """MATLAB's bicubic, rounded to 8 bits; antialiased where it reduces.
+
+    Args:
+        image: uint8, [H, W] or [H, W, C].
+        size: (rows, columns) of the result.
+
+    Returns:
+        uint8, [*size] or [*size, C].
+    """
     x = torch.from_numpy(image.astype(np.float64)).reshape(*image.shape[:2], -1)
     y = imresize(x.permute(2, 0, 1), size).permute(1, 2, 0)
     return y.round().clamp(0, 255).numpy().astype(np.uint8).reshape(*size, *image.shape[2:])

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ['Tell', 'report_json', 'report_text']
+__all__ = ['Tell', 'format_duration', 'report_json', 'report_text']
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -95,10 +95,11 @@ class _Lines:
         fraction = event['fraction']
         left = (now - self.started) * (1 - fraction) / fraction
         percent = 100 * event['tile'] / event['tiles']
-        self.print_line(f'{label}: {percent:.0f} %; all: {_duration(left)} left')
+        self.print_line(f'{label}: {percent:.0f} %; all: {format_duration(left)} left')
 
 
-def _duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
+    """Such as 40 s, 3 min 20 s, or 2 h 05 min."""
     seconds = round(seconds)
     if seconds < 60:
         return f'{seconds} s'

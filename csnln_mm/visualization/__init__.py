@@ -1,6 +1,6 @@
 """What the attention attends to, what a result depends on, and how methods differ."""
 
-from csnln_mm.visualization.attention import AttentionMaps, extract_attention
+from csnln_mm.visualization.attention import AttentionMaps, AttentionRecord, extract_attention
 from csnln_mm.visualization.attribution import (
     Attribution,
     PixelAttribution,
@@ -19,6 +19,7 @@ from csnln_mm.visualization.figures import attention_figure, attribution_figure,
 
 __all__ = [
     'AttentionMaps',
+    'AttentionRecord',
     'Attribution',
     'Comparison',
     'PixelAttribution',

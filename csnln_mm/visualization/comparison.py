@@ -1,6 +1,6 @@
 """Methods side by side (Figure 5 of the paper): bicubic, networks, and results of others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +62,7 @@ def compare_methods(
     *,
     scale: int | None = None,
     device: str | None = None,
+    on_tile: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Comparison]:
     """Reduce images by the field's protocol and upscale them again by each method.
 
@@ -75,6 +76,7 @@ def compare_methods(
             suffix) and their size after cropping.
         scale: S; by default that of the networks, or 2 without any.
         device: of checkpoints, see :class:`~csnln_mm.upscaling.Upscaler`.
+        on_tile: of each upscaler's call, see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Yields:
         A comparison for each image, in order of their names.
@@ -111,11 +113,14 @@ def compare_methods(
     scale = 2 if scale is None else scale
     if scale < 2:
         raise UserError(f'the scale must be at least 2, got {scale}')
-    return (_compare(path, runs, scale) for path in paths)
+    return (_compare(path, runs, scale, on_tile) for path in paths)
 
 
 def _compare(
-    path: Path, runs: Mapping[str, Upscaler | dict[str, Path] | None], scale: int
+    path: Path,
+    runs: Mapping[str, Upscaler | dict[str, Path] | None],
+    scale: int,
+    on_tile: Callable[[int, int], None],
 ) -> Comparison:
     image = read_rgb(path)
     least = 2 * scale + _SSIM_WINDOW
@@ -129,7 +134,7 @@ def _compare(
         if run is None:
             results[name] = upsample(lq, scale)
         elif isinstance(run, Upscaler):
-            results[name] = run(lq)
+            results[name] = run(lq, on_tile=on_tile)
         else:
             results[name] = read_rgb(run[path.stem])
             if results[name].shape != gt.shape:

@@ -194,7 +194,7 @@ def matches_figure(
     upper, lower = figure.subfigures(2, 1, height_ratios=heights)
     axis = upper.subplots()
     show(axis, one.input)
-    target = _target(one)
+    target = target_patch(one)
     for number, match in reversed(list(enumerate(matches, 1))):
         colour = BOX_COLOURS[number - 1]
         draw_box(axis, match.x, match.y, match.side, match.side, colour)
@@ -237,7 +237,7 @@ def matches_figure(
         for i, m in enumerate(matches, 1)
     ]
     for axis, (title, caption, image, square, colour) in zip(strip, crops):
-        show(axis, _crop(image, *square), frame=colour)
+        show(axis, crop_patch(image, *square), frame=colour)
         axis.set_title(title, fontsize=12)
         axis.set_xlabel(caption, fontsize=12)
     for axis in strip[len(crops) :]:
@@ -245,7 +245,7 @@ def matches_figure(
     return render(figure)
 
 
-def _target(one: AttentionMaps) -> tuple[float, float, float]:
+def target_patch(one: AttentionMaps) -> tuple[float, float, float]:
     """The square (x, y, side) of the target patch in pixels of what is seen."""
     row, column = one.query
     radius = one.patch_size // 2
@@ -256,7 +256,7 @@ def _target(one: AttentionMaps) -> tuple[float, float, float]:
     )
 
 
-def _crop(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
+def crop_patch(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
     """A square, grey where it reaches beyond the image."""
     left, top, size = int(round(x)), int(round(y)), max(1, int(round(side)))
     crop = np.full((size, size, 3), 128, np.uint8)
@@ -370,17 +370,11 @@ def _draw_map(
 
     height, width = one.input.shape[:2]
     extent = (-0.5, block * weights.shape[1] - 0.5, block * weights.shape[0] - 0.5, -0.5)
-    relative = weights * weights.size
-    inner = relative[margin : weights.shape[0] - margin, margin : weights.shape[1] - margin]
-    inner = inner if inner.size else relative
-    # Single pixels must not leave all others black.
-    low, high = inner.min(), np.quantile(inner, 0.998)
-    if high - low < 1e-3:  # as good as even, and shown so
-        low, high = low - 0.5, high + 0.5
+    relative, low, high = relative_weights(weights, margin)
     image = axis.imshow(
         relative,
         cmap='inferno',
-        norm=PowerNorm(0.5 if high > 10 * low else 1.0, low, high),
+        norm=PowerNorm(gamma(low, high), low, high),
         extent=extent,
         interpolation='nearest',
     )
@@ -394,6 +388,25 @@ def _draw_map(
         f'largest {relative.max():,.3g} times the mean',
         fontsize=10,
     )
+
+
+def relative_weights(weights: np.ndarray, margin: int = 0) -> tuple[np.ndarray, float, float]:
+    """A map as multiples of what each would have if all had the same, and the range to show.
+
+    The range is without a border of ``margin``, and single places must not leave all others black.
+    """
+    relative = weights * weights.size
+    inner = relative[margin : weights.shape[0] - margin, margin : weights.shape[1] - margin]
+    inner = inner if inner.size else relative
+    low, high = float(inner.min()), float(np.quantile(inner, 0.998))
+    if high - low < 1e-3:  # as good as even, and shown so
+        low, high = low - 0.5, high + 0.5
+    return relative, low, high
+
+
+def gamma(low: float, high: float) -> float:
+    """The exponent that maps of a wide range are shown with."""
+    return 0.5 if high > 10 * low else 1.0
 
 
 def _box_in_input(one: PixelAttribution, scale: int) -> tuple[float, ...]:

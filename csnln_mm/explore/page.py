@@ -1,0 +1,529 @@
+"""Layout and events of the page; the work is done by ``upscaling`` and ``visualization``."""
+
+import functools
+import html
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from csnln_mm.errors import UserError
+from csnln_mm.explore.session import Session, Sessions, Stopped, displayable
+from csnln_mm.images.degradation import resize
+from csnln_mm.upscaling import Upscaler
+from csnln_mm.upscaling.progress import format_duration
+from csnln_mm.visualization import AttentionRecord, compare_methods, largest_difference
+from csnln_mm.visualization.attention import check_points
+from csnln_mm.visualization.comparison import BICUBIC
+from csnln_mm.visualization.figures import top_matches
+from csnln_mm.visualization.overlays import (
+    Crop,
+    concentration,
+    draw_map,
+    draw_matches,
+    error_map,
+    frame_box,
+    match_crops,
+    zoom,
+)
+
+__all__ = ['CSS', 'Page', 'theme']
+
+SLOTS = ('A', 'B')
+# Of a result, in pixels of the limit for images.
+_MAX_AREA_FACTOR = 16
+_MAPS_SIDE = 576
+_CROP_ZOOM = 4
+
+CSS = """
+.gradio-container {max-width: 1360px !important; margin: auto}
+.pixels img {image-rendering: pixelated}
+.figures {display: flex; flex-wrap: wrap; gap: 10px}
+.figures figure {margin: 0; font-size: 12px; text-align: center}
+.figures img {width: 100%; border-radius: 4px; margin: 0}
+.crops figure {width: 76px}
+.crops img {height: 76px; border: 4px solid}
+.large figure {width: 220px; flex-grow: 1; max-width: 400px}
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's, with the fonts of the system: none comes from the network."""
+    return gr.themes.Default(
+        primary_hue='orange',
+        font=['system-ui', 'Segoe UI', 'Roboto', 'sans-serif'],
+        font_mono=['ui-monospace', 'Consolas', 'monospace'],
+    )
+
+
+class _ImageInput(gr.Image):
+    """Hands on the file itself: Gradio would refuse it in its own words, or make it 8 bits."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> str | None:
+        return payload and payload.path
+
+
+def _in_page(handler: Callable) -> Callable:
+    """Errors that the user can fix are told in the page."""
+
+    @functools.wraps(handler)
+    def run(*args: Any) -> Any:
+        try:
+            return handler(*args)
+        except (UserError, OSError) as error:
+            text = str(error) if isinstance(error, UserError) else error.strerror
+            raise gr.Error(text, duration=20, print_exception=False) from error
+        except Stopped as error:  # the page is closed
+            raise gr.Error('stopped', print_exception=False) from error
+
+    return run
+
+
+class Page:
+    """The page: one image and one checkpoint, and what is done with them in three tabs.
+
+    Args:
+        sessions: the open pages of the server.
+        examples: image files to choose from.
+        device: see :class:`~csnln_mm.upscaling.Upscaler`.
+
+    Attributes:
+        blocks: to be launched.
+    """
+
+    def __init__(
+        self, sessions: Sessions, *, examples: Sequence[Path] = (), device: str | None = None
+    ) -> None:
+        self.sessions, self.examples, self.device = sessions, list(examples), device
+        self._events: list[tuple] = []
+        with gr.Blocks(title='csnln explore', analytics_enabled=False) as self.blocks:
+            gr.Markdown(
+                '# Where does the detail come from?\n'
+                'Drop, paste or choose an image; upscale it, or click on a detail of it.'
+            )
+            with gr.Row():
+                with gr.Column(scale=2, min_width=320):
+                    self._lay_out_image()
+                with gr.Column(scale=5, min_width=340), gr.Tabs() as self.tabs:
+                    with gr.Tab('Upscale', id='upscale'):
+                        self._lay_out_upscale()
+                    with gr.Tab('Attention', id='attention'):
+                        self._lay_out_attention()
+                    with gr.Tab('Compare', id='compare'):
+                        self._lay_out_compare()
+            self._connect()
+            self.blocks.unload(self._close)
+
+    # Layout
+
+    def _lay_out_image(self) -> None:
+        names = list(self.sessions.networks)
+        self.image = _ImageInput(
+            label='Image',
+            type='filepath',
+            image_mode=None,
+            sources=['upload', 'clipboard'],
+            buttons=[],
+            height=340,
+            elem_id='image',
+        )
+        self.about = gr.Markdown(elem_id='about')
+        self.gallery = gr.Dataset(
+            components=[gr.Image(visible=False, render=False)],
+            samples=[[str(path)] for path in self.examples],
+            label='Examples',
+            type='index',
+            visible=bool(self.examples),
+            elem_id='examples',
+        )
+        self.checkpoint = gr.Dropdown(
+            names, value=names[0], label='Checkpoint', elem_id='checkpoint'
+        )
+        self.add = gr.UploadButton('Add a checkpoint', size='sm', elem_id='add')
+
+    def _lay_out_upscale(self) -> None:
+        factor = next(iter(self.sessions.networks.values())).upscale_factor
+        with gr.Row():
+            self.factor = gr.Number(
+                factor, label='Scale', minimum=1, maximum=8, step=0.5, min_width=100
+            )
+            self.tile = gr.Dropdown(
+                [('automatic', -1), ('whole image', 0), *((f'{n} px', n) for n in (32, 64, 128))],
+                value=-1,
+                label='Tile',
+                min_width=140,
+            )
+            self.ensemble = gr.Checkbox(
+                label='Ensemble', info='mean over 8 flips and rotations', min_width=160
+            )
+        with gr.Row():
+            self.upscale = gr.Button('Upscale', variant='primary', elem_id='upscale')
+            self.stop = gr.Button('Stop', elem_id='stop')
+        self.status = gr.Markdown(elem_id='status', min_height=28)
+        self.slider = gr.ImageSlider(
+            label='Bicubic | CSNLN', type='filepath', height=560, elem_id='slider',
+            buttons=['fullscreen'],
+        )  # fmt: skip
+        self.download = gr.DownloadButton('Download PNG', interactive=False, elem_id='download')
+
+    def _lay_out_attention(self) -> None:
+        with gr.Row():
+            self.slot = gr.Radio(SLOTS, value='A', label='A click sets pixel', min_width=120)
+            self.x = gr.Number(label='x', precision=0, minimum=0, min_width=70, elem_id='x')
+            self.y = gr.Number(label='y', precision=0, minimum=0, min_width=70, elem_id='y')
+            self.window = gr.Dropdown(
+                [(f'{n} pixels', n) for n in (48, 96, 144, 192)],
+                value=96,
+                label='Window around it',
+                min_width=120,
+            )
+            self.show = gr.Button('Show', variant='primary', min_width=90, elem_id='show')
+        with gr.Row():
+            self.recurrence = gr.Slider(
+                1, 99, value=99, step=1, label='Recurrence', visible=False, elem_id='recurrence'
+            )
+            self.stage = gr.Slider(
+                1, 2, value=1, step=1, label='Stage', visible=False, elem_id='stage'
+            )
+        self.views: dict[str, list[Any]] = {}
+        with gr.Row():
+            for slot in SLOTS:
+                with gr.Column(min_width=320, visible=False) as column:
+                    text = gr.Markdown(elem_id=f'text-{slot}')
+                    crops = gr.HTML(elem_id=f'crops-{slot}', elem_classes='pixels')
+                    with gr.Row():
+                        pictures = [
+                            gr.Image(
+                                label=label, type='filepath', buttons=['fullscreen'],
+                                interactive=False, min_width=220, elem_id=f'{name}-{slot}',
+                                elem_classes='pixels',
+                            )
+                            for name, label in (
+                                ('matches', 'The patches on the image'),
+                                ('cross', 'Cross-scale weights'),
+                                ('in', 'In-scale weights'),
+                            )
+                        ]  # fmt: skip
+                self.views[slot] = [column, text, crops, *pictures]
+
+    def _lay_out_compare(self) -> None:
+        names = list(self.sessions.networks)
+        gr.Markdown('The image serves as ground truth: reduced, and upscaled again by each method.')
+        self.methods = gr.CheckboxGroup(
+            names, value=names[:1], label='Checkpoints, beside bicubic', elem_id='methods'
+        )
+        with gr.Row():
+            self.compare = gr.Button('Compare', variant='primary', elem_id='compare')
+            self.stop_comparison = gr.Button('Stop')
+        self.scores = gr.Markdown(elem_id='scores', min_height=28)
+        gr.Markdown('Where they differ most:')
+        self.details = gr.HTML(elem_id='details', elem_classes='pixels')
+        gr.Markdown('Difference from the ground truth, 8 times:')
+        self.errors = gr.HTML(elem_id='errors')
+
+    # Events
+
+    def _connect(self) -> None:
+        loaded = [
+            self.image, self.about, self.slider, self.download, self.status,
+            *(view for slot in SLOTS for view in self.views[slot]),
+            self.scores, self.details, self.errors,
+        ]  # fmt: skip
+        self._on(self.image.upload, self._load, [self.image], loaded, show_progress='hidden')
+        self._on(self.image.clear, self._clear, [], loaded, show_progress='hidden')
+        self._on(self.gallery.click, self._load_example, [self.gallery], loaded)
+        self._on(
+            self.add.upload, self._add, [self.add, self.methods], [self.checkpoint, self.methods]
+        )
+        self._on(self.checkpoint.change, self._choose, [self.checkpoint], [self.factor])
+        self._on(
+            self.upscale.click,
+            self._upscale,
+            [self.checkpoint, self.factor, self.tile, self.ensemble],
+            [self.slider, self.download, self.status],
+            show_progress_on=self.status,
+            concurrency_limit=2,
+        )
+        for button in self.stop, self.stop_comparison:
+            self._on(button.click, self._stop, [], [], queue=False)
+        shown = [
+            self.recurrence, self.stage, *(view for slot in SLOTS for view in self.views[slot]),
+        ]  # fmt: skip
+        place = [self.checkpoint, self.window, self.recurrence, self.stage]
+        self._on(
+            self.image.select, self._pick, [], [self.tabs, self.x, self.y], show_progress='hidden'
+        ).then(
+            _in_page(self._show), [*place, self.slot, self.x, self.y], shown, **_private,
+            concurrency_id='attention',
+        )  # fmt: skip
+        self._on(
+            self.show.click, self._show, [*place, self.slot, self.x, self.y], shown,
+            concurrency_id='attention',
+        )  # fmt: skip
+        for slider in self.recurrence, self.stage:
+            self._on(
+                slider.input, self._redraw, place, shown, show_progress='hidden',
+                trigger_mode='always_last', concurrency_id='attention',
+            )  # fmt: skip
+        self._on(
+            self.compare.click,
+            self._compare,
+            [self.methods],
+            [self.scores, self.details, self.errors],
+            show_progress_on=self.scores,
+            concurrency_limit=2,
+        )
+
+    def _on(
+        self, event: Callable, handler: Callable, inputs: list, outputs: list, **options: Any
+    ) -> Any:
+        return event(_in_page(handler), inputs, outputs, **_private, **options)
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.sessions.get(request.session_hash)
+
+    def _close(self, request: gr.Request) -> None:
+        self.sessions.end(request.session_hash)
+
+    # Handlers
+
+    def _load(self, path: str, request: gr.Request) -> list:
+        session = self._session(request)
+        session.take_image(Path(path))
+        return self._loaded(session)
+
+    def _load_example(self, index: int, request: gr.Request) -> list:
+        session = self._session(request)
+        session.take_image(self.examples[index], keep=True)
+        return self._loaded(session)
+
+    def _clear(self, request: gr.Request) -> list:
+        self._session(request).forget_image()
+        return [None, '', *self._nothing()]
+
+    def _loaded(self, session: Session) -> list:
+        image = session.require_image()
+        width, height = image.size
+        parts = [session.path.name, f'{width}x{height}', f'{8 * image.pixels.itemsize} bits']
+        parts += ['grey'] * (image.pixels.ndim == 2)
+        parts += ['transparency'] * (image.alpha is not None)
+        parts += ['colour profile'] * (image.icc_profile is not None)
+        return [session.write(displayable(image)), ', '.join(parts), *self._nothing()]
+
+    def _nothing(self) -> list:
+        """Of an earlier image nothing stays on the page."""
+        views = [gr.Column(visible=False), '', None, None, None, None] * len(SLOTS)
+        return [None, gr.DownloadButton(value=None, interactive=False), '', *views, '', None, None]
+
+    def _add(self, path: str, chosen: list[str], request: gr.Request) -> tuple:
+        session = self._session(request)
+        name = session.take_checkpoint(Path(path))
+        names = list(session.networks)
+        session.forget_attention()
+        return gr.Dropdown(names, value=name), gr.CheckboxGroup(names, value=[*chosen, name])
+
+    def _choose(self, name: str, request: gr.Request) -> float:
+        session = self._session(request)
+        session.forget_attention()
+        return session.networks[name].upscale_factor
+
+    def _upscaler(self, session: Session, name: str, **options: Any) -> Upscaler:
+        return Upscaler(session.networks[name], device=self.device, **options)
+
+    def _upscale(
+        self,
+        name: str,
+        factor: float,
+        tile: int,
+        ensemble: bool,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio knows it
+    ) -> tuple:
+        session = self._session(request)
+        image = session.require_image()
+        size = tuple(max(1, math.floor(side * factor + 0.5)) for side in image.size)
+        if size[0] * size[1] > _MAX_AREA_FACTOR * session.max_pixels:
+            raise UserError(f'{size[0]}x{size[1]} pixels are too many; take a smaller scale')
+        upscaler = self._upscaler(session, name, tile=None if tile < 0 else tile, ensemble=ensemble)
+        on_tile = _Progress(session, progress)
+        try:
+            result = upscaler(image, size=size, on_tile=on_tile)
+            bicubic = session.write(resize(displayable(image), size[::-1]))
+            stem = f'{session.path.stem}_x{factor:g}'
+            file = session.write(result, f'{stem}.png', software='csnln-mm')
+            plain = result.alpha is None and result.pixels.dtype == 'uint8'
+            shown = file if plain else session.write(displayable(result))
+        except Stopped:
+            return None, gr.DownloadButton(value=None, interactive=False), 'Stopped.'
+        status = (
+            f'{image.size[0]}x{image.size[1]} to {size[0]}x{size[1]}, '
+            f'{upscaler.tiling(*image.size)}, {format_duration(on_tile.seconds)}'
+        )
+        return (bicubic, shown), gr.DownloadButton(value=file, interactive=True), status
+
+    def _stop(self, request: gr.Request) -> None:
+        self._session(request).stop()
+
+    def _pick(self, event: gr.SelectData) -> tuple:
+        x, y = event.index
+        return gr.Tabs(selected='attention'), int(x), int(y)
+
+    def _show(
+        self,
+        name: str,
+        window: int,
+        recurrence: int,
+        stage: int,
+        slot: str,
+        x: float | None,
+        y: float | None,
+        request: gr.Request,
+    ) -> list:
+        session = self._session(request)
+        image = session.require_image()
+        if x is None or y is None:
+            raise UserError('click on the image, or give x and y')
+        point = int(x), int(y)
+        check_points(image.size, [point])
+        self._record(session, slot, name, window, point)
+        session.points[slot] = point
+        return self._draw(session, name, recurrence, stage, [slot])
+
+    def _record(
+        self, session: Session, slot: str, name: str, window: int, point: tuple[int, int]
+    ) -> None:
+        """Run the network, unless its record is there."""
+        for record, key in session.records.values():
+            known = key[:2] == (name, window) and (record.is_whole or key[2] == point)
+            if known:
+                session.records[slot] = record, key
+                return
+        upscaler = self._upscaler(session, name, tile=0)
+        record = AttentionRecord(upscaler, session.image, point, window=window)
+        session.records[slot] = record, (name, window, point)
+
+    def _redraw(
+        self, name: str, window: int, recurrence: int, stage: int, request: gr.Request
+    ) -> list:
+        session = self._session(request)
+        return self._draw(session, name, recurrence, stage, list(session.points))
+
+    def _draw(
+        self, session: Session, name: str, recurrence: int, stage: int, slots: list[str]
+    ) -> list:
+        """The sliders and the views; those of other slots stay as they are."""
+        if not slots:
+            return [gr.skip()] * (2 + sum(map(len, self.views.values())))
+        record = session.records[slots[0]][0]
+        first, last = record.recurrences[0], record.recurrences[-1]
+        if recurrence not in record.recurrences:
+            recurrence = last
+        stage = min(stage, record.num_stages)
+        updates: list[Any] = [
+            gr.Slider(first, max(last, first + 1), value=recurrence, visible=last > first),
+            gr.Slider(value=stage, visible=record.num_stages > 1),
+        ]
+        for slot in SLOTS:
+            if slot in slots:
+                updates += self._views(session, slot, name, recurrence, stage)
+            else:
+                updates += [gr.skip()] * len(self.views[slot])
+        return updates
+
+    def _views(self, session: Session, slot: str, name: str, recurrence: int, stage: int) -> list:
+        point = session.points[slot]
+        one = session.records[slot][0].maps(point, recurrence=recurrence, stage=stage)
+        factor = max(1, _MAPS_SIDE // max(one.input.shape[:2]))
+        text = f'**Pixel {slot} ({point[0]}, {point[1]})**, recurrence {recurrence}'
+        views: list[Any] = [None, None, None, None]
+        if one.cross_scale is not None:
+            matches, _ = top_matches(one, 6)
+            crops = match_crops(one, matches, session.networks[name].upscale_factor)
+            views[0] = _figures(session, 'crops', crops)
+            views[1] = session.write(draw_matches(one, matches, factor=factor))
+            views[2] = session.write(draw_map(one, one.cross_scale, factor=factor))
+            text += f'. Cross-scale: {concentration(one.cross_scale, "patches")}'
+        if one.in_scale is not None:
+            views[3] = session.write(draw_map(one, one.in_scale, factor=factor))
+            text += f'. In-scale: {concentration(one.in_scale, "pixels")}'
+        return [gr.Column(visible=True), f'{text}.', *views]
+
+    def _compare(
+        self,
+        names: list[str],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio knows it
+    ) -> tuple:
+        session = self._session(request)
+        session.require_image()
+        methods = {BICUBIC: BICUBIC, **{name: self._upscaler(session, name) for name in names}}
+        try:
+            (comparison,) = compare_methods(
+                session.path, methods, on_tile=_Progress(session, progress)
+            )
+        except UserError as error:
+            raise UserError(str(error).replace(str(session.path), session.path.name)) from error
+        except Stopped:
+            return 'Stopped.', None, None
+        x, y, width, height = box = largest_difference(comparison.gt, comparison.results)
+        table = ['| method | PSNR | SSIM |', '| --- | --- | --- |']
+        table += [
+            f'| {name} | {score.psnr:.2f} dB | {score.ssim:.4f} |'
+            for name, score in comparison.scores.items()
+        ]
+        shown = {'ground truth': comparison.gt, **comparison.results}
+        details = [
+            Crop(zoom(image[y : y + height, x : x + width], _CROP_ZOOM), method)
+            for method, image in shown.items()
+        ]
+        details.append(Crop(frame_box(comparison.gt, box), 'the box'))
+        errors = [
+            Crop(error_map(image, comparison.gt), method)
+            for method, image in comparison.results.items()
+        ]
+        return (
+            '\n'.join(table),
+            _figures(session, 'large', details),
+            _figures(session, 'large', errors),
+        )
+
+
+def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:
+    """Images side by side, as many in a row as there is room for; a click opens one alone."""
+    figures = []
+    for crop in crops:
+        url = f'/gradio_api/file={quote(session.write(crop.pixels))}'
+        border = f' style="border-color: {crop.colour}"' if crop.colour else ''
+        caption = html.escape(crop.caption)
+        figures.append(
+            f'<figure><a href="{url}" target="_blank"><img src="{url}" alt="{caption}"{border}></a>'
+            f'<figcaption>{caption}</figcaption></figure>'
+        )
+    return f'<div class="figures {kind}">{"".join(figures)}</div>'
+
+
+# Nothing of the page is an interface for programs.
+_private = dict(api_visibility='private')
+
+
+class _Progress:
+    """Tiles done and the time left, in the page; ends the work that nobody waits for."""
+
+    def __init__(self, session: Session, progress: gr.Progress) -> None:
+        self.check, self.progress = session.work(), progress
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def __call__(self, done: int, total: int) -> None:
+        self.check()
+        left = format_duration(self.seconds * (total - done) / done)
+        self.progress((done, total), desc=f'tile {done} of {total}, {left} left', unit='tiles')
