@@ -1,6 +1,7 @@
 """``csnln explore``: the page in the browser."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from csnln_mm.errors import UserError
@@ -10,7 +11,7 @@ __all__ = ['HELP', 'add_arguments', 'run']
 HELP = """Open a page where an image is upscaled, and shows where its detail comes from.
 
 examples:
-  csnln explore --checkpoint csnln_x2.pth
+  csnln explore
   csnln explore photo.jpg --checkpoint with=attention.pth without=plain.pth
 
 Needs Gradio: pip install 'csnln-mm[explore]'. Only this machine can reach the page, unless --host
@@ -19,13 +20,20 @@ says otherwise; nothing is sent to, or fetched from, the network. Ctrl-C ends it
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('image', nargs='?', metavar='IMAGE', help='first among the examples')
+    parser.add_argument('image', nargs='?', metavar='IMAGE', help='that the page begins with')
     parser.add_argument(
         '--checkpoint',
         nargs='+',
-        required=True,
         metavar='[NAME=]FILE',
-        help='of the networks to choose from; the first is chosen to begin with',
+        help='checkpoints to choose from, or names of models that csnln models lists; the first is '
+        'chosen to begin with (default: all models of the package)',
+    )
+    parser.add_argument(
+        '-s',
+        '--scale',
+        type=float,
+        metavar='FACTOR',
+        help="that the page begins with (default: the first network's)",
     )
     parser.add_argument(
         '--host',
@@ -51,19 +59,23 @@ def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C or SIGTERM."""
     import signal
     import threading
-    from pathlib import Path
 
     from csnln_mm.explore import Server
     from csnln_mm.images.image_file import read_image
+    from csnln_mm.upscaling.upscaler import check_scale
 
-    examples: dict[str, Any] = {}
+    check_scale(args.scale)
+    images: dict[str, Any] = {}
     if args.image:
-        examples[f'{Path(args.image).stem}.png'] = read_image(args.image)
-    examples.update(_photographs())
+        images[f'{Path(args.image).stem}.png'] = read_image(args.image)
+    for name, photograph in _photographs().items():
+        images.setdefault(name, photograph)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Server(
-        _networks(args.checkpoint),
-        examples=examples,
+        _networks(args.checkpoint or _models(args.scale)),
+        examples=images,
+        open_first=args.image is not None,
+        scale=args.scale,
         host=args.host,
         port=args.port,
         max_pixels=args.max_pixels,
@@ -77,9 +89,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _networks(checkpoints: list[str]) -> dict[str, Any]:
-    from pathlib import Path
+def _models(scale: float | None) -> list[str]:
+    """Names of the models that come with the package, first the one for the scale."""
+    from csnln_mm.checkpoints import choose_pretrained, list_pretrained
 
+    first = choose_pretrained(scale).name
+    return [first, *(model.name for model in list_pretrained() if model.name != first)]
+
+
+def _networks(checkpoints: list[str]) -> dict[str, Any]:
     from csnln_mm.checkpoints import load_network
 
     networks = {}

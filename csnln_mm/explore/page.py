@@ -2,7 +2,6 @@
 
 import functools
 import html
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from csnln_mm.explore.session import Session, Sessions, Stopped, displayable
 from csnln_mm.images.degradation import resize
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.upscaling.progress import format_duration
+from csnln_mm.upscaling.upscaler import scaled_size
 from csnln_mm.visualization import AttentionRecord, compare_methods, largest_difference
 from csnln_mm.visualization.attention import check_points
 from csnln_mm.visualization.comparison import BICUBIC
@@ -37,6 +37,7 @@ SLOTS = ('A', 'B')
 # Of a result, in pixels of the limit for images.
 _MAX_AREA_FACTOR = 16
 _MAPS_SIDE = 576
+_PREVIEW_SIDE = 640
 _CROP_ZOOM = 4
 
 CSS = """
@@ -91,6 +92,8 @@ class Page:
     Args:
         sessions: the open pages of the server.
         examples: image files to choose from.
+        open_first: whether the page begins with the first of them.
+        scale: that the page begins with; by default that of the first network.
         device: see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Attributes:
@@ -98,10 +101,17 @@ class Page:
     """
 
     def __init__(
-        self, sessions: Sessions, *, examples: Sequence[Path] = (), device: str | None = None
+        self,
+        sessions: Sessions,
+        *,
+        examples: Sequence[Path] = (),
+        open_first: bool = False,
+        scale: float | None = None,
+        device: str | None = None,
     ) -> None:
         self.sessions, self.examples, self.device = sessions, list(examples), device
-        self._events: list[tuple] = []
+        first = next(iter(sessions.networks.values()))
+        self.scale = scale or first.upscale_factor
         with gr.Blocks(title='csnln explore', analytics_enabled=False) as self.blocks:
             gr.Markdown(
                 '# Where does the detail come from?\n'
@@ -117,7 +127,7 @@ class Page:
                         self._lay_out_attention()
                     with gr.Tab('Compare', id='compare'):
                         self._lay_out_compare()
-            self._connect()
+            self._connect(open_first)
             self.blocks.unload(self._close)
 
     # Layout
@@ -148,10 +158,9 @@ class Page:
         self.add = gr.UploadButton('Add a checkpoint', size='sm', elem_id='add')
 
     def _lay_out_upscale(self) -> None:
-        factor = next(iter(self.sessions.networks.values())).upscale_factor
         with gr.Row():
             self.factor = gr.Number(
-                factor, label='Scale', minimum=1, maximum=8, step=0.5, min_width=100
+                self.scale, label='Scale', minimum=1, maximum=8, step=0.5, min_width=100
             )
             self.tile = gr.Dropdown(
                 [('automatic', -1), ('whole image', 0), *((f'{n} px', n) for n in (32, 64, 128))],
@@ -229,7 +238,7 @@ class Page:
 
     # Events
 
-    def _connect(self) -> None:
+    def _connect(self, open_first: bool) -> None:
         loaded = [
             self.image, self.about, self.slider, self.download, self.status,
             *(view for slot in SLOTS for view in self.views[slot]),
@@ -238,6 +247,8 @@ class Page:
         self._on(self.image.upload, self._load, [self.image], loaded, show_progress='hidden')
         self._on(self.image.clear, self._clear, [], loaded, show_progress='hidden')
         self._on(self.gallery.click, self._load_example, [self.gallery], loaded)
+        if open_first:
+            self._on(self.blocks.load, functools.partial(self._load_example, 0), [], loaded)
         self._on(
             self.add.upload, self._add, [self.add, self.methods], [self.checkpoint, self.methods]
         )
@@ -314,7 +325,8 @@ class Page:
         parts += ['grey'] * (image.pixels.ndim == 2)
         parts += ['transparency'] * (image.alpha is not None)
         parts += ['colour profile'] * (image.icc_profile is not None)
-        return [session.write(displayable(image)), ', '.join(parts), *self._nothing()]
+        preview = zoom(displayable(image), _preview_zoom(image.size))
+        return [session.write(preview), ', '.join(parts), *self._nothing()]
 
     def _nothing(self) -> list:
         """Of an earlier image nothing stays on the page."""
@@ -347,13 +359,15 @@ class Page:
     ) -> tuple:
         session = self._session(request)
         image = session.require_image()
-        size = tuple(max(1, math.floor(side * factor + 0.5)) for side in image.size)
+        size = scaled_size(image.size, factor)
         if size[0] * size[1] > _MAX_AREA_FACTOR * session.max_pixels:
             raise UserError(f'{size[0]}x{size[1]} pixels are too many; take a smaller scale')
-        upscaler = self._upscaler(session, name, tile=None if tile < 0 else tile, ensemble=ensemble)
+        upscaler = self._upscaler(
+            session, name, scale=factor, tile=None if tile < 0 else tile, ensemble=ensemble
+        )
         on_tile = _Progress(session, progress)
         try:
-            result = upscaler(image, size=size, on_tile=on_tile)
+            result = upscaler(image, on_tile=on_tile)
             bicubic = session.write(resize(displayable(image), size[::-1]))
             stem = f'{session.path.stem}_x{factor:g}'
             file = session.write(result, f'{stem}.png', software='csnln-mm')
@@ -370,9 +384,12 @@ class Page:
     def _stop(self, request: gr.Request) -> None:
         self._session(request).stop()
 
-    def _pick(self, event: gr.SelectData) -> tuple:
-        x, y = event.index
-        return gr.Tabs(selected='attention'), int(x), int(y)
+    def _pick(self, event: gr.SelectData, request: gr.Request) -> tuple:
+        size = self._session(request).require_image().size
+        x, y = (
+            min(int(at) // _preview_zoom(size), side - 1) for at, side in zip(event.index, size)
+        )
+        return gr.Tabs(selected='attention'), x, y
 
     def _show(
         self,
@@ -492,6 +509,11 @@ class Page:
             _figures(session, 'large', details),
             _figures(session, 'large', errors),
         )
+
+
+def _preview_zoom(size: tuple[int, int]) -> int:
+    """How much a small image is magnified, so that its pixels can be clicked on."""
+    return max(1, _PREVIEW_SIDE // max(size))
 
 
 def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:

@@ -4,12 +4,13 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from torch import nn
 
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Sessions
+from csnln_mm.images.image_file import ImageData, write_image
 
 __all__ = ['MAX_PIXELS', 'Server']
 
@@ -28,8 +29,9 @@ class Server:
 
     Args:
         networks: by name; the first is chosen to begin with.
-        image: that examples begin with; see also ``examples``.
-        examples: further image files to choose from.
+        examples: images to choose from, by the name of a PNG file.
+        open_first: whether the page begins with the first of them.
+        scale: that the page begins with; by default that of the first network.
         host: address to listen at; by default of this machine alone.
         port: to listen at; by default the first free one from 7860.
         max_pixels: of an image that is taken.
@@ -47,7 +49,9 @@ class Server:
         self,
         networks: Mapping[str, nn.Module],
         *,
-        examples: Mapping[str, Any] | None = None,
+        examples: Mapping[str, ImageData | np.ndarray] | None = None,
+        open_first: bool = False,
+        scale: float | None = None,
         host: str = '127.0.0.1',
         port: int | None = None,
         max_pixels: int = MAX_PIXELS,
@@ -71,7 +75,9 @@ class Server:
 
         self.sessions = Sessions(folder, networks, max_pixels)
         paths = _write_examples(folder / 'examples', examples or {})
-        self._blocks = Page(self.sessions, examples=paths, device=device).blocks
+        self._blocks = Page(
+            self.sessions, examples=paths, open_first=open_first, scale=scale, device=device
+        ).blocks
         try:
             _, self.url, _ = self._blocks.launch(
                 server_name=host,
@@ -107,9 +113,7 @@ class Server:
         self._folder.cleanup()
 
 
-def _write_examples(folder: Path, examples: Mapping[str, Any]) -> list[Path]:
-    from csnln_mm.images.image_file import write_image
-
+def _write_examples(folder: Path, examples: Mapping[str, ImageData | np.ndarray]) -> list[Path]:
     folder.mkdir()
     paths = []
     for name, image in examples.items():

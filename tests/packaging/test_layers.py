@@ -17,7 +17,7 @@ FLOORS = [
     {'checkpoints'},
     {'datasets', 'upscaling'},
     {'visualization', 'integrations', 'mmagic'},
-    {'paper'},
+    {'paper', 'explore'},
     {'cli'},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
