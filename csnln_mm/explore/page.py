@@ -1,44 +1,37 @@
 """Layout and events of the page; the work is done by ``upscaling`` and ``visualization``."""
 
 import functools
-import html
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Session, Sessions, Stopped, displayable
+from csnln_mm.explore.views import (
+    Work,
+    attention_views,
+    attribution_views,
+    comparison_views,
+    preview_zoom,
+)
 from csnln_mm.images.degradation import resize
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.upscaling.progress import format_duration
 from csnln_mm.upscaling.upscaler import scaled_size
-from csnln_mm.visualization import AttentionRecord, compare_methods, largest_difference
-from csnln_mm.visualization.attention import check_points
+from csnln_mm.visualization import AttentionRecord, compare_methods, extract_attribution
+from csnln_mm.visualization.attention import attends, crop_window
 from csnln_mm.visualization.comparison import BICUBIC
-from csnln_mm.visualization.figures import top_matches
-from csnln_mm.visualization.overlays import (
-    Crop,
-    concentration,
-    draw_map,
-    draw_matches,
-    error_map,
-    frame_box,
-    match_crops,
-    zoom,
-)
+from csnln_mm.visualization.overlays import zoom
 
 __all__ = ['CSS', 'Page', 'theme']
 
 SLOTS = ('A', 'B')
 # Of a result, in pixels of the limit for images.
 _MAX_AREA_FACTOR = 16
-_MAPS_SIDE = 576
-_PREVIEW_SIDE = 640
-_CROP_ZOOM = 4
+# Of the integral of an attribution: enough for a look.
+_STEPS = 8
 
 CSS = """
 .gradio-container {max-width: 1360px !important; margin: auto}
@@ -59,15 +52,6 @@ def theme() -> gr.themes.Base:
         font=['system-ui', 'Segoe UI', 'Roboto', 'sans-serif'],
         font_mono=['ui-monospace', 'Consolas', 'monospace'],
     )
-
-
-class _ImageInput(gr.Image):
-    """Hands on the file itself: Gradio would refuse it in its own words, or make it 8 bits."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> str | None:
-        return payload and payload.path
 
 
 def _in_page(handler: Callable) -> Callable:
@@ -134,7 +118,7 @@ class Page:
 
     def _lay_out_image(self) -> None:
         names = list(self.sessions.networks)
-        self.image = _ImageInput(
+        self.image = gr.Image(
             label='Image',
             type='filepath',
             image_mode=None,
@@ -143,6 +127,8 @@ class Page:
             height=340,
             elem_id='image',
         )
+        # The file itself: Gradio would refuse it in its own words, or make it 8 bits.
+        self.image.preprocess = lambda payload: payload and payload.path
         self.about = gr.Markdown(elem_id='about')
         self.gallery = gr.Dataset(
             components=[gr.Image(visible=False, render=False)],
@@ -193,6 +179,7 @@ class Page:
                 min_width=120,
             )
             self.show = gr.Button('Show', variant='primary', min_width=90, elem_id='show')
+            self.attribute = gr.Button('Attribution', min_width=90, elem_id='attribute')
         with gr.Row():
             self.recurrence = gr.Slider(
                 1, 99, value=99, step=1, label='Recurrence', visible=False, elem_id='recurrence'
@@ -217,9 +204,11 @@ class Page:
                                 ('matches', 'The patches on the image'),
                                 ('cross', 'Cross-scale weights'),
                                 ('in', 'In-scale weights'),
+                                ('attribution', 'Local attribution'),
                             )
                         ]  # fmt: skip
-                self.views[slot] = [column, text, crops, *pictures]
+                depends = gr.Markdown(elem_id=f'depends-{slot}')
+                self.views[slot] = [column, text, crops, *pictures, depends]
 
     def _lay_out_compare(self) -> None:
         names = list(self.sessions.networks)
@@ -277,6 +266,11 @@ class Page:
             self.show.click, self._show, [*place, self.slot, self.x, self.y], shown,
             concurrency_id='attention',
         )  # fmt: skip
+        self._on(
+            self.attribute.click, self._attribute,
+            [self.checkpoint, self.window, self.slot, self.x, self.y], shown,
+            concurrency_id='attention',
+        )  # fmt: skip
         for slider in self.recurrence, self.stage:
             self._on(
                 slider.input, self._redraw, place, shown, show_progress='hidden',
@@ -325,12 +319,12 @@ class Page:
         parts += ['grey'] * (image.pixels.ndim == 2)
         parts += ['transparency'] * (image.alpha is not None)
         parts += ['colour profile'] * (image.icc_profile is not None)
-        preview = zoom(displayable(image), _preview_zoom(image.size))
+        preview = zoom(displayable(image), preview_zoom(image.size))
         return [session.write(preview), ', '.join(parts), *self._nothing()]
 
     def _nothing(self) -> list:
         """Of an earlier image nothing stays on the page."""
-        views = [gr.Column(visible=False), '', None, None, None, None] * len(SLOTS)
+        views = [gr.Column(visible=False), '', *[None] * 5, ''] * len(SLOTS)
         return [None, gr.DownloadButton(value=None, interactive=False), '', *views, '', None, None]
 
     def _add(self, path: str, chosen: list[str], request: gr.Request) -> tuple:
@@ -365,9 +359,9 @@ class Page:
         upscaler = self._upscaler(
             session, name, scale=factor, tile=None if tile < 0 else tile, ensemble=ensemble
         )
-        on_tile = _Progress(session, progress)
+        work = Work(session, progress)
         try:
-            result = upscaler(image, on_tile=on_tile)
+            result = upscaler(image, on_tile=work)
             bicubic = session.write(resize(displayable(image), size[::-1]))
             stem = f'{session.path.stem}_x{factor:g}'
             file = session.write(result, f'{stem}.png', software='csnln-mm')
@@ -377,7 +371,7 @@ class Page:
             return None, gr.DownloadButton(value=None, interactive=False), 'Stopped.'
         status = (
             f'{image.size[0]}x{image.size[1]} to {size[0]}x{size[1]}, '
-            f'{upscaler.tiling(*image.size)}, {format_duration(on_tile.seconds)}'
+            f'{upscaler.tiling(*image.size)}, {format_duration(work.seconds)}'
         )
         return (bicubic, shown), gr.DownloadButton(value=file, interactive=True), status
 
@@ -386,9 +380,7 @@ class Page:
 
     def _pick(self, event: gr.SelectData, request: gr.Request) -> tuple:
         size = self._session(request).require_image().size
-        x, y = (
-            min(int(at) // _preview_zoom(size), side - 1) for at, side in zip(event.index, size)
-        )
+        x, y = (min(int(at) // preview_zoom(size), side - 1) for at, side in zip(event.index, size))
         return gr.Tabs(selected='attention'), x, y
 
     def _show(
@@ -403,73 +395,93 @@ class Page:
         request: gr.Request,
     ) -> list:
         session = self._session(request)
-        image = session.require_image()
-        if x is None or y is None:
-            raise UserError('click on the image, or give x and y')
-        point = int(x), int(y)
-        check_points(image.size, [point])
+        point = _point(session, x, y)
+        if not attends(session.networks[name]):
+            return self._attribute(name, window, slot, x, y, request)
         self._record(session, slot, name, window, point)
         session.points[slot] = point
-        return self._draw(session, name, recurrence, stage, [slot])
+        return self._draw(session, recurrence, stage, [slot])
 
     def _record(
         self, session: Session, slot: str, name: str, window: int, point: tuple[int, int]
     ) -> None:
-        """Run the network, unless its record is there."""
-        for record, key in session.records.values():
-            known = key[:2] == (name, window) and (record.is_whole or key[2] == point)
-            if known:
+        """Run the network, unless a record of what it would see is there."""
+        for record, key in list(session.records.values()):
+            if key[:2] == (name, window) and (record.is_whole or key[2] == point):
                 session.records[slot] = record, key
                 return
         upscaler = self._upscaler(session, name, tile=0)
         record = AttentionRecord(upscaler, session.image, point, window=window)
         session.records[slot] = record, (name, window, point)
 
+    def _attribute(
+        self,
+        name: str,
+        window: int,
+        slot: str,
+        x: float | None,
+        y: float | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio knows it
+    ) -> list:
+        session = self._session(request)
+        point = _point(session, x, y)
+        one = extract_attribution(
+            self._upscaler(session, name),
+            session.image,
+            point,
+            steps=_STEPS,
+            window=window,
+            on_step=Work(session, progress, 'step'),
+        )
+        views = attribution_views(session, slot, point, one, session.networks[name])
+        return self._update({slot: views})
+
     def _redraw(
         self, name: str, window: int, recurrence: int, stage: int, request: gr.Request
     ) -> list:
         session = self._session(request)
-        return self._draw(session, name, recurrence, stage, list(session.points))
+        return self._draw(session, recurrence, stage, list(session.points), redraw=True)
 
     def _draw(
-        self, session: Session, name: str, recurrence: int, stage: int, slots: list[str]
+        self,
+        session: Session,
+        recurrence: int,
+        stage: int,
+        slots: list[str],
+        *,
+        redraw: bool = False,
     ) -> list:
-        """The sliders and the views; those of other slots stay as they are."""
+        """The sliders and the views; those of other slots stay as they are.
+
+        ``redraw``: of the same pixels, whose attribution stays.
+        """
         if not slots:
-            return [gr.skip()] * (2 + sum(map(len, self.views.values())))
+            return self._update({})
         record = session.records[slots[0]][0]
         first, last = record.recurrences[0], record.recurrences[-1]
         if recurrence not in record.recurrences:
             recurrence = last
         stage = min(stage, record.num_stages)
-        updates: list[Any] = [
+        views = {}
+        for slot in slots:
+            point = session.points[slot]
+            one = session.records[slot][0].maps(point, recurrence=recurrence, stage=stage)
+            views[slot] = attention_views(session, slot, point, one)
+            if redraw:
+                views[slot][-2:] = [gr.skip()] * 2
+        return self._update(
+            views,
             gr.Slider(first, max(last, first + 1), value=recurrence, visible=last > first),
             gr.Slider(value=stage, visible=record.num_stages > 1),
-        ]
-        for slot in SLOTS:
-            if slot in slots:
-                updates += self._views(session, slot, name, recurrence, stage)
-            else:
-                updates += [gr.skip()] * len(self.views[slot])
-        return updates
+        )
 
-    def _views(self, session: Session, slot: str, name: str, recurrence: int, stage: int) -> list:
-        point = session.points[slot]
-        one = session.records[slot][0].maps(point, recurrence=recurrence, stage=stage)
-        factor = max(1, _MAPS_SIDE // max(one.input.shape[:2]))
-        text = f'**Pixel {slot} ({point[0]}, {point[1]})**, recurrence {recurrence}'
-        views: list[Any] = [None, None, None, None]
-        if one.cross_scale is not None:
-            matches, _ = top_matches(one, 6)
-            crops = match_crops(one, matches, session.networks[name].upscale_factor)
-            views[0] = _figures(session, 'crops', crops)
-            views[1] = session.write(draw_matches(one, matches, factor=factor))
-            views[2] = session.write(draw_map(one, one.cross_scale, factor=factor))
-            text += f'. Cross-scale: {concentration(one.cross_scale, "patches")}'
-        if one.in_scale is not None:
-            views[3] = session.write(draw_map(one, one.in_scale, factor=factor))
-            text += f'. In-scale: {concentration(one.in_scale, "pixels")}'
-        return [gr.Column(visible=True), f'{text}.', *views]
+    def _update(self, views: dict[str, list], *sliders: Any) -> list:
+        """Of the sliders and the slots; what is not given stays as it is."""
+        updates = list(sliders) or [gr.skip()] * 2
+        for slot in SLOTS:
+            updates += views.get(slot, [gr.skip()] * len(self.views[slot]))
+        return updates
 
     def _compare(
         self,
@@ -481,71 +493,23 @@ class Page:
         session.require_image()
         methods = {BICUBIC: BICUBIC, **{name: self._upscaler(session, name) for name in names}}
         try:
-            (comparison,) = compare_methods(
-                session.path, methods, on_tile=_Progress(session, progress)
-            )
+            (comparison,) = compare_methods(session.path, methods, on_tile=Work(session, progress))
         except UserError as error:
             raise UserError(str(error).replace(str(session.path), session.path.name)) from error
         except Stopped:
             return 'Stopped.', None, None
-        x, y, width, height = box = largest_difference(comparison.gt, comparison.results)
-        table = ['| method | PSNR | SSIM |', '| --- | --- | --- |']
-        table += [
-            f'| {name} | {score.psnr:.2f} dB | {score.ssim:.4f} |'
-            for name, score in comparison.scores.items()
-        ]
-        shown = {'ground truth': comparison.gt, **comparison.results}
-        details = [
-            Crop(zoom(image[y : y + height, x : x + width], _CROP_ZOOM), method)
-            for method, image in shown.items()
-        ]
-        details.append(Crop(frame_box(comparison.gt, box), 'the box'))
-        errors = [
-            Crop(error_map(image, comparison.gt), method)
-            for method, image in comparison.results.items()
-        ]
-        return (
-            '\n'.join(table),
-            _figures(session, 'large', details),
-            _figures(session, 'large', errors),
-        )
+        return comparison_views(session, comparison)
 
 
-def _preview_zoom(size: tuple[int, int]) -> int:
-    """How much a small image is magnified, so that its pixels can be clicked on."""
-    return max(1, _PREVIEW_SIDE // max(size))
-
-
-def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:
-    """Images side by side, as many in a row as there is room for; a click opens one alone."""
-    figures = []
-    for crop in crops:
-        url = f'/gradio_api/file={quote(session.write(crop.pixels))}'
-        border = f' style="border-color: {crop.colour}"' if crop.colour else ''
-        caption = html.escape(crop.caption)
-        figures.append(
-            f'<figure><a href="{url}" target="_blank"><img src="{url}" alt="{caption}"{border}></a>'
-            f'<figcaption>{caption}</figcaption></figure>'
-        )
-    return f'<div class="figures {kind}">{"".join(figures)}</div>'
+def _point(session: Session, x: float | None, y: float | None) -> tuple[int, int]:
+    """The pixel that is asked for, in the image."""
+    image = session.require_image()
+    if x is None or y is None:
+        raise UserError('click on the image, or give x and y')
+    point = int(x), int(y)
+    crop_window(image, point, 0)  # tells if it lies outside
+    return point
 
 
 # Nothing of the page is an interface for programs.
 _private = dict(api_visibility='private')
-
-
-class _Progress:
-    """Tiles done and the time left, in the page; ends the work that nobody waits for."""
-
-    def __init__(self, session: Session, progress: gr.Progress) -> None:
-        self.check, self.progress = session.work(), progress
-        self.started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def __call__(self, done: int, total: int) -> None:
-        self.check()
-        left = format_duration(self.seconds * (total - done) / done)
-        self.progress((done, total), desc=f'tile {done} of {total}, {left} left', unit='tiles')

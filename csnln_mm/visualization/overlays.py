@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from csnln_mm.visualization.attention import AttentionMaps
+from csnln_mm.visualization.attribution import PixelAttribution
 from csnln_mm.visualization.drawing import BOX_COLOURS
 from csnln_mm.visualization.figures import (
     POINT,
@@ -19,7 +20,9 @@ from csnln_mm.visualization.figures import (
 
 __all__ = [
     'Crop',
+    'attribution_weights',
     'concentration',
+    'draw_attribution',
     'draw_map',
     'draw_matches',
     'error_map',
@@ -107,20 +110,51 @@ def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.
     Returns:
         uint8 RGB, [factor h, factor w, 3].
     """
-    height, width = one.input.shape[:2]
-    margin = one.patch_size // 2 if weights is one.cross_scale else 0
-    relative, low, high = relative_weights(weights, margin)
-    level = np.clip((relative - low) / (high - low), 0, 1) ** gamma(low, high)
-    colours = cv2.applyColorMap((255 * level).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
-    # A candidate covers the s x s block that it stands for; the last may reach beyond the map.
-    block = factor * (one.scale if weights is one.cross_scale else 1) / one.map_scale
-    size = [round(block * side) for side in weights.shape[::-1]]
-    canvas = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
-    canvas = np.ascontiguousarray(canvas[: factor * height, : factor * width, ::-1])
+    # A candidate covers the s x s block that it stands for.
+    is_cross_scale = weights is one.cross_scale
+    block = (one.scale if is_cross_scale else 1) / one.map_scale
+    margin = one.patch_size // 2 if is_cross_scale else 0
+    canvas = _colour(weights, one.input, factor, block, margin)
     centre = [round(factor * (at + 0.5)) for at in one.point]
     for colour, thickness in ((0, 0, 0), 4), (_rgb(POINT), 2):
         cv2.circle(canvas, centre, 2 * factor, colour, thickness, cv2.LINE_AA)
     return canvas
+
+
+def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> np.ndarray:
+    """The magnitude of a local attribution over the input, with the detail that it is of.
+
+    Args:
+        one: the attribution of a detail.
+        scale: S of the network.
+        factor: magnification.
+
+    Returns:
+        uint8 RGB, [factor h, factor w, 3].
+    """
+    canvas = _colour(attribution_weights(one), one.input, factor, 1, 0)
+    _box(canvas, *(value / scale for value in one.box), _rgb(POINT), factor)
+    return canvas
+
+
+def attribution_weights(one: PixelAttribution) -> np.ndarray:
+    """The magnitudes of an attribution as parts of their sum, [h, w]; zeros if all are zero."""
+    magnitudes = one.attribution.map.abs().cpu().numpy()
+    return magnitudes / (magnitudes.sum() or 1)
+
+
+def _colour(
+    weights: np.ndarray, input: np.ndarray, factor: int, block: float, margin: int
+) -> np.ndarray:
+    """The map of an input in colours; a weight covers ``block`` pixels of it in each direction."""
+    height, width = input.shape[:2]
+    relative, low, high = relative_weights(weights, margin)
+    level = np.clip((relative - low) / (high - low), 0, 1) ** gamma(low, high)
+    colours = cv2.applyColorMap((255 * level).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
+    size = [round(factor * block * side) for side in weights.shape[::-1]]
+    # The last block may reach beyond the input.
+    canvas = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(canvas[: factor * height, : factor * width, ::-1])
 
 
 def concentration(weights: np.ndarray, what: str) -> str:

@@ -41,6 +41,7 @@ NOT_RUN = {
     r'(python tools/train\.py|csnln train)': 'hours; tests/tools, configs and mmagic train',
     r'csnln measure .*--time': 'half a minute; tests/paper/test_measure.py measures',
     r'sbatch tools/train\.sbatch': 'a cluster',
+    r'csnln explore': 'serves until it is ended; tests/explore uses the page',
     r'python tools/run_ablation\.py': 'days; tests/paper/test_ablation.py runs small budgets',
     r'python tools/benchmark\.py': 'a minute or more; tests/paper/test_benchmark.py measures',
     r'python tools/prepare_div2k\.py data/DIV2K': '800 images; tests/datasets prepares small ones',

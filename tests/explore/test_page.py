@@ -32,7 +32,7 @@ ARGUMENTS = (
     '--no-first-run',
 )
 LIMIT = 10_000
-EXAMPLE = photograph(60, 80)
+EXAMPLE = photograph(30, 40)
 
 
 @pytest.fixture(scope='module')
@@ -95,15 +95,20 @@ def upload(page, path, about=None):
 
 def choose_example(page):
     page.locator('#examples button').first.click()
-    page.locator('#about').get_by_text('example.png, 80x60').wait_for()
+    page.locator('#about').get_by_text('example.png, 40x30').wait_for()
+
+
+def press_upscale(page):
+    page.get_by_role('tab', name='Upscale').click()
+    page.locator('#upscale').click()
 
 
 def click_pixel(page, x, y):
     image = page.locator('#image img')
     box = image.bounding_box()
-    # The 80 x 60 pixels fill the element's width or height.
-    factor = min(box['width'] / 80, box['height'] / 60)
-    left, top = (box['width'] - 80 * factor) / 2, (box['height'] - 60 * factor) / 2
+    # The 40 x 30 pixels fill the element's width or height.
+    factor = min(box['width'] / 40, box['height'] / 30)
+    left, top = (box['width'] - 40 * factor) / 2, (box['height'] - 30 * factor) / 2
     image.click(position=dict(x=left + (x + 0.4) * factor, y=top + (y + 0.4) * factor))
 
 
@@ -122,7 +127,7 @@ def test_a_result_is_that_of_the_command_with_16_bits_alpha_and_profile(page, fo
     image = ImageData(pixels, alpha, icc_profile=b'a profile')
     write_image(folder / 'deep.tif', image)
     upload(page, folder / 'deep.tif', '26x20, 16 bits, transparency, colour profile')
-    page.locator('#upscale').click()
+    press_upscale(page)
     page.locator('#status').get_by_text('26x20 to 52x40').wait_for()
     with page.expect_download() as download:
         page.locator('#download').click()
@@ -136,7 +141,7 @@ def test_a_result_is_that_of_the_command_with_16_bits_alpha_and_profile(page, fo
 
 def test_the_slider_between_bicubic_and_the_network_is_dragged(page):
     choose_example(page)
-    page.locator('#upscale').click()
+    press_upscale(page)
     handle = page.locator('#slider .handle-wrap, #slider .outer').first
     handle.wait_for()
     before = handle.bounding_box()
@@ -152,20 +157,24 @@ def test_clicks_show_what_two_pixels_attend_to_without_running_the_network_again
     runs = []
     hook = network.head.register_forward_hook(lambda *_: runs.append(1))
     choose_example(page)
-    click_pixel(page, 20, 30)
-    page.locator('#text-A').get_by_text('Pixel A (20, 30), recurrence 2').wait_for()
+    click_pixel(page, 20, 15)
+    page.locator('#text-A').get_by_text('Pixel A (20, 15), recurrence 2').wait_for()
     assert page.locator('#crops-A figure').count() == 8
     assert page.locator('#crops-A').get_by_text('%').count() == 6
     for view in 'matches', 'cross', 'in':
         page.locator(f'#{view}-A img').wait_for()
     page.locator('#recurrence input[type=number]').fill('1')
-    page.locator('#text-A').get_by_text('Pixel A (20, 30), recurrence 1').wait_for()
+    page.locator('#text-A').get_by_text('Pixel A (20, 15), recurrence 1').wait_for()
     page.get_by_role('radio', name='B').click()
-    click_pixel(page, 60, 10)
-    page.locator('#text-B').get_by_text('Pixel B (60, 10), recurrence 1').wait_for()
+    click_pixel(page, 30, 5)
+    page.locator('#text-B').get_by_text('Pixel B (30, 5), recurrence 1').wait_for()
     assert page.locator('#text-A').is_visible()
     hook.remove()
     assert runs == [1]
+    page.locator('#attribute').click()
+    page.locator('#depends-B').get_by_text('diffusion index').wait_for()
+    page.locator('#attribution-B img').wait_for()
+    assert page.locator('#cross-B img').is_visible()
 
 
 def test_comparison_with_the_image_as_ground_truth(page, folder, network):
@@ -202,7 +211,7 @@ def test_unusual_images_are_taken_and_others_refused_in_one_sentence(page, folde
     page.get_by_text('text.png is damaged or no image').wait_for()
     upload(page, folder / 'large.png')
     page.get_by_text('101x100 pixels, more than the limit of 10,000').wait_for()
-    page.locator('#upscale').click()
+    press_upscale(page)
     page.get_by_text('there is no image yet').wait_for()
     with page.expect_file_chooser() as chooser:
         page.locator('#add').click()
@@ -210,7 +219,7 @@ def test_unusual_images_are_taken_and_others_refused_in_one_sentence(page, folde
     page.get_by_text('text.pth').wait_for()
 
     upload(page, folder / 'one.png', 'one.png, 1x1, 8 bits, grey')
-    page.locator('#upscale').click()
+    press_upscale(page)
     page.locator('#status').get_by_text('1x1 to 2x2').wait_for()
 
 
@@ -229,7 +238,7 @@ def test_a_closed_page_ends_its_work_and_leaves_no_file(page, context, server, n
     hook = network.head.register_forward_hook(hold)
     other.get_by_label('Tile').click()
     other.get_by_role('option', name='32 px').click()
-    other.locator('#upscale').click()
+    press_upscale(other)
     wait_for(started.is_set)
     mine = len(server.sessions)
     other.close()
@@ -237,7 +246,7 @@ def test_a_closed_page_ends_its_work_and_leaves_no_file(page, context, server, n
     closed.set()
     # The page of another user works on.
     upload(page, folder / 'one.png', 'one.png')
-    page.locator('#upscale').click()
+    press_upscale(page)
     page.locator('#status').get_by_text('1x1 to 2x2').wait_for()
     hook.remove()
     assert len(runs) == 2
