@@ -5,7 +5,18 @@ import sys
 
 import pytest
 
-HEAVY = {'torch', 'numpy', 'PIL', 'cv2', 'tifffile', 'matplotlib', 'rich', 'mmengine', 'mmagic'}
+HEAVY = {
+    'torch',
+    'numpy',
+    'PIL',
+    'cv2',
+    'tifffile',
+    'matplotlib',
+    'rich',
+    'gradio',
+    'mmengine',
+    'mmagic',
+}
 CODE = """
 import sys
 try:
