@@ -34,7 +34,9 @@ def imported(*words):
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize('words', [['--help'], ['upscale', '--help'], ['export', '--help']])
+@pytest.mark.parametrize(
+    'words', [['--help'], ['upscale', '--help'], ['export', '--help'], ['explore', '--help']]
+)
 def test_help_imports_nothing_heavy(words):
     modules = imported(*words)
     assert not modules & HEAVY
