@@ -139,7 +139,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def interrupt(number: int, frame: Optional[FrameType]) -> NoReturn:
-    """Ends what goes on, once: a second signal must not cut the cleaning short."""
+    """Ends what is running, once: a second signal must not cut the cleaning short."""
     # Not SIG_IGN: Python complains of a signal that came just before that.
     for other in SIGNALS:
         signal.signal(other, lambda number, frame: None)

@@ -38,7 +38,7 @@ _NEEDED = 'meta', 'state_dict', 'optimizer', 'message_hub'
 
 
 class Start(NamedTuple):
-    """A checkpoint to go on from.
+    """A checkpoint to resume from.
 
     Attributes:
         path: the file; None if there is no checkpoint.
@@ -78,7 +78,7 @@ def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
     if there and not cfg.get('resume'):
         raise UserError(
             f'{folder} has the checkpoints of a training (the newest is '
-            f'{there[0].name}): go on from it with --resume, or name another folder '
+            f'{there[0].name}): continue from it with --resume, or name another folder '
             'with --work-dir'
         )
     return Start(None, None, [])
@@ -152,7 +152,7 @@ def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
 
 
 def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Start:
-    """Find the newest checkpoint that a training can go on from.
+    """Find the newest checkpoint that a training can resume from.
 
     Args:
         folder: where checkpoints are written.
@@ -177,7 +177,7 @@ def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Star
 
 
 def load_valid_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of MMEngine that a training can go on from.
+    """Read a checkpoint of MMEngine that a training can resume from.
 
     Raises:
         UserError: if it is cut off, has changed since it was written, lacks what a training needs

@@ -55,7 +55,7 @@ def build_train_runner(
     for reason in start.skipped:
         runner.logger.warning(f'skipped: {reason}')
     if start.path:
-        runner.logger.info(f'the training goes on from {start.path}')
+        runner.logger.info(f'resuming from {start.path}')
     elif resume:
         runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
     return runner

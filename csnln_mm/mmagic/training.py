@@ -60,4 +60,4 @@ def _kept(runner: Runner) -> str:
         return str(error)
     if newest.path is None:
         return f'There is no checkpoint in {folder} yet'
-    return f'The newest checkpoint is {newest.path}; --resume goes on from it'
+    return f'The newest checkpoint is {newest.path}; --resume continues from it'

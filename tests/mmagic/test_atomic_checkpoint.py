@@ -57,7 +57,7 @@ def test_full_disk(folder, tmp_path):
         subprocess.run(['mount', '-o', 'remount,size=100m', str(work_dir)], check=True)
         status, output = train(folder, work_dir, '--resume', *options)
         assert status == 0, output
-        assert f'goes on from {newest.path}' in output
+        assert f'resuming from {newest.path}' in output
         assert latest_valid_checkpoint(work_dir).path.name == f'iter_{STEPS}.pth'
 
 

@@ -1,4 +1,4 @@
-"""A run resumed with another number of processes goes on with the data where it was."""
+"""A run resumed with another number of processes continues with the data where it was."""
 
 import pytest
 from forked_job import run_job

@@ -58,7 +58,7 @@ def test_killed_while_a_checkpoint_is_written(folder, uninterrupted, tmp_path, f
     assert status == -signal.SIGKILL, output
     status, output = train(folder, tmp_path, '--resume', *options)
     assert status == 0, output
-    assert f'goes on from {tmp_path}/iter_{resumed}.pth' in output
+    assert f'resuming from {tmp_path}/iter_{resumed}.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / f'iter_{STEPS}.pth')
     assert not list(tmp_path.glob('.*.partial'))
@@ -70,7 +70,7 @@ def test_a_checkpoint_of_version_0_1_is_resumed(folder, uninterrupted, tmp_path)
     shutil.copy(OLD_CHECKPOINT, tmp_path / 'iter_4.pth')
     status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
     assert status == 0, output
-    assert f'goes on from {tmp_path}/iter_4.pth' in output
+    assert f'resuming from {tmp_path}/iter_4.pth' in output
     expected, resumed = checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS)
     for key in 'iter', 'data_order':
         assert resumed['meta'][key] == expected['meta'][key]
@@ -89,7 +89,7 @@ def test_killed_when_half_of_a_checkpoint_is_written(folder, uninterrupted, tmp_
     assert partial.stat().st_size == half
     status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
     assert status == 0, output
-    assert f'goes on from {tmp_path}/iter_4.pth' in output
+    assert f'resuming from {tmp_path}/iter_4.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
 
 
@@ -155,7 +155,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_said(folder, uninterrupted, 
     status, output = train(folder, tmp_path, '--resume', *settings(STEPS))
     assert status == 0, output
     assert f'skipped: {newest} is cut off' in output
-    assert f'goes on from {tmp_path}/iter_{STEPS - 2}.pth' in output
+    assert f'resuming from {tmp_path}/iter_{STEPS - 2}.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
 
 
@@ -185,12 +185,12 @@ def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
 
 @pytest.mark.slow
 def test_what_would_spoil_another_training_is_refused(folder, uninterrupted, tmp_path):
-    """A fresh start among checkpoints; and going on from those of another network."""
+    """A fresh start among checkpoints; and resuming from those of another network."""
     shutil.copy(uninterrupted / 'iter_8.pth', tmp_path)
     before = (tmp_path / 'iter_8.pth').read_bytes()
     status, output = train(folder, tmp_path, *settings(STEPS))
     assert status == 2 and 'Traceback' not in output, output
-    assert 'error: ' in output and 'go on from it with --resume' in output
+    assert 'error: ' in output and 'continue from it with --resume' in output
     status, output = train(
         folder, tmp_path, '--resume', *settings(9, **{'model.generator.mid_channels': 6})
     )

@@ -159,7 +159,7 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
     # The other process notices by itself, or torchrun is quicker to tell it.
     assert re.search('another of its processes has ended|received SIGTERM in step', output), output
     # Process 0 may have saved step 4 already.
-    assert re.search(r'ends/iter_[34]\.pth; --resume goes on from it', output), output[-20000:]
+    assert re.search(r'ends/iter_[34]\.pth; --resume continues from it', output), output[-20000:]
     statuses, output = run_job(folder, 'train.py', *arguments, '--resume')
     assert statuses == [0, 0], output[-20000:]
     assert_same_training(whole, checkpoint(folder / 'ends', STEPS))
@@ -212,7 +212,7 @@ def resume_and_compare(folder, whole, work_dir):
     words = CONFIG, '--work-dir', work_dir, '--resume', *WITHOUT_INTERVAL
     statuses, output = run_job(folder, 'train.py', *words)
     assert statuses == [0, 0], output[-20000:]
-    assert 'goes on from' in output
+    assert 'resuming from' in output
     assert_same_training(whole, checkpoint(work_dir, STEPS))
     assert not list(work_dir.glob('interrupted_*'))
 
@@ -225,7 +225,7 @@ def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     )
     assert status == 0, output[-20000:]
     assert (folder / 'again.mark').exists()
-    assert re.search(r'goes on from again/iter_[34]\.pth', output), output[-20000:]
+    assert re.search(r'resuming from again/iter_[34]\.pth', output), output[-20000:]
     assert not left
     assert_same_training(whole, checkpoint(folder / 'again', STEPS))
 
