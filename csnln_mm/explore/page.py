@@ -178,8 +178,9 @@ class Page:
                 label='Window around it',
                 min_width=120,
             )
-            self.show = gr.Button('Show', variant='primary', min_width=90, elem_id='show')
-            self.attribute = gr.Button('Attribution', min_width=90, elem_id='attribute')
+        with gr.Row():
+            self.show = gr.Button('Show', variant='primary', elem_id='show')
+            self.attribute = gr.Button('Attribution', elem_id='attribute')
         with gr.Row():
             self.recurrence = gr.Slider(
                 1, 99, value=99, step=1, label='Recurrence', visible=False, elem_id='recurrence'
@@ -207,7 +208,7 @@ class Page:
                                 ('attribution', 'Local attribution'),
                             )
                         ]  # fmt: skip
-                depends = gr.Markdown(elem_id=f'depends-{slot}')
+                    depends = gr.Markdown(elem_id=f'depends-{slot}')
                 self.views[slot] = [column, text, crops, *pictures, depends]
 
     def _lay_out_compare(self) -> None:

@@ -122,7 +122,7 @@ def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.
 
 
 def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> np.ndarray:
-    """The magnitude of a local attribution over the input, with the detail that it is of.
+    """The magnitude of a local attribution on the dimmed input, with the detail that it is of.
 
     Args:
         one: the attribution of a detail.
@@ -133,6 +133,9 @@ def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> n
         uint8 RGB, [factor h, factor w, 3].
     """
     canvas = _colour(attribution_weights(one), one.input, factor, 1, 0)
+    # Few pixels count: the image behind them, dark and grey, tells where they are.
+    grey = zoom(one.input, factor).mean(-1, keepdims=True) * 0.4
+    canvas = np.maximum(canvas, grey.astype(np.uint8))
     _box(canvas, *(value / scale for value in one.box), _rgb(POINT), factor)
     return canvas
 
