@@ -89,7 +89,9 @@ class TiledNetwork(nn.Module):
             return y
 
         scale = self.network.upscale_factor
-        return tiled_forward(run, x, scale, tile=tiling.tile, overlap=tiling.overlap).to(x.dtype)
+        return tiled_forward(
+            run, x, scale, tile=tiling.tile, overlap=tiling.overlap, margin=tiling.margin
+        ).to(x.dtype)
 
 
 class CSNLNArch(Architecture[TiledNetwork]):

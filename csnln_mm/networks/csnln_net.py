@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from csnln_mm.networks.build import build_part
-from csnln_mm.networks.conv_prelu import ConvPReLU
+from csnln_mm.networks.conv_prelu import ConvPReLU, resampling_kernel
 from csnln_mm.networks.fusion import BRANCHES
 from csnln_mm.networks.sem_cell import SEMCell
 
@@ -105,6 +105,18 @@ class CSNLNNet(nn.Module):
         if not isinstance(self.cell, SEMCell):
             return True  # as far as one can tell
         return any(stage.use_in_scale or stage.use_cross_scale for stage in self.cell.stages)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """LR pixels around a pixel that its result depends on; None with attention: all of them."""
+        if self.has_attention:
+            return None
+        kernel_size, stride, _ = resampling_kernel(self.upscale_factor)
+        plain = 0 if self.cell.plain is None else len(self.cell.plain) - 1
+        # Two 3x3 convolutions of the head; in each recurrence up and down again (or up and
+        # `reconstruct`), and a 3x3 convolution between recurrences.
+        steps = self.num_recurrences * (plain + kernel_size // stride - 1)
+        return 2 + steps + self.num_recurrences - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale images.

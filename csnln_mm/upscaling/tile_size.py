@@ -37,13 +37,15 @@ OVERLAP = 16
 class Tiling(NamedTuple):
     """Tiles of ``tile`` x ``tile`` LR pixels that overlap by ``overlap``; tile 0: the whole image.
 
-    ``count`` tiles make up the image; ``pixels`` is what one of them has.
+    ``count`` tiles make up the image; ``pixels`` is what one of them has; ``margin`` as for
+    :func:`~csnln_mm.upscaling.tiling.tiled_forward`.
     """
 
     tile: int
     overlap: int
     count: int
     pixels: int
+    margin: int = 0
 
     def __str__(self) -> str:
         if self.count == 1:
@@ -79,7 +81,8 @@ def choose_tiling(
         device: that it runs on.
         free: bytes of memory that the device has free; None where it does not tell.
         tile: side of a tile instead of the rule's; 0 for the whole image.
-        overlap: 16 by default, or a quarter of smaller tiles.
+        overlap: 16 by default, or a quarter of smaller tiles; without attention what makes the
+            result that of the whole image, if it is no more than half of a tile.
     """
     if tile is not None:
         return cut(size, network, tile, overlap)
@@ -101,11 +104,14 @@ def choose_tiling(
 
 def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | None) -> Tiling:
     """The tiling with tiles of this side; ``overlap`` as for :func:`choose_tiling`."""
+    radius = getattr(network, 'receptive_radius', None)
     if overlap is None:
-        overlap = min(OVERLAP, tile // 4)
+        exact = radius is not None and 4 * radius <= tile
+        overlap = 2 * radius if exact else min(OVERLAP, tile // 4)
+    margin = radius if radius is not None and 2 * radius <= overlap else 0
     counts = [len(tile_starts(side, tile, overlap, network.upscale_factor)) for side in size]
     sides = [min(tile or side, side) for side in size]
-    return Tiling(tile, overlap, counts[0] * counts[1], sides[0] * sides[1])
+    return Tiling(tile, overlap, counts[0] * counts[1], sides[0] * sides[1], margin)
 
 
 def _has_attention(network: nn.Module) -> bool:

@@ -9,7 +9,13 @@ __all__ = ['check_tile', 'self_ensemble', 'tiled_forward', 'tile_starts']
 
 
 def tiled_forward(
-    model: Callable[[Tensor], Tensor], x: Tensor, scale: int, *, tile: int = 64, overlap: int = 16
+    model: Callable[[Tensor], Tensor],
+    x: Tensor,
+    scale: int,
+    *,
+    tile: int = 64,
+    overlap: int = 16,
+    margin: int = 0,
 ) -> Tensor:
     """Upscale an image tile by tile.
 
@@ -25,6 +31,9 @@ def tiled_forward(
         scale: upscaling factor of ``model``.
         tile: side of a tile in LR pixels, at least 1; 0 for the whole image at once.
         overlap: LR pixels that neighbours share at least, from 0 to half of ``tile``.
+        margin: LR pixels along the border of a tile that its neighbours give instead, at most
+            half of ``overlap``. As wide as what ``model`` looks around, it makes the result that of
+            the whole image.
 
     Returns:
         [N, C', scale H, scale W], float32 or what the model gives if that is more precise.
@@ -36,8 +45,8 @@ def tiled_forward(
     height, width = x.shape[-2:]
     if tile == 0 or (height <= tile and width <= tile):
         return model(x)
-    rows = _Axis(height, tile, overlap, scale, x.device)
-    columns = _Axis(width, tile, overlap, scale, x.device)
+    rows = _Axis(height, tile, overlap, margin, scale, x.device)
+    columns = _Axis(width, tile, overlap, margin, scale, x.device)
     out = None
     for row, row_weights in zip(rows.starts, rows.weights):
         for column, column_weights in zip(columns.starts, columns.weights):
@@ -106,23 +115,28 @@ def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[in
 class _Axis:
     """The tiles along one side of the image.
 
-    ``weights`` has a row per tile, of ``scale * length`` values in (0, 1].
+    ``weights`` has a row per tile, of ``scale * length`` values in 0..1.
     """
 
     def __init__(
-        self, side: int, tile: int, overlap: int, scale: int, device: torch.device
+        self, side: int, tile: int, overlap: int, margin: int, scale: int, device: torch.device
     ) -> None:
         self.starts = tile_starts(side, tile, overlap, scale)
         self.length = min(tile, side)
         size = scale * self.length
-        # Rises over the overlap from both ends; the ends of the image need no ramp, which the
-        # division below brings about.
+        # Rises over the overlap from both ends, less the margins, which the ends of the image do
+        # not have; nor do they need the ramp, which the division below brings about.
         position = torch.arange(size, device=device) + 0.5
-        ramp = torch.minimum(position, size - position) / max(1, scale * overlap)
-        ramp = ramp.clamp(max=1.0) if overlap else torch.ones_like(ramp)
-        total = torch.zeros(scale * side, device=device)
+        width = scale * (overlap - 2 * margin)
+        ramps = []
         for start in self.starts:
+            rise = position - (scale * margin if start else 0)
+            fall = position.flip(0) - (scale * margin if start + self.length < side else 0)
+            ramp = torch.minimum(rise, fall)
+            ramps.append((ramp / width).clamp(0, 1) if width else (ramp > 0).float())
+        total = torch.zeros(scale * side, device=device)
+        for start, ramp in zip(self.starts, ramps):
             total[scale * start : scale * start + size] += ramp
         self.weights = torch.stack(
-            [ramp / total[scale * start : scale * start + size] for start in self.starts]
+            [ramp / total[scale * s : scale * s + size] for s, ramp in zip(self.starts, ramps)]
         )

@@ -175,6 +175,7 @@ class Upscaler:
                 self.network.upscale_factor,
                 tile=tiling.tile,
                 overlap=tiling.overlap,
+                margin=tiling.margin,
             )[0]
         y = y.float().cpu()
         if size != (y.shape[-1], y.shape[-2]):

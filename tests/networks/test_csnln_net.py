@@ -157,3 +157,20 @@ def test_attention_in_all_recurrences_is_the_default():
     nets[1].load_state_dict(nets[0].state_dict())
     x = torch.rand(1, 3, 4, 6)
     assert torch.equal(nets[0](x), nets[1](x))
+
+
+@pytest.mark.parametrize('upscale_factor', [2, 3, 4])
+@pytest.mark.parametrize('branches', [('local',), ()])
+def test_the_receptive_radius_is_how_far_gradients_reach(upscale_factor, branches):
+    network = small_net(upscale_factor=upscale_factor, cell=dict(branches=branches))
+    radius = network.receptive_radius
+    center = radius + 2
+    x = torch.rand(1, 3, 2 * center + 1, 2 * center + 1, requires_grad=True)
+    window = slice(center * upscale_factor, (center + 1) * upscale_factor)
+    network(x)[..., window, window].sum().backward()
+    reached = x.grad.abs().sum((0, 1)).nonzero() - center
+    assert reached.abs().max() == radius
+
+
+def test_attention_has_no_receptive_radius():
+    assert small_net().receptive_radius is None

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling.tiling import tile_starts, tiled_forward
 
 
@@ -12,7 +13,7 @@ def nearest(scale):
 @pytest.mark.parametrize('scale', [2, 3, 4])
 @pytest.mark.parametrize('size', [(1, 1), (5, 40), (33, 17), (64, 50)])
 @pytest.mark.parametrize('tile, overlap', [(16, 4), (16, 0), (15, 7), (8, 4), (0, 0)])
-def test_pieces_of_a_local_model_make_the_whole(scale, size, tile, overlap):
+def test_tiles_of_a_local_model_make_the_whole(scale, size, tile, overlap):
     x = torch.rand(2, 3, *size)
     out = tiled_forward(nearest(scale), x, scale, tile=tile, overlap=overlap)
     torch.testing.assert_close(out, nearest(scale)(x))
@@ -21,7 +22,7 @@ def test_pieces_of_a_local_model_make_the_whole(scale, size, tile, overlap):
 @pytest.mark.parametrize('length', [1, 16, 17, 23, 40, 100, 101])
 @pytest.mark.parametrize('scale', [1, 2, 3, 4])
 @pytest.mark.parametrize('tile, overlap', [(16, 0), (16, 4), (16, 8), (7, 3), (2, 1)])
-def test_pieces_cover_the_side_and_overlap(length, scale, tile, overlap):
+def test_tiles_cover_the_side_and_overlap(length, scale, tile, overlap):
     starts = tile_starts(length, tile, overlap, scale)
     assert starts[0] == 0
     assert starts[-1] + min(tile, length) == length
@@ -30,7 +31,7 @@ def test_pieces_cover_the_side_and_overlap(length, scale, tile, overlap):
         assert all(start % scale == 0 for start in starts[:-1])
 
 
-def test_no_piece_is_larger_than_the_tile_and_their_number_is_linear_in_the_area():
+def test_no_tile_is_larger_than_the_tile_and_their_number_is_linear_in_the_area():
     sizes = []
 
     def model(x):
@@ -42,7 +43,7 @@ def test_no_piece_is_larger_than_the_tile_and_their_number_is_linear_in_the_area
     assert len(sizes) == 11 * 6
 
 
-def test_blends_linearly_between_pieces():
+def test_blends_linearly_between_tiles():
     values = iter([0.0, 1.0])
 
     def model(x):
@@ -54,7 +55,21 @@ def test_blends_linearly_between_pieces():
     )
 
 
-def test_half_precision_pieces_are_added_up_in_float32():
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('overlap', [0, 3])
+def test_tiles_whose_margin_is_what_the_network_looks_around_give_the_whole(scale, overlap):
+    torch.manual_seed(0)
+    cell = dict(branches=('local',))
+    network = CSNLNNet(mid_channels=4, num_recurrences=2, upscale_factor=scale, cell=cell)
+    margin = network.receptive_radius
+    overlap += 2 * margin
+    x = torch.rand(1, 3, 50, 61)
+    with torch.no_grad():
+        out = tiled_forward(network, x, scale, tile=2 * overlap, overlap=overlap, margin=margin)
+        torch.testing.assert_close(out, network(x), rtol=0, atol=1e-6)
+
+
+def test_half_precision_tiles_are_added_up_in_float32():
     out = tiled_forward(
         lambda x: nearest(2)(x.double()).bfloat16(), torch.rand(1, 3, 20, 20), 2, tile=8, overlap=2
     )
@@ -62,6 +77,6 @@ def test_half_precision_pieces_are_added_up_in_float32():
 
 
 @pytest.mark.parametrize('tile, overlap', [(-1, 0), (16, 9), (16, -1), (16.0, 4), (16, 1.5)])
-def test_refuses_impossible_pieces(tile, overlap):
+def test_refuses_impossible_tiles(tile, overlap):
     with pytest.raises(ValueError, match='must be'):
         tiled_forward(nearest(2), torch.rand(1, 3, 40, 40), 2, tile=tile, overlap=overlap)
