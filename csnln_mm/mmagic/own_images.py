@@ -122,6 +122,12 @@ def set_steps(cfg: Config, steps: int) -> None:
     for schedule in as_list(cfg.get('param_scheduler')):
         if 'milestones' in schedule:
             schedule.milestones = [math.ceil(fraction * step) for step in schedule.milestones]
+        # Two steps at least: one of a single step would leave the learning rate where it begins.
+        if schedule.get('begin'):
+            schedule.begin = max(math.ceil(fraction * schedule.begin), 2)
+        for key, first in ('end', schedule.get('begin', 0)), ('T_max', 0):
+            if key in schedule:
+                schedule[key] = max(math.ceil(fraction * schedule[key]), first + 2)
     least = math.ceil(steps / 10)
     for part, name in (cfg.train_cfg, 'val_interval'), (cfg.default_hooks.checkpoint, 'interval'):
         part[name] = min(part.get(name, least), least)

@@ -19,10 +19,12 @@ from csnln_mm.checkpoints.architecture import (
 )
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.config import as_list
 
 __all__ = [
     'checkpoint_folder',
     'checkpoint_template',
+    'describe_kept_schedule',
     'find_start',
     'interrupted_template',
     'Start',
@@ -82,6 +84,35 @@ def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
             'with --work-dir'
         )
     return Start(None, None, [])
+
+
+def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
+    """Say where a resumed run keeps a schedule of its checkpoint that the config has changed.
+
+    MMEngine restores schedules with all that they were made with, such as where they end.
+
+    Args:
+        cfg: of the run, by iterations or epochs.
+        start: what it resumes from.
+
+    Returns:
+        One line; None if the schedules are the same.
+    """
+    kept = (start.content or {}).get('param_schedulers')
+    if not isinstance(kept, list):  # of several optimizers
+        return None
+    for schedule, state in zip(as_list(cfg.get('param_scheduler')), kept):
+        by_epoch = schedule.get('by_epoch', True)
+        unit = 'epoch' if by_epoch else 'step'
+        last = cfg.train_cfg.get('max_epochs' if by_epoch else 'max_iters')
+        end = schedule.get('end', last)
+        if by_epoch == state.get('by_epoch') and end is not None and end != state.get('end'):
+            return (
+                f'the learning rate keeps the schedule of {start.path}, where {schedule.type} ends '
+                f'with {unit} {state.get("end")}, not {end} as in the config; for another one begin '
+                'a new run with load_from'
+            )
+    return None
 
 
 def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:

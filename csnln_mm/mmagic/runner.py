@@ -23,6 +23,7 @@ from csnln_mm.mmagic.resume import (
     Start,
     check_checkpoint,
     checkpoint_folder,
+    describe_kept_schedule,
     find_start,
     use_safe_loading,
 )
@@ -56,6 +57,8 @@ def build_train_runner(
         runner.logger.warning(f'skipped: {reason}')
     if start.path:
         runner.logger.info(f'resuming from {start.path}')
+        if kept := describe_kept_schedule(cfg, start):
+            runner.logger.warning(kept)
     elif resume:
         runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
     return runner

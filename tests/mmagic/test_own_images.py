@@ -156,6 +156,14 @@ def test_a_shorter_run_has_the_same_schedule(cfg):
     assert cfg.default_hooks.checkpoint.interval == 100
 
 
+@pytest.mark.parametrize('steps, begin', [(30_000, 100), (600, 2), (1, 2)])
+def test_a_cosine_ends_with_the_run_and_its_warmup_is_as_much_shorter(steps, begin):
+    cfg = Config.fromfile(ROOT / 'configs/compact/csnln_x2_fast.py')
+    set_steps(cfg, steps)
+    warmup, cosine = cfg.param_scheduler
+    assert (warmup.end, cosine.begin, cosine.end) == (begin, begin, max(steps, begin + 2))
+
+
 @pytest.mark.parametrize(
     'options, message',
     [

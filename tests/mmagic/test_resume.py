@@ -3,11 +3,18 @@ import shutil
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
+from tiny_runner import make_runner
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.resume import latest_valid_checkpoint, list_checkpoints, use_safe_loading
+from csnln_mm.mmagic.resume import (
+    describe_kept_schedule,
+    latest_valid_checkpoint,
+    list_checkpoints,
+    use_safe_loading,
+)
 
 WHOLE = dict(meta=dict(iter=1), state_dict=dict(w=torch.ones(1000)), optimizer={}, message_hub={})
 
@@ -116,3 +123,27 @@ def test_a_damaged_log_is_refused(tmp_path):
     use_safe_loading()
     with pytest.raises(UserError, match='a log in it is damaged'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize(
+    'changed, said',
+    [
+        (dict(), None),
+        (dict(end=12), None),
+        (dict(steps=20), 'MultiStepLR ends with step 12, not 20 as in the config'),
+        (dict(steps=20, end=12), None),
+        (dict(end=16), 'MultiStepLR ends with step 12, not 16'),
+    ],
+)
+def test_a_schedule_that_the_checkpoint_keeps_is_said(tmp_path, changed, said):
+    """By itself MMEngine goes by the checkpoint's, silently."""
+    make_runner(tmp_path).train()
+    changed = dict(changed)
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_iters=changed.pop('steps', 12)),
+            param_scheduler=dict(type='MultiStepLR', by_epoch=False, milestones=[1, 2], **changed),
+        )
+    )
+    kept = describe_kept_schedule(cfg, latest_valid_checkpoint(tmp_path))
+    assert kept is None if said is None else said in kept

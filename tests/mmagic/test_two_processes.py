@@ -112,6 +112,7 @@ def whole(folder):
     config = faulty_config(folder, 'two', dict(type='DumpWeightsHook', folder='weights'))
     statuses, output = run_job(folder, 'train.py', config, '--work-dir', 'whole', *OPTIONS)
     assert statuses == [0, 0], output[-20000:]
+    assert output.count('the training:\n') == 1  # process 0 says what it will be
     return checkpoint(folder / 'whole', STEPS)
 
 

@@ -1,0 +1,57 @@
+"""What the log of a run says before its first step and after its tenth; of two processes, one's.
+
+test_two_processes has that only one of them says it.
+"""
+
+import logging
+import re
+
+from tiny_runner import make_runner
+
+from csnln_mm.mmagic.resume import use_safe_loading
+from csnln_mm.mmagic.training import run_training
+
+
+class Messages(logging.Handler):
+    """The messages of a run that is trained."""
+
+    def __init__(self, runner):
+        super().__init__()
+        self.said = []
+        runner.logger.setLevel(logging.INFO)
+        runner.logger.addHandler(self)
+        run_training(runner)
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+
+
+def test_before_the_first_step_and_after_the_tenth(tmp_path):
+    said = Messages(make_runner(tmp_path / 'a')).said
+    (before,) = (text for text in said if text.startswith('the training:'))
+    assert re.sub(r'\d+ threads', 'n threads', before).splitlines() == [
+        'the training:',
+        '  model    Model, 5 parameters',
+        '  images   10 to train on, 10 to validate on',
+        '  batch    2 samples a step',
+        '  steps    12, each image 2.4 times',
+        '  device   cpu, n threads',
+        '  memory   0.0 MB for weights, gradients and optimizer; activations come on top, '
+        'measured in the first 10 steps',
+        f'  results  {tmp_path / "a"}',
+    ]
+    (after,) = (text for text in said if ' s a step; ' in text)
+    assert re.fullmatch(
+        r'[\d.e-]+ s a step; 2 steps left: done on \d{4}-\d\d-\d\d at \d\d:\d\d, '
+        r'validations not counted; at most [\d.]+ [GM]B of memory at a time in this process',
+        after,
+    )
+
+
+def test_of_a_resumed_run_what_is_left(tmp_path):
+    use_safe_loading()
+    run_training(make_runner(tmp_path / 'a', max_keep_ckpts=-1))
+    said = Messages(make_runner(tmp_path / 'b', load_from=tmp_path / 'a/iter_8.pth')).said
+    (before,) = (text for text in said if text.startswith('the training:'))
+    assert '  steps    4, from step 9 to 12, each image 0.8 times\n' in before
+    assert not any(' s a step; ' in text for text in said)  # it has not had ten steps
