@@ -1,6 +1,5 @@
 """The mixing recipes train for real, on photographs, through tools/train.py."""
 
-import os
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import skimage.data
 import torch
 import torchvision
 from forked_tool import end_of, start_tool
+from short_training import TorchHome
 
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.images.degradation import downsample
@@ -127,13 +127,3 @@ def train(config, folder):
     status, output = end_of(process), (folder / 'output.txt').read_text()
     assert status == 0, output[-20000:]
     return output
-
-
-class TorchHome:
-    """Where the weights of the perceptual loss are looked for."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-
-    def __call__(self):
-        os.environ['TORCH_HOME'] = self.folder
