@@ -37,7 +37,7 @@ def convert_released_file(
     recurrences and channels.
 
     Args:
-        source: state dict saved by the released code.
+        source: state dict saved by the released code, or the same as safetensors.
         target: .pth file; replaced if there.
         scale: what the file is expected to be for; by default whatever it is.
 
@@ -50,12 +50,17 @@ def convert_released_file(
     """
     check_paths(source, target)
     checkpoint = load_checkpoint(source)
-    if isinstance(checkpoint, dict) and 'state_dict' in checkpoint:
+    # A safetensors file is read as a dict with a state dict, whoever wrote it.
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    exported = carries_architecture(checkpoint)
+    if not isinstance(weights, dict):
+        weights = checkpoint
+    elif exported or any(str(key).startswith(PREFIX) for key in weights):
+        kind = 'an exported file' if exported else 'a checkpoint of MMEngine'
         raise UserError(
-            f'{source} is a checkpoint of MMEngine, not of the released code; the '
-            'other direction is --to-released'
+            f'{source} is {kind}, not of the released code; the other direction is --to-released'
         )
-    converted = _naming_file(source, convert_released_state_dict, checkpoint)
+    converted = _naming_file(source, convert_released_state_dict, weights)
     if scale is not None and converted.upscale_factor != scale:
         raise UserError(f'{source} is a model for x{converted.upscale_factor}, not x{scale}')
     state_dict = {f'{PREFIX}{key}': value for key, value in _copied(converted).items()}

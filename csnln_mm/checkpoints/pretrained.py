@@ -9,13 +9,12 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY
 from csnln_mm.errors import UserError
 
 __all__ = ['WEIGHTS', 'PretrainedModel', 'checkpoint_path', 'choose_pretrained', 'list_pretrained']
 
 WEIGHTS = Path(__file__).parent / 'weights'
-# What csnln export writes among the weights beside them.
-_NO_WEIGHTS = ('csnln_architecture',)
 
 
 class PretrainedModel(NamedTuple):
@@ -97,7 +96,8 @@ def _read(path: Path) -> PretrainedModel:
 
     with safe_open(path, 'pt') as file:
         meta = file.metadata()
-        shapes = [file.get_slice(key).get_shape() for key in file.keys() if key not in _NO_WEIGHTS]
+        weights = set(file.keys()) - {ARCHITECTURE_KEY}
+        shapes = [file.get_slice(key).get_shape() for key in weights]
     network: dict[str, Any] = json.loads(meta['architecture'])
     scores = json.loads(meta.get('scores', '{}'))
     return PretrainedModel(

@@ -1,7 +1,9 @@
 """``csnln export``: a network for other programs."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,19 +114,40 @@ def _export_onnx(args: argparse.Namespace, architecture: Any) -> int:
     target = Path(args.out)
     check_paths(Path(args.checkpoint), target)
     read = read_network(args.checkpoint, architecture)
-    print('tracing the network: minutes if it has many recurrences', file=sys.stderr, flush=True)
-    metadata = export_onnx(
-        read.network,
-        target,
-        tile=64 if args.tile is None else args.tile,
-        half=args.half,
-        metadata={**origin(read.meta, args.checkpoint), **dict(args.metadata)},
-    )
+    with _time_passed('tracing the network: minutes if it has many recurrences'):
+        metadata = export_onnx(
+            read.network,
+            target,
+            tile=64 if args.tile is None else args.tile,
+            half=args.half,
+            metadata={**origin(read.meta, args.checkpoint), **dict(args.metadata)},
+        )
     print(
         f'{target}: x{metadata["scale"]}, tiles of {metadata["tile"]} px, opset {OPSET}, '
         f'{target.stat().st_size / 1e6:.1f} MB'
     )
     return 0
+
+
+@contextlib.contextmanager
+def _time_passed(stage: str) -> Iterator[None]:
+    """What is being done; on terminals for how long so far, since torch tells no progress."""
+    if not sys.stderr.isatty():
+        print(stage, file=sys.stderr, flush=True)
+        yield
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    with rich_progress.Progress(
+        rich_progress.SpinnerColumn(),
+        rich_progress.TextColumn('{task.description}', markup=False),
+        rich_progress.TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        bar.add_task(stage, total=None)
+        yield
 
 
 def _architecture(config: str) -> Any:

@@ -17,6 +17,7 @@ from csnln_mm.checkpoints.architecture import (
     check_settings,
     get_state_dict,
 )
+from csnln_mm.checkpoints.released import is_released
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.config import as_list
@@ -66,7 +67,7 @@ def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
             there are some and the run would overwrite them.
     """
     if cfg.get('load_from'):
-        check_checkpoint(cfg, model, cfg.load_from)
+        _check_weights(cfg, model, cfg.load_from)
     folder, template = checkpoint_folder(cfg), checkpoint_template(cfg)
     if resume or (cfg.get('resume') and not cfg.get('load_from')):
         start = latest_valid_checkpoint(folder, template)
@@ -109,19 +110,43 @@ def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
         if by_epoch == state.get('by_epoch') and end is not None and end != state.get('end'):
             return (
                 f'the learning rate keeps the schedule of {start.path}, where {schedule.type} ends '
-                f'with {unit} {state.get("end")}, not {end} as in the config; for another one begin '
-                'a new run with load_from'
+                f'with {unit} {state.get("end")}, not {end} as in the config; for another one '
+                'begin a new run with load_from'
             )
     return None
 
 
 def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
     """Raise UserError unless a checkpoint is what a config's model was trained to."""
+    check_fit(model, _load_and_check_settings(cfg, path), path)
+
+
+def _check_weights(cfg: Config, model: nn.Module, path: str) -> None:
+    """The same for what a training begins with; of a GAN the generator will do."""
+    checkpoint = _load_and_check_settings(cfg, path)
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
+    others = [key for key in model.state_dict() if not key.startswith(PREFIX)]
+    alone = isinstance(weights, dict) and all(str(key).startswith(PREFIX) for key in weights)
+    if not others or not alone:
+        check_fit(model, checkpoint, path)
+        return
+    check_fit(nn.ModuleDict(dict(generator=model.generator)), checkpoint, path)
+    if getattr(model, 'generator_ema', None) is not None:
+        model._register_load_state_dict_pre_hook(_begin_average)
+
+
+def _begin_average(state_dict: dict, prefix: str, *_: Any) -> None:
+    """Have the moving average of the generator's weights begin with these."""
+    for key in [key for key in state_dict if key.startswith(PREFIX)]:
+        state_dict.setdefault(f'generator_ema.{key[len(PREFIX) :]}', state_dict[key])
+
+
+def _load_and_check_settings(cfg: Config, path: str) -> Any:
     if '://' in path:
         raise UserError(f'checkpoint {path}: download it first, and name the file')
     checkpoint = load_for_model(path)
     check_settings(checkpoint, cfg.model.get('generator', {}), path)
-    check_fit(model, checkpoint, path)
+    return checkpoint
 
 
 def load_for_model(path: str) -> Any:
@@ -131,9 +156,15 @@ def load_for_model(path: str) -> Any:
         path: see :func:`~csnln_mm.checkpoints.load_checkpoint`.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if it cannot be read, or is one of the released code that was not converted.
     """
     checkpoint = load_checkpoint(path)
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if isinstance(weights, dict) and is_released(weights):
+        raise UserError(
+            f'{path} is a checkpoint of the released code: csnln convert {path} NEW.pth makes one '
+            'that fits'
+        )
     if not carries_architecture(checkpoint):
         return checkpoint
     weights = get_state_dict(checkpoint, path)

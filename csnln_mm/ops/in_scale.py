@@ -6,6 +6,7 @@ block. The backward pass makes the weights again, from the sums.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from math import isqrt, log, prod
 from typing import Any, NamedTuple
 
@@ -94,12 +95,21 @@ def _fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None
         return None
     # [N, 1 head, positions, channels], as the kernels want them: channels last.
     inputs = [x.transpose(1, 2).unsqueeze(1).contiguous() for x in (query, key, value)]
-    with torch.backends.cuda.sdp_kernel(enable_math=False):
+    with _kernels_in_bounded_memory():
         # The choice without the math kernel: 1 or 2 are the flash and the memory-efficient one.
         if torch._fused_sdp_choice(*inputs, None, 0.0, False, scale=1.0) not in (1, 2):
             return None
         out = F.scaled_dot_product_attention(*inputs, scale=1.0)
     return out.squeeze(1).transpose(1, 2)
+
+
+def _kernels_in_bounded_memory() -> AbstractContextManager:
+    """Within it torch's attention runs without the matrix of weights, or not at all."""
+    try:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+    except ImportError:  # before torch 2.3
+        return torch.backends.cuda.sdp_kernel(enable_math=False)
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION])
 
 
 class _InScaleAttention(torch.autograd.Function):

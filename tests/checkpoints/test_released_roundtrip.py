@@ -12,6 +12,7 @@ from csnln_mm.checkpoints import (
     load_checkpoint,
     load_network,
 )
+from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY, architecture_tensor
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
 from csnln_mm.networks import build_network
@@ -61,6 +62,17 @@ def test_the_config_inside_is_of_the_network_of_the_config_file(released, tmp_pa
     )
 
 
+def test_safetensors_of_the_released_code(tmp_path):
+    state_dict = load_golden(2).state_dict
+    torch.save(state_dict, tmp_path / 'a.pt')
+    copies = {key: value.clone() for key, value in state_dict.items()}
+    pytest.importorskip('safetensors.torch').save_file(copies, tmp_path / 'a.safetensors')
+    for name in 'a.pt', 'a.safetensors':
+        convert_released_file(tmp_path / name, tmp_path / f'{name}.pth')
+    a, b = (load_network(tmp_path / f'{name}.pth') for name in ('a.pt', 'a.safetensors'))
+    assert_same(a.state_dict(), b.state_dict())
+
+
 class Malicious:
     def __init__(self, path):
         self.path = path
@@ -80,7 +92,9 @@ def bad_sources(tmp_path_factory, released):
     torch.save([1, 2], folder / 'list')
     state_dict = load_golden(2).state_dict
     torch.save({**state_dict, 'tail.0.bias': 3}, folder / 'number')
-    torch.save(dict(state_dict=state_dict), folder / 'mmengine')
+    ours = {f'generator.{key}': value for key, value in state_dict.items()}
+    torch.save(dict(state_dict=ours), folder / 'mmengine')
+    torch.save({ARCHITECTURE_KEY: architecture_tensor({})}, folder / 'exported')
     return folder
 
 
@@ -95,6 +109,7 @@ def bad_sources(tmp_path_factory, released):
         ('list', 'not a state dict but a list'),
         ('number', "'tail.0.bias' is not a tensor"),
         ('mmengine', 'is a checkpoint of MMEngine'),
+        ('exported', 'is an exported file'),
     ],
 )
 def test_a_bad_source_is_refused_by_name_and_nothing_is_written(bad_sources, name, reason):

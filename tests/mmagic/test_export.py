@@ -13,7 +13,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.integrations.safetensors import export_safetensors
 from csnln_mm.mmagic.check_config import build_model
 from csnln_mm.mmagic.generator import load_generator
-from csnln_mm.mmagic.resume import check_checkpoint
+from csnln_mm.mmagic.resume import check_checkpoint, find_start
 
 
 def same(a, b):
@@ -61,3 +61,42 @@ def test_a_config_may_be_given_with_it_or_for_it(files, tmp_path):
     assert main([str(word) for word in words]) == 2
     assert main([str(word) for word in [*words, '--config', config]]) == 0
     same(load_network(tmp_path / 'b.safetensors').state_dict(), weights)
+
+
+def test_a_gan_starts_from_a_generator_alone(tmp_path):
+    path = save_checkpoint(tmp_path / 'a.pth', upscale_factor=4)
+    generator = dict(
+        type='CSNLNNet', mid_channels=4, num_recurrences=1, image_skip=True, upscale_factor=4
+    )
+    config = Config(
+        dict(
+            model=dict(
+                type='RealESRGAN',
+                generator=generator,
+                discriminator=dict(type='UNetDiscriminatorWithSpectralNorm', in_channels=3),
+                pixel_loss=dict(type='L1Loss'),
+                is_use_ema=True,
+            ),
+            load_from=str(path),
+            work_dir=str(tmp_path / 'work'),
+        )
+    )
+    config.model.discriminator.mid_channels = 4
+    model = build(config)
+    with torch.no_grad():
+        for p in model.generator_ema.parameters():
+            p.zero_()
+    find_start(config, model)
+    load_by_mmengine(model, str(path))
+    weights = load_network(path).state_dict()
+    same(model.generator.state_dict(), weights)
+    same(model.generator_ema.state_dict(), weights)
+    with pytest.raises(UserError, match='it lacks '):
+        check_checkpoint(config, model, str(path))
+
+
+def test_a_released_checkpoint_is_to_be_converted(tmp_path):
+    path = tmp_path / 'a.pt'
+    torch.save({'tail.0.weight': torch.zeros(1), 'tail.0.bias': torch.zeros(1)}, path)
+    with pytest.raises(UserError, match=f'csnln convert {path}'):
+        check_checkpoint(Config(dict(model={})), torch.nn.Module(), str(path))

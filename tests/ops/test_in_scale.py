@@ -2,7 +2,7 @@ import pytest
 import torch
 from attention_inputs import assert_close, in_scale_inputs, random_maps, with_gradients
 
-from csnln_mm.ops import in_scale_attention, in_scale_attention_reference
+from csnln_mm.ops import in_scale, in_scale_attention, in_scale_attention_reference
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 7), (8, 9)])
@@ -63,3 +63,11 @@ def test_refuses_inputs_that_do_not_fit(operator, change, message):
 def test_refuses_a_wrong_tile():
     with pytest.raises(ValueError, match='tile must be a positive number'):
         in_scale_attention(*in_scale_inputs((4, 4)), tile=0)
+
+
+@pytest.mark.filterwarnings('error')
+def test_torchs_own_attention_is_asked_for_kernels_in_bounded_memory_only():
+    enabled = torch.backends.cuda.math_sdp_enabled
+    with in_scale._kernels_in_bounded_memory():
+        assert torch.backends.cuda.flash_sdp_enabled() and not enabled()
+    assert enabled()
