@@ -1,6 +1,7 @@
 """Bad data and bad configs through the command lines: one line, exit status 2, no traceback."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -64,15 +65,32 @@ def test_processes_are_not_started_with_a_mistake(folder):
 
 
 @pytest.mark.slow
-def test_the_failure_of_a_process_is_the_last_line(folder):
+def test_the_failure_of_a_process_is_the_last_line(tmp_path):
     """After what torchrun prints, and with its exit status."""
-    spoil_middle(folder / 'data/demo/train/GTmod12/3.png')
-    dist_train = 'bash', ROOT / 'tools/dist_train.sh', CONFIG, 2, *OPTIONS
-    output = run(*dist_train, cwd=folder, expect=2)
-    assert 'DataLoader worker' not in output and 'Traceback' not in output
-    last = output.splitlines()[-1]
-    assert last.startswith('csnln: error: ')
-    assert 'data/demo/train/GTmod12/3.png is damaged or no image' in last
+    (tmp_path / 'fail.py').write_text("""
+import os, sys, time
+from csnln_mm.cli import exit_status
+from csnln_mm.errors import UserError
+
+def work():
+    if os.environ['RANK'] == '0':
+        time.sleep(100)
+    raise UserError('an image is damaged')
+
+sys.exit(exit_status(work))
+""")
+    command = [sys.executable, ROOT / 'tools/dist_run.py', '--standalone', '--nproc_per_node=2']
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    done = subprocess.run(
+        [*command, 'fail.py'],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 2, done.stdout
+    assert done.stdout.splitlines()[-1] == 'csnln: error: an image is damaged'
 
 
 @pytest.mark.slow
