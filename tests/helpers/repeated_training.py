@@ -4,8 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-import torch
-from forked_tool import PROCESSES
+from forked_tool import PROCESSES, be_quick
 
 from csnln_mm.cli import main
 
@@ -63,7 +62,7 @@ def _serve(connection, folder):
     file = os.open('output.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    torch.set_num_threads(1)
+    be_quick()
     while True:
         words = connection.recv()
         os.ftruncate(file, 0)

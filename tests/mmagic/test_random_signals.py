@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import time
+from contextlib import closing
 
 import pytest
 from repeated_training import RepeatedTraining
@@ -19,6 +20,8 @@ from csnln_mm.mmagic.resume import latest_valid_checkpoint
 SIGNALS = int(os.environ.get('CSNLN_TEST_SIGNALS', 12))
 STEPS = 16
 OPTIONS = {
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
     'train_cfg.val_interval': 3,
     'default_hooks.checkpoint.interval': 4,
     'default_hooks.checkpoint.max_keep_ckpts': 2,
@@ -34,9 +37,14 @@ def files(work_dir):
     return sorted(path.name for path in work_dir.glob('*.pth'))
 
 
+@pytest.fixture
+def training(tmp_path):
+    with closing(RepeatedTraining(make_data(tmp_path))) as training:
+        yield training
+
+
 @pytest.mark.slow
-def test_no_completed_step_is_lost(tmp_path):
-    training = RepeatedTraining(make_data(tmp_path))
+def test_no_completed_step_is_lost(training, tmp_path):
     words = CONFIG, '--resume', *settings(STEPS, **OPTIONS), '--work-dir'
     status, _ = training.run([*words, 'whole'])
     assert status == 0, training.output()
@@ -48,7 +56,7 @@ def test_no_completed_step_is_lost(tmp_path):
     sent, lost, before, interrupted = 0, 0, 0, []
     while sent < SIGNALS or before < STEPS:
         number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-        delay = moments.uniform(0, seconds)
+        delay = moments.uniform(0.2, 1) * seconds
         status, told = training.run([*words, 'signals'], number if sent < SIGNALS else None, delay)
         sent += told
         output = training.output()
@@ -73,6 +81,6 @@ def test_no_completed_step_is_lost(tmp_path):
             if sent < SIGNALS:
                 shutil.rmtree(tmp_path / 'signals')
                 before = 0
-    training.close()
+                training.close()  # MMEngine knows runs of a process by the second they began in
     print(f'{sent} signals, {sum(interrupted)} runs ended by them, {lost} completed steps lost')
     assert lost == 0
