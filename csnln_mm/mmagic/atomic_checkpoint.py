@@ -69,6 +69,9 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Hook of MMEngine: besides, remove what an interrupted training left half-written."""
         super().before_train(runner)
+        if 'last_ckpt' in runner.message_hub.runtime_info:
+            # Of a run that is resumed: MMEngine asks for it when it has saved a new best.
+            self.last_ckpt = runner.message_hub.get_info('last_ckpt')
         if is_main_process() and isinstance(self.file_backend, _AtomicFiles):
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)

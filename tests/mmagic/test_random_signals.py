@@ -18,7 +18,7 @@ from short_training import CONFIG, assert_same_training, checkpoint, make_data, 
 from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
 SIGNALS = int(os.environ.get('CSNLN_TEST_SIGNALS', 12))
-STEPS = 16
+STEPS = 12
 OPTIONS = {
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
