@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 __all__ = ['TrainingSummaryHook', 'describe_training']
@@ -105,7 +105,7 @@ def _state_bytes(runner: Runner, model: torch.nn.Module) -> int:
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     wrappers = runner.optim_wrapper
-    wrappers = [wrappers] if isinstance(wrappers, OptimWrapper) else list(wrappers.values())
+    wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
     # Adam and its relatives keep two averages of each gradient.
     averages = 2 if all('betas' in wrapper.optimizer.defaults for wrapper in wrappers) else 0
     return weights + trained * (1 + averages)
