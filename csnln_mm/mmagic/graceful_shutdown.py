@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_dist_info, is_distributed
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import distributed
 from torch.utils.data._utils import signal_handling
@@ -188,9 +188,10 @@ class _EndHook(Hook):
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Hook of MMEngine."""
-        wrapper = runner.optim_wrapper
+        wrappers = runner.optim_wrapper
+        wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
         # Gradients that are accumulated over several steps are in no checkpoint.
-        if not isinstance(wrapper, OptimWrapper) or wrapper.should_update():
+        if all(wrapper.should_update() for wrapper in wrappers):
             self._end_if_told(runner, runner.iter + 1)
 
     def before_val(self, runner: Runner) -> None:
