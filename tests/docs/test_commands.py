@@ -76,8 +76,12 @@ def test_no_exception_is_out_of_date():
 def folder(tmp_path_factory):
     """The repository's root for a user who has some pictures, data sets and checkpoints."""
     root = tmp_path_factory.mktemp('docs')
-    for name in 'configs', 'tools':
-        (root / name).symlink_to(ROOT / name)
+    (root / 'tools').symlink_to(ROOT / 'tools')
+    shutil.copytree(ROOT / 'configs', root / 'configs')
+    for name in '_base_/models/csnln.py', 'csnln_x2_demo.py':
+        path = root / 'configs' / name
+        text = re.sub(r'mid_channels=\d+', 'mid_channels=4', path.read_text())
+        path.write_text(re.sub(r'num_recurrences=\d+', 'num_recurrences=1', text))
     for scale in 2, 3, 4:
         make_benchmark(root / 'data/Set5', 1, scale)
     for name in 'Set5', 'Set14':
@@ -91,19 +95,20 @@ def folder(tmp_path_factory):
     write_image(root / 'pairs/HR/a.png', smooth_noise(96, 100, 1))
     for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
-    save_checkpoint(root / 'work_dirs/csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
-    save_checkpoint(root / 'work_dirs/csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
-    save_checkpoint(root / 'work_dirs/csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')
-    save_checkpoint(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')
+    save_checkpoint(root, 'csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
+    save_checkpoint(root, 'csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
+    save_checkpoint(root, 'csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')
+    save_checkpoint(root, 'esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')
     for name in 'CHECKPOINT', 'csnln_x4':
         shutil.copy(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', root / f'{name}.pth')
     torch.save(load_golden(2).state_dict, root / 'model_x2.pt')
     return root
 
 
-def save_checkpoint(path, config):
+def save_checkpoint(root, name, config):
     """As if it had been trained."""
-    cfg = Config.fromfile(ROOT / f'configs/{config}.py')
+    path = root / 'work_dirs' / name
+    cfg = Config.fromfile(root / f'configs/{config}.py')
     with DefaultScope.overwrite_default_scope('mmagic'):
         model = MODELS.build(cfg.model)
     path.parent.mkdir(parents=True)

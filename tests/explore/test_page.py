@@ -153,10 +153,13 @@ def test_the_slider_between_bicubic_and_the_network_is_dragged(page):
     assert handle.bounding_box()['x'] == pytest.approx(before['x'] + 100, abs=15)
 
 
-def test_clicks_show_what_two_pixels_attend_to_without_running_the_network_again(page, network):
+def test_clicks_show_what_two_pixels_attend_to_without_running_the_network_again(
+    page, folder, network
+):
+    write_image(folder / 'clicks.png', EXAMPLE)
+    upload(page, folder / 'clicks.png', 'clicks.png, 40x30')
     runs = []
     hook = network.head.register_forward_hook(lambda *_: runs.append(1))
-    choose_example(page)
     click_pixel(page, 20, 15)
     page.locator('#text-A').get_by_text('Pixel A (20, 15), recurrence 2').wait_for()
     assert page.locator('#crops-A figure').count() == 8

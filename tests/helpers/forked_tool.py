@@ -54,9 +54,11 @@ def end_of(process, seconds=150):
 
 
 def be_quick():
-    """In a forked process, before what it is for: nothing that takes longer than its few steps."""
+    """In a process of the tests: nothing that takes longer than the few steps of a training."""
     torch.set_num_threads(1)
-    gc.freeze()  # what the server has imported; MMEngine's data sets collect all garbage
+    gc.freeze()  # what is imported; MMEngine's data sets collect all garbage
+    # Seconds after which a dataloader worker looks whether it is still needed.
+    torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 0.2
     # MMEngine formats the config for each checkpoint.
     mmengine.config.config.FormatCode = lambda text, **_: (text, True)
 

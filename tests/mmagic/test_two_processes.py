@@ -1,23 +1,24 @@
 """Two processes train as one; where one is killed, the job ends or starts again and loses nothing.
 
-Faults that torchrun has a part in are tested with it, others without: it takes seconds to start.
+Faults that torchrun has a part in are tested with it, but only one with the interpreters that it
+starts: they take seconds to import.
 """
 
+import contextlib
 import json
 import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 import torch
-from forked_job import end_of_job, run_job, start_job
+from command_line import free_port
+from forked_job import end_of_job, run_job, run_torchrun, start_job
 from forked_tool import end_of as end_of_tool
 from forked_tool import start_tool
 from short_training import (
@@ -34,7 +35,7 @@ from csnln_mm.mmagic.resume import list_checkpoints
 
 STEPS = 6
 OPTIONS = ['--auto-scale-lr', *settings(STEPS)]
-WITHOUT_INTERVAL = [*OPTIONS, 'default_hooks.checkpoint.interval=1000']
+WITHOUT_INTERVAL = [*OPTIONS, 'default_hooks.checkpoint.interval=99']
 KILLS = int(os.environ.get('CSNLN_TEST_TWO_PROCESS_KILLS', 0))
 
 
@@ -44,24 +45,18 @@ def folder(tmp_path_factory):
 
 
 def start(folder, config, *arguments, **environment):
-    """(process, mark) of tools/dist_train.sh; the mark is in the environment of all of the job."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    mark = f'CSNLN_TEST={uuid.uuid4().hex}'
+    """tools/dist_train.sh, whose processes write to output.txt."""
     env = dict(
         os.environ,
-        PORT=str(port),
-        CSNLN_TEST=mark.split('=')[1],
+        PORT=str(free_port()),
         PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
-        OMP_NUM_THREADS='1',
         CSNLN_CHECKED='1',  # tests/tools/test_faults.py has what is checked before
         PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
         **environment,
     )
     command = ['bash', ROOT / 'tools/dist_train.sh', config, 2, *arguments]
     with open(folder / 'output.txt', 'wb') as output:
-        job = subprocess.Popen(
+        return subprocess.Popen(
             [str(word) for word in command],
             cwd=folder,
             env=env,
@@ -69,20 +64,6 @@ def start(folder, config, *arguments, **environment):
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    return job, mark
-
-
-def dist_train(folder, *arguments, **options):
-    """(exit status, output, processes left) of tools/dist_train.sh."""
-    job, mark = start(folder, *arguments, **options)
-    status = end_of(job)
-    # Loading processes look every five seconds whether they are still needed.
-    for _ in range(20):
-        left = processes_with(mark)
-        if not left:
-            break
-        time.sleep(0.5)
-    return status, (folder / 'output.txt').read_text(), left
 
 
 def end_of(job, seconds=150):
@@ -94,16 +75,23 @@ def end_of(job, seconds=150):
         raise
 
 
-def processes_with(*variables):
-    """Processes that have all of these in their environment."""
-    found = []
-    for path in Path('/proc').glob('[0-9]*/environ'):
-        try:
-            if {variable.encode() for variable in variables} <= set(path.read_bytes().split(b'\0')):
-                found.append(int(path.parent.name))
-        except OSError:
-            pass
+def processes_of(folder, variable=''):
+    """Those that write to the output of a job, with ``variable`` in their environment."""
+    output, found = str(folder / 'output.txt'), []
+    for path in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if os.readlink(path / 'fd/1') == output:
+                if variable.encode() in (path / 'environ').read_bytes().split(b'\0') + [b'']:
+                    found.append(int(path.name))
     return found
+
+
+def left_of(folder):
+    """Processes that a job leaves; those that load see after some time that it is over."""
+    end = time.monotonic() + 10
+    while (left := processes_of(folder)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return left
 
 
 @pytest.fixture(scope='module')
@@ -153,9 +141,9 @@ def test_a_test_by_two_equals_one_by_one(folder, whole):
 def test_the_job_ends_and_can_be_resumed(folder, whole):
     config = faulty_config(folder, 'ends', death('ends.mark'))
     arguments = config, '--work-dir', 'ends', *OPTIONS
-    status, output, left = dist_train(folder, *arguments)
+    status, output = run_torchrun(folder, 'train.py', *arguments)
     assert (folder / 'ends.mark').exists(), output[-20000:]
-    assert status != 0 and not left
+    assert status != 0 and not left_of(folder)
     assert 'Signal 9 (SIGKILL)' in output
     # The other process notices by itself, or torchrun is quicker to tell it.
     assert re.search('another of its processes has ended|received SIGTERM in step', output), output
@@ -170,9 +158,10 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
 def test_all_of_the_job_is_told_to_end(folder, whole, tmp_path):
     """By a cluster, or by a terminal: torchrun, which tells its processes and what loads for
     them."""
-    job, mark = start(folder, CONFIG, '--work-dir', tmp_path, *WITHOUT_INTERVAL)
+    job = start(folder, CONFIG, '--work-dir', tmp_path, *WITHOUT_INTERVAL)
     while job.poll() is None and '[2/6]' not in (folder / 'output.txt').read_text():
         time.sleep(0.05)
+    assert len(processes_of(folder)) > 3
     os.killpg(job.pid, signal.SIGTERM)
     assert end_of(job, 60) == 128 + signal.SIGTERM
     output = (folder / 'output.txt').read_text()
@@ -181,7 +170,7 @@ def test_all_of_the_job_is_told_to_end(folder, whole, tmp_path):
     assert f'[{step}/6]' in output and f'[{step + 1}/6]' not in output
     said = f'csnln: received SIGTERM; step {step} is completed and saved. The newest checkpoint is '
     assert output.splitlines()[-1].startswith(said), output[-20000:]
-    assert not processes_with(mark)
+    assert not left_of(folder)
     resume_and_compare(folder, whole, tmp_path)
 
 
@@ -196,12 +185,6 @@ def test_one_process_is_told_and_both_end_after_the_same_step(folder, whole, tmp
     assert output.count('csnln: ') == 1
     assert f'received SIGUSR1; step {saved_step(tmp_path)} is completed and saved' in output
     resume_and_compare(folder, whole, tmp_path)
-
-
-WITHOUT_INTERVAL = [
-    '--auto-scale-lr',
-    *settings(STEPS, **{'default_hooks.checkpoint.interval': 99}),
-]
 
 
 def saved_step(work_dir):
@@ -221,13 +204,12 @@ def resume_and_compare(folder, whole, work_dir):
 @pytest.mark.slow
 def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     config = faulty_config(folder, 'again', death('again.mark'))
-    status, output, left = dist_train(
-        folder, config, '--work-dir', 'again', *OPTIONS, TORCHRUN_ARGS='--max-restarts=1'
-    )
+    arguments = config, '--work-dir', 'again', *OPTIONS
+    status, output = run_torchrun(folder, 'train.py', *arguments, options=['--max-restarts=1'])
     assert status == 0, output[-20000:]
     assert (folder / 'again.mark').exists()
     assert re.search(r'resuming from again/iter_[34]\.pth', output), output[-20000:]
-    assert not left
+    assert not left_of(folder)
     assert_same_training(whole, checkpoint(folder / 'again', STEPS))
 
 
@@ -236,13 +218,13 @@ def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
 def test_killed_at_random_moments(folder, whole):
     """One of the two, or what loads for them, also while the job starts or resumes."""
     moments = random.Random(0)
-    job, mark = start(
+    job = start(
         folder, CONFIG, '--work-dir', 'random', *OPTIONS, TORCHRUN_ARGS=f'--max-restarts={KILLS}'
     )
     killed = 0
     while killed < KILLS and job.poll() is None:
         time.sleep(moments.uniform(5, 12))
-        victims = processes_with(mark, f'RANK={moments.randrange(2)}')
+        victims = processes_of(folder, f'RANK={moments.randrange(2)}')
         if victims:
             os.kill(moments.choice(victims), signal.SIGKILL)
             killed += 1

@@ -136,7 +136,9 @@ def test_a_table_is_trained_tested_and_resumed(data):
     def run(stop=None, **changes):
         StepsHook.steps = 0
         hook = dict(type='StepsHook', stop=stop, priority='LOWEST')
-        budget = tiny_budget(data, options={'custom_hooks': [hook]}, **changes)
+        options = {'custom_hooks': [hook], 'train_dataloader.num_workers': 0}
+        options |= {'train_dataloader.persistent_workers': False}
+        budget = tiny_budget(data, options=options, **changes)
         return run_ablation(5, budget, work, variants=names)
 
     names = ['fusion_addition', 'fusion_concatenation']
