@@ -53,11 +53,8 @@ def load_checkpoint(path: str | Path) -> Any:
     if (path / FILE_IN_FOLDER).is_file():
         path = path / FILE_IN_FOLDER
     if not path.is_file():
-        raise UserError(
-            f'checkpoint {path} does not exist'
-            if not path.exists()
-            else f'checkpoint {path} is not a file'
-        )
+        problem = 'is not a file' if path.exists() else 'does not exist'
+        raise UserError(f'checkpoint {path} {problem}')
     try:
         return _load(path)
     except UnsafeCheckpoint as error:
@@ -85,9 +82,11 @@ def _load(path: Path) -> Any:
         head = file.read(32)
         if head[8:9] == b'{':
             return _load_safetensors(path)
+        if not head or head.startswith(b'PK'):  # a zip archive without its end
+            raise UserError(f'{path} is cut off or not a checkpoint')
         # Whatever else torch would read, by other readers, is refused here.
         if head[:1] != b'\x80' or _MAGIC not in head or _is_tar(file):
-            raise pickle.UnpicklingError('it does not begin as a checkpoint does')
+            raise UserError(f'{path} is not a checkpoint: it does not begin as one does')
         file.seek(0)
         return _load_stream(file)
 

@@ -65,68 +65,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    architecture = _architecture(args.config) if args.config else None
     if args.hub and args.format == 'onnx':
         raise UserError('--hub writes safetensors; write an ONNX file with -o')
     if args.tile is not None and args.format != 'onnx':
         raise UserError('--tile goes with --format onnx')
-    if args.hub:
-        return _export_hub(args, architecture)
+    if args.out and args.out.suffix != f'.{args.format}':
+        raise UserError(
+            f'{args.out} is no name for a file of {args.format}: '
+            f'write -o {args.out.with_suffix(f".{args.format}")}'
+        )
+    options = dict(
+        architecture=_architecture(args.config) if args.config else None,
+        half=args.half,
+        metadata=dict(args.metadata),
+    )
     if args.format == 'onnx':
-        return _export_onnx(args, architecture)
-    return _export_safetensors(args, architecture)
+        print(_export_onnx(args, **options))
+    elif args.hub:
+        from csnln_mm.integrations.hub import export_hub
 
+        folder = export_hub(args.checkpoint, args.hub, **options)
+        print(f'{folder}: {", ".join(sorted(path.name for path in folder.iterdir()))}')
+    else:
+        from csnln_mm.integrations.safetensors import export_safetensors
 
-def _export_safetensors(args: argparse.Namespace, architecture: Any) -> int:
-    from csnln_mm.integrations.safetensors import export_safetensors
-
-    metadata = export_safetensors(
-        args.checkpoint,
-        args.out,
-        architecture=architecture,
-        half=args.half,
-        metadata=dict(args.metadata),
-    )
-    size = Path(args.out).stat().st_size
-    print(f'{args.out}: x{metadata["upscale_factor"]}, {size / 1e6:.1f} MB')
+        metadata = export_safetensors(args.checkpoint, args.out, **options)
+        size = args.out.stat().st_size
+        print(f'{args.out}: x{metadata["upscale_factor"]}, {size / 1e6:.1f} MB')
     return 0
 
 
-def _export_hub(args: argparse.Namespace, architecture: Any) -> int:
-    from csnln_mm.integrations.hub import export_hub
-
-    folder = export_hub(
-        args.checkpoint,
-        args.hub,
-        architecture=architecture,
-        half=args.half,
-        metadata=dict(args.metadata),
-    )
-    print(f'{folder}: {", ".join(sorted(path.name for path in folder.iterdir()))}')
-    return 0
-
-
-def _export_onnx(args: argparse.Namespace, architecture: Any) -> int:
+def _export_onnx(
+    args: argparse.Namespace, *, architecture: Any, half: bool, metadata: dict[str, str]
+) -> str:
     from csnln_mm.checkpoints.network import check_paths, read_network
     from csnln_mm.integrations.onnx import OPSET, export_onnx
     from csnln_mm.integrations.safetensors import origin
 
-    target = Path(args.out)
-    check_paths(Path(args.checkpoint), target)
+    check_paths(Path(args.checkpoint), args.out)
     read = read_network(args.checkpoint, architecture)
+    metadata = {**origin(read.meta, args.checkpoint), **metadata}
+    tile = 64 if args.tile is None else args.tile
     with _time_passed('tracing the network: minutes if it has many recurrences'):
-        metadata = export_onnx(
-            read.network,
-            target,
-            tile=64 if args.tile is None else args.tile,
-            half=args.half,
-            metadata={**origin(read.meta, args.checkpoint), **dict(args.metadata)},
-        )
-    print(
-        f'{target}: x{metadata["scale"]}, tiles of {metadata["tile"]} px, opset {OPSET}, '
-        f'{target.stat().st_size / 1e6:.1f} MB'
+        export_onnx(read.network, args.out, tile=tile, half=half, metadata=metadata)
+    return (
+        f'{args.out}: x{read.network.upscale_factor}, tiles of {tile} px, opset {OPSET}, '
+        f'{args.out.stat().st_size / 1e6:.1f} MB'
     )
-    return 0
 
 
 @contextlib.contextmanager

@@ -99,20 +99,23 @@ def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
     Returns:
         One line; None if the schedules are the same.
     """
-    kept = (start.content or {}).get('param_schedulers')
-    if not isinstance(kept, list):  # of several optimizers
-        return None
-    for schedule, state in zip(as_list(cfg.get('param_scheduler')), kept):
-        by_epoch = schedule.get('by_epoch', True)
-        unit = 'epoch' if by_epoch else 'step'
-        last = cfg.train_cfg.get('max_epochs' if by_epoch else 'max_iters')
-        end = schedule.get('end', last)
-        if by_epoch == state.get('by_epoch') and end is not None and end != state.get('end'):
-            return (
-                f'the learning rate keeps the schedule of {start.path}, where {schedule.type} ends '
-                f'with {unit} {state.get("end")}, not {end} as in the config; for another one '
-                'begin a new run with load_from'
-            )
+    kept = (start.content or {}).get('param_schedulers') or []
+    for name, states in kept.items() if isinstance(kept, dict) else [('', kept)]:
+        schedules = cfg.get('param_scheduler')
+        if name and isinstance(schedules, dict) and 'type' not in schedules:
+            schedules = schedules.get(name)  # else all optimizers have the same
+        for schedule, state in zip(as_list(schedules), states):
+            by_epoch = schedule.get('by_epoch', True)
+            unit = 'epoch' if by_epoch else 'step'
+            last = cfg.train_cfg.get('max_epochs' if by_epoch else 'max_iters')
+            end = schedule.get('end', last)
+            if by_epoch == state.get('by_epoch') and end is not None and end != state.get('end'):
+                whose = f' of the {name}' if name else ''
+                return (
+                    f'the learning rate{whose} keeps the schedule of {start.path}, where '
+                    f'{schedule.type} ends with {unit} {state.get("end")}, not {end} as in the '
+                    'config; for another one begin a new run with load_from'
+                )
     return None
 
 

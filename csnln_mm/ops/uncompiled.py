@@ -11,15 +11,16 @@ __all__ = ['uncompiled']
 P = ParamSpec('P')
 R = TypeVar('R')
 
+# Compilers take either for a constant; torch.compiler has none before torch 2.3.
+_is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
+
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
     """Like ``torch.compiler.disable``, which would import the compiler at once: over a second."""
-    if not hasattr(torch.compiler, 'is_compiling'):  # before torch 2.3
-        return torch.compiler.disable(function)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling():
+        if _is_compiling():
             return torch.compiler.disable(function)(*args, **kwargs)
         return function(*args, **kwargs)
 

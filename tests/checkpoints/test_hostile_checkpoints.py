@@ -226,7 +226,7 @@ def test_tar_archives_are_not_extracted(tmp_path):
         link = tarfile.TarInfo('storages')
         link.type, link.linkname = tarfile.SYMTYPE, '/etc/passwd'
         archive.addfile(link)
-    refuse(tmp_path / 'old.pth', 'cut off or not a checkpoint')
+    refuse(tmp_path / 'old.pth', 'it does not begin as one does')
     # The same, with a first member whose name is how the older format begins.
     with tarfile.open(
         tmp_path / 'both.pth', 'w', format=tarfile.GNU_FORMAT, encoding='latin1'
@@ -235,7 +235,7 @@ def test_tar_archives_are_not_extracted(tmp_path):
         archive.addfile(tarfile.TarInfo(name))
         archive.addfile(link)
     assert (tmp_path / 'both.pth').read_bytes()[:15].endswith(b'P\x19.')
-    refuse(tmp_path / 'both.pth', 'it does not begin as a checkpoint does')
+    refuse(tmp_path / 'both.pth', 'it does not begin as one does')
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pickle
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from PIL import Image
 from safetensors.torch import save_file
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -75,8 +76,12 @@ def test_says_what_is_wrong_with_a_file(tmp_path):
     (tmp_path / 'cut.pth').write_bytes(whole.read_bytes()[:-50])
     (tmp_path / 'text.pth').write_text('hello')
     (tmp_path / 'empty.pth').touch()
-    for name in 'cut.pth', 'text.pth', 'empty.pth':
-        with pytest.raises(UserError, match=f'{name} is cut off or not a checkpoint'):
+    Image.new('L', (9, 9)).save(tmp_path / 'picture.png')
+    for name in 'cut.pth', 'empty.pth':
+        with pytest.raises(UserError, match=f'{name} is cut off or not a checkpoint$'):
+            load_checkpoint(tmp_path / name)
+    for name in 'text.pth', 'picture.png':
+        with pytest.raises(UserError, match=f'{name} is not a checkpoint: it does not begin as'):
             load_checkpoint(tmp_path / name)
     with pytest.raises(UserError, match='does not exist'):
         load_checkpoint(tmp_path / 'none.pth')

@@ -103,7 +103,7 @@ def bad_sources(tmp_path_factory, released):
     [
         ('missing', 'does not exist'),
         ('truncated', 'cut off or not a checkpoint'),
-        ('text', 'cut off or not a checkpoint'),
+        ('text', 'is not a checkpoint: it does not begin as one does'),
         ('executing', 'would run posix.mkdir'),
         ('other', "lacks the key 'head.0.0.weight'"),
         ('list', 'not a state dict but a list'),

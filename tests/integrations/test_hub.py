@@ -102,7 +102,7 @@ def test_nothing_is_overwritten_and_mistakes_leave_nothing(folder, checkpoint, t
     assert main([*words, str(tmp_path / 'new'), '--metadata', 'scores=37.1']) == 2
     assert 'the metadata scores are to be JSON' in capsys.readouterr().err
     (tmp_path / 'bad.pth').write_bytes(b'bad')
-    with pytest.raises(UserError, match='bad.pth is cut off or not a checkpoint'):
+    with pytest.raises(UserError, match='bad.pth is not a checkpoint: '):
         export_hub(tmp_path / 'bad.pth', tmp_path / 'new')
     assert [path.name for path in tmp_path.iterdir()] == ['bad.pth']
     # An empty folder is no other than none.

@@ -180,6 +180,18 @@ def test_bad_files_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, 
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    'name, options', [('a.txt', ''), ('a', ''), ('a.onnx', ''), ('a.pth', '--format onnx')]
+)
+def test_a_name_of_another_format_is_refused(tmp_path, monkeypatch, capsys, name, options):
+    monkeypatch.chdir(tmp_path)
+    suffix = '.onnx' if options else '.safetensors'
+    assert main(['export', 'missing.pth', '-o', name, *options.split()]) == 2
+    assert capsys.readouterr().err == (
+        f'csnln: error: {name} is no name for a file of {suffix[1:]}: write -o a{suffix}\n'
+    )
+
+
 def test_what_cannot_be_asked_for(tmp_path):
     path = save_checkpoint(tmp_path / 'a.pth', **RELEASED)
     with pytest.raises(UserError, match='a.pth would overwrite itself'):

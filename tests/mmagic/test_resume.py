@@ -145,5 +145,12 @@ def test_a_schedule_that_the_checkpoint_keeps_is_said(tmp_path, changed, said):
             param_scheduler=dict(type='MultiStepLR', by_epoch=False, milestones=[1, 2], **changed),
         )
     )
-    kept = describe_kept_schedule(cfg, latest_valid_checkpoint(tmp_path))
+    start = latest_valid_checkpoint(tmp_path)
+    kept = describe_kept_schedule(cfg, start)
     assert kept is None if said is None else said in kept
+    # As of several optimizers, which have the same schedules or each its own.
+    schedule, states = cfg.param_scheduler, start.content['param_schedulers']
+    start.content['param_schedulers'] = dict(discriminator=states)
+    for cfg.param_scheduler in schedule, dict(generator=[], discriminator=schedule):
+        each = describe_kept_schedule(cfg, start)
+        assert each == (kept and kept.replace('rate keeps', 'rate of the discriminator keeps'))
