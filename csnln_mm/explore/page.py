@@ -8,30 +8,20 @@ from typing import Any
 import gradio as gr
 
 from csnln_mm.errors import UserError
-from csnln_mm.explore.session import Session, Sessions, Stopped, displayable
+from csnln_mm.explore.session import Session, Sessions, Stopped
 from csnln_mm.explore.views import (
+    SLOTS,
     Work,
     attention_views,
     attribution_views,
     comparison_views,
+    image_views,
     preview_zoom,
+    upscale_views,
 )
-from csnln_mm.images.degradation import resize
-from csnln_mm.upscaling import Upscaler
-from csnln_mm.upscaling.progress import format_duration
-from csnln_mm.upscaling.upscaler import scaled_size
-from csnln_mm.visualization import AttentionRecord, compare_methods, extract_attribution
-from csnln_mm.visualization.attention import attends, crop_window
-from csnln_mm.visualization.comparison import BICUBIC
-from csnln_mm.visualization.overlays import zoom
+from csnln_mm.visualization.attention import attends
 
 __all__ = ['CSS', 'Page', 'theme']
-
-SLOTS = ('A', 'B')
-# Of a result, in pixels of the limit for images.
-_MAX_AREA_FACTOR = 16
-# Of the integral of an attribution: enough for a look.
-_STEPS = 8
 
 CSS = """
 .gradio-container {max-width: 1360px !important; margin: auto}
@@ -78,7 +68,6 @@ class Page:
         examples: image files to choose from.
         open_first: whether the page begins with the first of them.
         scale: that the page begins with; by default that of the first network.
-        device: see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Attributes:
         blocks: to be launched.
@@ -91,11 +80,9 @@ class Page:
         examples: Sequence[Path] = (),
         open_first: bool = False,
         scale: float | None = None,
-        device: str | None = None,
     ) -> None:
-        self.sessions, self.examples, self.device = sessions, list(examples), device
-        first = next(iter(sessions.networks.values()))
-        self.scale = scale or first.upscale_factor
+        self.sessions, self.examples = sessions, list(examples)
+        self.scale = scale or next(iter(sessions.networks.values())).upscale_factor
         with gr.Blocks(title='csnln explore', analytics_enabled=False) as self.blocks:
             gr.Markdown(
                 '# Where does the detail come from?\n'
@@ -229,67 +216,44 @@ class Page:
     # Events
 
     def _connect(self, open_first: bool) -> None:
-        loaded = [
-            self.image, self.about, self.slider, self.download, self.status,
-            *(view for slot in SLOTS for view in self.views[slot]),
-            self.scores, self.details, self.errors,
-        ]  # fmt: skip
+        result = [self.slider, self.download, self.status]
+        slots = [view for slot in SLOTS for view in self.views[slot]]
+        compared = [self.scores, self.details, self.errors]
+        loaded = [self.image, self.about, *result, *slots, *compared]
         self._on(self.image.upload, self._load, [self.image], loaded, show_progress='hidden')
         self._on(self.image.clear, self._clear, [], loaded, show_progress='hidden')
         self._on(self.gallery.click, self._load_example, [self.gallery], loaded)
         if open_first:
             self._on(self.blocks.load, functools.partial(self._load_example, 0), [], loaded)
-        self._on(
-            self.add.upload, self._add, [self.add, self.methods], [self.checkpoint, self.methods]
-        )
+        added = [self.checkpoint, self.methods]
+        self._on(self.add.upload, self._add, [self.add, self.methods], added)
         self._on(self.checkpoint.change, self._choose, [self.checkpoint], [self.factor])
-        self._on(
-            self.upscale.click,
-            self._upscale,
-            [self.checkpoint, self.factor, self.tile, self.ensemble],
-            [self.slider, self.download, self.status],
-            show_progress_on=self.status,
-            concurrency_limit=2,
-        )
+
+        settings = [self.checkpoint, self.factor, self.tile, self.ensemble]
+        work = dict(concurrency_limit=2, show_progress_on=self.status)
+        self._on(self.upscale.click, self._upscale, settings, result, **work)
+        work = dict(concurrency_limit=2, show_progress_on=self.scores)
+        self._on(self.compare.click, self._compare, [self.methods], compared, **work)
         for button in self.stop, self.stop_comparison:
             self._on(button.click, self._stop, [], [], queue=False)
-        shown = [
-            self.recurrence, self.stage, *(view for slot in SLOTS for view in self.views[slot]),
-        ]  # fmt: skip
-        place = [self.checkpoint, self.window, self.recurrence, self.stage]
-        self._on(
-            self.image.select, self._pick, [], [self.tabs, self.x, self.y], show_progress='hidden'
-        ).then(
-            _in_page(self._show), [*place, self.slot, self.x, self.y], shown, **_private,
-            concurrency_id='attention',
-        )  # fmt: skip
-        self._on(
-            self.show.click, self._show, [*place, self.slot, self.x, self.y], shown,
-            concurrency_id='attention',
-        )  # fmt: skip
-        self._on(
-            self.attribute.click, self._attribute,
-            [self.checkpoint, self.window, self.slot, self.x, self.y], shown,
-            concurrency_id='attention',
-        )  # fmt: skip
-        for slider in self.recurrence, self.stage:
-            self._on(
-                slider.input, self._redraw, place, shown, show_progress='hidden',
-                trigger_mode='always_last', concurrency_id='attention',
-            )  # fmt: skip
-        self._on(
-            self.compare.click,
-            self._compare,
-            [self.methods],
-            [self.scores, self.details, self.errors],
-            show_progress_on=self.scores,
-            concurrency_limit=2,
-        )
+
+        place = [self.checkpoint, self.window, self.slot, self.x, self.y]
+        sliders = [self.recurrence, self.stage]
+        shown, alone = [*sliders, *slots], dict(concurrency_id='attention')
+        picked = [self.tabs, self.x, self.y]
+        click = self._on(self.image.select, self._pick, [], picked, show_progress='hidden')
+        for event in click.then, self.show.click:
+            self._on(event, self._show, [*place, *sliders], shown, **alone)
+        self._on(self.attribute.click, self._attribute, place, shown, **alone)
+        alone.update(show_progress='hidden', trigger_mode='always_last')
+        for slider in sliders:
+            self._on(slider.input, self._redraw, sliders, shown, **alone)
 
     def _on(
         self, event: Callable, handler: Callable, inputs: list, outputs: list, **options: Any
     ) -> Any:
-        return event(_in_page(handler), inputs, outputs, **_private, **options)
+        # Nothing of the page is an interface for programs.
+        return event(_in_page(handler), inputs, outputs, api_visibility='private', **options)
 
     def _session(self, request: gr.Request) -> Session:
         return self.sessions.get(request.session_hash)
@@ -302,31 +266,21 @@ class Page:
     def _load(self, path: str, request: gr.Request) -> list:
         session = self._session(request)
         session.take_image(Path(path))
-        return self._loaded(session)
+        return [*image_views(session), *self._nothing()]
 
     def _load_example(self, index: int, request: gr.Request) -> list:
         session = self._session(request)
         session.take_image(self.examples[index], keep=True)
-        return self._loaded(session)
+        return [*image_views(session), *self._nothing()]
 
     def _clear(self, request: gr.Request) -> list:
         self._session(request).forget_image()
         return [None, '', *self._nothing()]
 
-    def _loaded(self, session: Session) -> list:
-        image = session.require_image()
-        width, height = image.size
-        parts = [session.path.name, f'{width}x{height}', f'{8 * image.pixels.itemsize} bits']
-        parts += ['grey'] * (image.pixels.ndim == 2)
-        parts += ['transparency'] * (image.alpha is not None)
-        parts += ['colour profile'] * (image.icc_profile is not None)
-        preview = zoom(displayable(image), preview_zoom(image.size))
-        return [session.write(preview), ', '.join(parts), *self._nothing()]
-
     def _nothing(self) -> list:
         """Of an earlier image nothing stays on the page."""
         views = [gr.Column(visible=False), '', *[None] * 5, ''] * len(SLOTS)
-        return [None, gr.DownloadButton(value=None, interactive=False), '', *views, '', None, None]
+        return [*_no_result(), '', *views, '', None, None]
 
     def _add(self, path: str, chosen: list[str], request: gr.Request) -> tuple:
         session = self._session(request)
@@ -340,9 +294,6 @@ class Page:
         session.forget_attention()
         return session.networks[name].upscale_factor
 
-    def _upscaler(self, session: Session, name: str, **options: Any) -> Upscaler:
-        return Upscaler(session.networks[name], device=self.device, **options)
-
     def _upscale(
         self,
         name: str,
@@ -350,31 +301,14 @@ class Page:
         tile: int,
         ensemble: bool,
         request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio knows it
+        progress: gr.Progress = gr.Progress(),  # how Gradio knows it
     ) -> tuple:
         session = self._session(request)
-        image = session.require_image()
-        size = scaled_size(image.size, factor)
-        if size[0] * size[1] > _MAX_AREA_FACTOR * session.max_pixels:
-            raise UserError(f'{size[0]}x{size[1]} pixels are too many; take a smaller scale')
-        upscaler = self._upscaler(
-            session, name, scale=factor, tile=None if tile < 0 else tile, ensemble=ensemble
-        )
-        work = Work(session, progress)
+        tile = None if tile < 0 else tile
         try:
-            result = upscaler(image, on_tile=work)
-            bicubic = session.write(resize(displayable(image), size[::-1]))
-            stem = f'{session.path.stem}_x{factor:g}'
-            file = session.write(result, f'{stem}.png', software='csnln-mm')
-            plain = result.alpha is None and result.pixels.dtype == 'uint8'
-            shown = file if plain else session.write(displayable(result))
+            return upscale_views(session, name, factor, tile, ensemble, Work(session, progress))
         except Stopped:
-            return None, gr.DownloadButton(value=None, interactive=False), 'Stopped.'
-        status = (
-            f'{image.size[0]}x{image.size[1]} to {size[0]}x{size[1]}, '
-            f'{upscaler.tiling(*image.size)}, {format_duration(work.seconds)}'
-        )
-        return (bicubic, shown), gr.DownloadButton(value=file, interactive=True), status
+            return *_no_result(), 'Stopped.'
 
     def _stop(self, request: gr.Request) -> None:
         self._session(request).stop()
@@ -388,32 +322,20 @@ class Page:
         self,
         name: str,
         window: int,
-        recurrence: int,
-        stage: int,
         slot: str,
         x: float | None,
         y: float | None,
+        recurrence: int,
+        stage: int,
         request: gr.Request,
+        progress: gr.Progress = gr.Progress(),
     ) -> list:
         session = self._session(request)
-        point = _point(session, x, y)
+        point = session.require_pixel(x, y)
         if not attends(session.networks[name]):
-            return self._attribute(name, window, slot, x, y, request)
-        self._record(session, slot, name, window, point)
-        session.points[slot] = point
-        return self._draw(session, recurrence, stage, [slot])
-
-    def _record(
-        self, session: Session, slot: str, name: str, window: int, point: tuple[int, int]
-    ) -> None:
-        """Run the network, unless a record of what it would see is there."""
-        for record, key in list(session.records.values()):
-            if key[:2] == (name, window) and (record.is_whole or key[2] == point):
-                session.records[slot] = record, key
-                return
-        upscaler = self._upscaler(session, name, tile=0)
-        record = AttentionRecord(upscaler, session.image, point, window=window)
-        session.records[slot] = record, (name, window, point)
+            return self._attribute(name, window, slot, x, y, request, progress)
+        session.record_attention(slot, name, window, point)
+        return attention_views(session, [slot], recurrence, stage)
 
     def _attribute(
         self,
@@ -423,94 +345,28 @@ class Page:
         x: float | None,
         y: float | None,
         request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio knows it
+        progress: gr.Progress = gr.Progress(),
     ) -> list:
         session = self._session(request)
-        point = _point(session, x, y)
-        one = extract_attribution(
-            self._upscaler(session, name),
-            session.image,
-            point,
-            steps=_STEPS,
-            window=window,
-            on_step=Work(session, progress, 'step'),
+        point = session.require_pixel(x, y)
+        return attribution_views(
+            session, slot, name, window, point, Work(session, progress, 'step')
         )
-        views = attribution_views(session, slot, point, one, session.networks[name])
-        return self._update({slot: views})
 
-    def _redraw(
-        self, name: str, window: int, recurrence: int, stage: int, request: gr.Request
-    ) -> list:
+    def _redraw(self, recurrence: int, stage: int, request: gr.Request) -> list:
         session = self._session(request)
-        return self._draw(session, recurrence, stage, list(session.points), redraw=True)
-
-    def _draw(
-        self,
-        session: Session,
-        recurrence: int,
-        stage: int,
-        slots: list[str],
-        *,
-        redraw: bool = False,
-    ) -> list:
-        """The sliders and the views; those of other slots stay as they are.
-
-        ``redraw``: of the same pixels, whose attribution stays.
-        """
-        if not slots:
-            return self._update({})
-        record = session.records[slots[0]][0]
-        first, last = record.recurrences[0], record.recurrences[-1]
-        if recurrence not in record.recurrences:
-            recurrence = last
-        stage = min(stage, record.num_stages)
-        views = {}
-        for slot in slots:
-            point = session.points[slot]
-            one = session.records[slot][0].maps(point, recurrence=recurrence, stage=stage)
-            views[slot] = attention_views(session, slot, point, one)
-            if redraw:
-                views[slot][-2:] = [gr.skip()] * 2
-        return self._update(
-            views,
-            gr.Slider(first, max(last, first + 1), value=recurrence, visible=last > first),
-            gr.Slider(value=stage, visible=record.num_stages > 1),
-        )
-
-    def _update(self, views: dict[str, list], *sliders: Any) -> list:
-        """Of the sliders and the slots; what is not given stays as it is."""
-        updates = list(sliders) or [gr.skip()] * 2
-        for slot in SLOTS:
-            updates += views.get(slot, [gr.skip()] * len(self.views[slot]))
-        return updates
+        return attention_views(session, list(session.points), recurrence, stage, redraw=True)
 
     def _compare(
-        self,
-        names: list[str],
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio knows it
+        self, names: list[str], request: gr.Request, progress: gr.Progress = gr.Progress()
     ) -> tuple:
         session = self._session(request)
-        session.require_image()
-        methods = {BICUBIC: BICUBIC, **{name: self._upscaler(session, name) for name in names}}
         try:
-            (comparison,) = compare_methods(session.path, methods, on_tile=Work(session, progress))
-        except UserError as error:
-            raise UserError(str(error).replace(str(session.path), session.path.name)) from error
+            return comparison_views(session, names, Work(session, progress))
         except Stopped:
             return 'Stopped.', None, None
-        return comparison_views(session, comparison)
 
 
-def _point(session: Session, x: float | None, y: float | None) -> tuple[int, int]:
-    """The pixel that is asked for, in the image."""
-    image = session.require_image()
-    if x is None or y is None:
-        raise UserError('click on the image, or give x and y')
-    point = int(x), int(y)
-    crop_window(image, point, 0)  # tells if it lies outside
-    return point
-
-
-# Nothing of the page is an interface for programs.
-_private = dict(api_visibility='private')
+def _no_result() -> tuple:
+    """On the slider, and to download."""
+    return None, gr.DownloadButton(value=None, interactive=False)

@@ -73,10 +73,10 @@ class Server:
             )
         from csnln_mm.explore.page import CSS, Page, theme
 
-        self.sessions = Sessions(folder, networks, max_pixels)
+        self.sessions = Sessions(folder, networks, max_pixels, device)
         paths = _write_examples(folder / 'examples', examples or {})
         self._blocks = Page(
-            self.sessions, examples=paths, open_first=open_first, scale=scale, device=device
+            self.sessions, examples=paths, open_first=open_first, scale=scale
         ).blocks
         try:
             _, self.url, _ = self._blocks.launch(

@@ -1,12 +1,14 @@
 """What each open page holds on the server, and what is removed when it is closed."""
 
+import contextlib
 import itertools
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -14,9 +16,10 @@ from torch import nn
 from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData, read_image, read_image_size, write_image
-from csnln_mm.visualization.attention import AttentionRecord, as_8_bit_rgb
+from csnln_mm.upscaling import Upscaler
+from csnln_mm.visualization.attention import AttentionRecord, as_8_bit_rgb, crop_window
 
-__all__ = ['Session', 'Sessions', 'Stopped', 'displayable']
+__all__ = ['Session', 'Sessions', 'Stopped', 'as_uploaded', 'displayable']
 
 
 class Stopped(Exception):
@@ -30,6 +33,7 @@ class Session:
         folder: of its files.
         networks: by name, those that every page has.
         max_pixels: of an image that is taken.
+        device: see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Attributes:
         image: the one on the page; None without any.
@@ -39,10 +43,15 @@ class Session:
         points: the pixel of each slot.
     """
 
-    def __init__(self, folder: Path, networks: Mapping[str, nn.Module], max_pixels: int) -> None:
-        self.folder = folder
-        self.networks = dict(networks)
-        self.max_pixels = max_pixels
+    def __init__(
+        self,
+        folder: Path,
+        networks: Mapping[str, nn.Module],
+        max_pixels: int,
+        device: str | None = None,
+    ) -> None:
+        self.folder, self.networks = folder, dict(networks)
+        self.max_pixels, self.device = max_pixels, device
         self.image: ImageData | None = None
         self.path: Path | None = None
         self.records: dict[str, tuple[tuple, AttentionRecord]] = {}
@@ -59,16 +68,17 @@ class Session:
         self.forget_image()
         here = self._take(path, keep)
         try:
-            width, height = read_image_size(here)
-            if width * height > self.max_pixels:
-                raise UserError(
-                    f'{path.name} has {width}x{height} pixels, more than the limit of '
-                    f'{self.max_pixels:,}; csnln explore --max-pixels raises it'
-                )
-            self.image = read_image(here)
-        except UserError as error:
+            with as_uploaded(here):
+                width, height = read_image_size(here)
+                if width * height > self.max_pixels:
+                    raise UserError(
+                        f'{path.name} has {width}x{height} pixels, more than the limit of '
+                        f'{self.max_pixels:,}; csnln explore --max-pixels raises it'
+                    )
+                self.image = read_image(here)
+        except UserError:
             here.unlink()
-            raise UserError(str(error).replace(str(here), path.name)) from error
+            raise
         self.path = here
 
     def forget_image(self) -> None:
@@ -92,9 +102,8 @@ class Session:
         """
         here = self._take(path)
         try:
-            self.networks[path.stem] = load_network(here)
-        except UserError as error:
-            raise UserError(str(error).replace(str(here), path.name)) from error
+            with as_uploaded(here):
+                self.networks[path.stem] = load_network(here)
         finally:
             here.unlink()
         return path.stem
@@ -104,6 +113,30 @@ class Session:
         if self.image is None:
             raise UserError('there is no image yet: drop one at the top of the page')
         return self.image
+
+    def require_pixel(self, x: float | None, y: float | None) -> tuple[int, int]:
+        """Raises: UserError: if there is no image, or no such pixel in it."""
+        image = self.require_image()
+        if x is None or y is None:
+            raise UserError('click on the image, or give x and y')
+        pixel = int(x), int(y)
+        crop_window(image, pixel, 0)  # tells if it lies outside
+        return pixel
+
+    def upscaler(self, name: str, **options: Any) -> Upscaler:
+        """Of a network; options as of :class:`~csnln_mm.upscaling.Upscaler`."""
+        return Upscaler(self.networks[name], device=self.device, **options)
+
+    def record_attention(self, slot: str, name: str, window: int, pixel: tuple[int, int]) -> None:
+        """Run the network, unless a record of what it would see is there."""
+        for record, made_of in list(self.records.values()):
+            if made_of[:2] == (name, window) and (record.is_whole or made_of[2] == pixel):
+                break
+        else:
+            record = AttentionRecord(self.upscaler(name, tile=0), self.image, pixel, window=window)
+            made_of = name, window, pixel
+        self.records[slot] = record, made_of
+        self.points[slot] = pixel
 
     def write(self, image: ImageData | np.ndarray, name: str = 'image.png', **options: str) -> str:
         """Write a file of this session; its path.
@@ -154,10 +187,18 @@ class Sessions:
         folder: that everything lies in, also Gradio's uploads.
         networks: by name, those that every page has.
         max_pixels: of an image that is taken.
+        device: see :class:`~csnln_mm.upscaling.Upscaler`.
     """
 
-    def __init__(self, folder: Path, networks: Mapping[str, nn.Module], max_pixels: int) -> None:
-        self.folder, self.networks, self.max_pixels = folder, networks, max_pixels
+    def __init__(
+        self,
+        folder: Path,
+        networks: Mapping[str, nn.Module],
+        max_pixels: int,
+        device: str | None = None,
+    ) -> None:
+        self.folder, self.networks = folder, networks
+        self._settings = networks, max_pixels, device
         self._open: dict[str, Session] = {}
         self._lock = threading.Lock()
 
@@ -169,7 +210,7 @@ class Sessions:
         with self._lock:
             if session_hash not in self._open:
                 folder = Path(tempfile.mkdtemp(prefix='session-', dir=self.folder))
-                self._open[session_hash] = Session(folder, self.networks, self.max_pixels)
+                self._open[session_hash] = Session(folder, *self._settings)
             return self._open[session_hash]
 
     def end(self, session_hash: str) -> None:
@@ -184,6 +225,15 @@ class Sessions:
         """As the server stops."""
         for session_hash in list(self._open):
             self.end(session_hash)
+
+
+@contextlib.contextmanager
+def as_uploaded(path: Path) -> Iterator[None]:
+    """Within, messages name a file of a session as the user does."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), path.name)) from error
 
 
 def displayable(image: ImageData) -> np.ndarray:
