@@ -38,13 +38,13 @@ NOT_RUN = {
     r'(CSNLN_TEST_\w+=\S+ )?python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
-    r'(python tools/train\.py|csnln train)': 'hours; tests/tools, configs and mmagic train',
+    r'csnln train': 'hours; tests/tools, configs and mmagic train',
     r'csnln measure .*--time': 'half a minute; tests/paper/test_measure.py measures',
     r'sbatch tools/train\.sbatch': 'a cluster',
     r'csnln explore': 'serves until it is ended; tests/explore uses the page',
-    r'python tools/run_ablation\.py': 'days; tests/paper/test_ablation.py runs small budgets',
-    r'python tools/benchmark\.py': 'a minute or more; tests/paper/test_benchmark.py measures',
-    r'python tools/prepare_div2k\.py data/DIV2K': '800 images; tests/datasets prepares small ones',
+    r'csnln ablation': 'days; tests/paper/test_ablation.py runs small budgets',
+    r'csnln benchmark': 'a minute or more; tests/paper/test_benchmark.py measures',
+    r'csnln prepare div2k data/DIV2K': '800 images; tests/datasets prepares small ones',
 }
 # The same for Python blocks: a line of the block.
 PYTHON_NOT_RUN = {
