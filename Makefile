@@ -2,15 +2,15 @@
 # make test   run the whole test suite
 # make lint   run the linters
 # make docs   build the documentation in build/docs
-# make env    only make the environment; `make test` adds what exports and the page need
+# make env    create the environment; `make test` adds what exports and the page need
 #
 # make test-oldest, make env-oldest: the same with the oldest supported versions
 #
 # VENV=dir and VENV_OLDEST=dir put the environments elsewhere; PYTHON names the Python to make them
-# with (default: the newest of 3.10 to 3.13, for the oldest versions 3.10 or 3.11).
+# with (default: the newest of 3.10 to 3.13; for the oldest versions, 3.10 or 3.11).
 VENV ?= .venv
 VENV_OLDEST ?= .venv-oldest
-# What the versions of packages may break, as far as it is tested in a few minutes.
+# The tests that depend on package versions and take a few minutes.
 TESTS_OLDEST ?= tests/test_compatibility.py tests/ops tests/networks tests/mmagic tests/datasets tests/checkpoints
 DEMO := work_dirs/csnln_x2_demo
 FAST := work_dirs/csnln_x2_fast/upscaled

@@ -1,4 +1,4 @@
-"""MMagic 1.2 beside today's packages: what cannot be imported is stood in for.
+"""MMagic 1.2 with current packages: stand-ins for what it cannot import.
 
 MMagic imports all of its models at once, among them diffusion models that want the diffusers and
 transformers of 2023, and video models that want the compiled operators of mmcv. Importing this
@@ -48,7 +48,7 @@ def summary() -> str:
 
 
 def install() -> None:
-    """Stand in, from now on, for what MMagic imports and this environment lacks.
+    """From now on, provide stand-ins for what MMagic imports and this environment lacks.
 
     Does nothing a second time, and nothing at all to imports of other packages.
     """

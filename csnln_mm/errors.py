@@ -1,4 +1,4 @@
-"""Errors that are a user's to mend, and the end of a run that received a signal."""
+"""Errors that the user can fix, and the end of a run that received a signal."""
 
 import signal as signals
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""torchrun, ending with the line and the exit status of the process that failed first.
+"""torchrun, but it ends with the error line and exit status of the process that failed first.
 
-Its own are a report of all processes, a traceback, and 1. Besides, it hands on SIGUSR1, as it does
-SIGTERM, with which Slurm can announce the end of a job.
+torchrun itself ends with a report of all processes, a traceback and status 1. This also forwards
+SIGUSR1 like SIGTERM, since Slurm can announce the end of a job with it.
 """
 
 import os

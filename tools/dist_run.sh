@@ -2,8 +2,8 @@
 # What dist_train.sh and dist_test.sh share: a tool of this folder in processes of torchrun.
 set -eu
 if [ $# -lt 3 ]; then
-    echo "usage: tools/dist_run.sh TOOL PROCESSES CONFIG [arguments of TOOL]; rather use
-tools/dist_train.sh or tools/dist_test.sh" >&2
+    echo "usage: tools/dist_run.sh TOOL PROCESSES CONFIG [arguments of TOOL]; use
+tools/dist_train.sh or tools/dist_test.sh instead" >&2
     exit 2
 fi
 tool=$1
@@ -19,7 +19,7 @@ esac
 tools=$(cd "$(dirname "$0")" && pwd)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 if [ "$tool" = train.py ] && [ -z "${CSNLN_CHECKED:-}" ]; then
-    # A mistake is told once, and not by every process.
+    # Report a mistake once, not in every process.
     python "$tools/$tool" "$@" --check
     export CSNLN_CHECKED=1
 fi

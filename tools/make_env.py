@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes an environment with the pinned versions, or returns at once if it is there already.
+"""Create an environment with the pinned versions, or return at once if it exists already.
 
-It needs no compiler. An unfinished environment is taken up again, an outdated one is made anew.
+This needs no compiler. An unfinished environment is continued, an outdated one is recreated.
 """
 
 import argparse

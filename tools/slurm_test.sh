@@ -2,7 +2,7 @@
 # Test on a Slurm cluster.
 set -eu
 if [ $# -lt 4 ]; then
-    echo "usage: tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of tools/test.py]
+    echo "usage: tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of csnln test]
 environment: GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS" >&2
     exit 2
 fi

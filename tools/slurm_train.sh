@@ -2,10 +2,10 @@
 # Train on a Slurm cluster.
 set -eu
 if [ $# -lt 4 ]; then
-    echo "usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
-environment: GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, SIGNAL (USR1@120: how Slurm
-             announces the end of the time), CHECK (yes; no where the images are not seen from here)
-tools/train.sbatch is a job that Slurm starts again until the training is done" >&2
+    echo "usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of csnln train]
+environment: GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, SIGNAL (USR1@120: the signal
+             before the time limit), CHECK (yes; no if the images cannot be read from this machine)
+tools/train.sbatch is a job that Slurm restarts until training is done" >&2
     exit 2
 fi
 partition=$1
@@ -17,7 +17,7 @@ tools=$(cd "$(dirname "$0")" && pwd)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 export MASTER_PORT=${PORT:-$((12000 + RANDOM % 20000))}
 if [ "${CHECK:-yes}" != no ]; then
-    # A mistake is told once, and not by every process.
+    # Report a mistake once, not in every process.
     python "$tools/train.py" "$config" --work-dir="$work_dir" "$@" --check
     export CSNLN_CHECKED=1
 fi

@@ -1,4 +1,4 @@
-# The model csnln-x2-fast: 16 LR patches of 24x24 a step.
+# The model csnln-x2-fast: 16 LR patches of 24x24 per step.
 _base_ = [
     '_base_/compact.py',
     '../_base_/datasets/div2k_x2.py',

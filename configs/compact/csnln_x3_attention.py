@@ -1,5 +1,5 @@
-# csnln-x3-fast with cross-scale attention in the first recurrence, which it begins with (csnln grow
-# --attention). 4 LR patches of 48x48 a step: the attention finds more in larger ones.
+# csnln-x3-fast with cross-scale attention in the first recurrence, initialised by csnln grow
+# --attention. 4 LR patches of 48x48 per step: in larger patches the attention finds more.
 _base_ = 'csnln_x3_fast.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# The model csnln-x3-fast; it begins with the weights of csnln-x2-fast (csnln grow --scale 3).
+# The model csnln-x3-fast; initialised from csnln-x2-fast (csnln grow --scale 3).
 _base_ = [
     '_base_/compact.py',
     '../_base_/datasets/div2k_x3.py',

@@ -1,5 +1,5 @@
-# csnln-x4-fast with cross-scale attention in the first recurrence, which it begins with (csnln grow
-# --attention). 4 LR patches of 48x48 a step: the attention finds more in larger ones.
+# csnln-x4-fast with cross-scale attention in the first recurrence, initialised by csnln grow
+# --attention. 4 LR patches of 48x48 per step: in larger patches the attention finds more.
 _base_ = 'csnln_x4_fast.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# The model csnln-x4-fast; it begins with the weights of csnln-x2-fast (csnln grow --scale 4).
+# The model csnln-x4-fast; initialised from csnln-x2-fast (csnln grow --scale 4).
 _base_ = [
     '_base_/compact.py',
     '../_base_/datasets/div2k_x4.py',

@@ -7,5 +7,5 @@ model = dict(generator=dict(_delete_=True, type='CSNLNNet', upscale_factor=4))
 
 experiment_name = 'esrgan_csnln_x4'
 work_dir = f'./work_dirs/{experiment_name}'
-# Beside the log, in the work directory.
+# Next to the log, in the work directory.
 default_hooks = dict(checkpoint=dict(out_dir=None))

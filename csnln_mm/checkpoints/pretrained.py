@@ -74,7 +74,7 @@ def choose_pretrained(
 def checkpoint_path(name: str | Path) -> Path:
     """The file that a name stands for: a file's own, or a model that comes with the package.
 
-    A file or folder of that name goes before a model.
+    A file or folder of that name takes precedence over a model.
 
     Raises:
         UserError: for a bare word that is neither.
@@ -87,7 +87,7 @@ def checkpoint_path(name: str | Path) -> Path:
         return weights
     names = [model.name for model in list_pretrained()]
     close = get_close_matches(str(name), names, n=1)
-    hint = f'did you mean {close[0]}?' if close else f'models are {", ".join(names)}'
+    hint = f'did you mean {close[0]}?' if close else f'models: {", ".join(names)}'
     raise UserError(f'{name} is neither a checkpoint file nor a model of the package; {hint}')
 
 

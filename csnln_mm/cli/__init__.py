@@ -20,20 +20,20 @@ from csnln_mm.errors import RunInterrupted, UserError
 __all__ = ['COMMANDS', 'exit_status', 'main']
 
 COMMANDS = {
-    'upscale': 'super-resolve images',
+    'upscale': 'upscale images',
     'train': 'train a model from a config',
-    'grow': 'begin a larger network with the weights of a smaller one',
-    'test': 'test a model on the benchmarks of a config',
-    'export': 'write a network for other programs',
-    'measure': 'measure models on images, beside published ones',
+    'grow': 'initialise a larger network from the weights of a smaller one',
+    'test': 'measure PSNR and SSIM on the test sets of a config',
+    'export': 'write safetensors, ONNX or a folder for the Hugging Face hub',
+    'measure': 'measure models on folders of images, beside published ones',
     'models': 'list the models that come with the package',
-    'convert': 'convert checkpoints of the released code, and back',
-    'visualize': 'show what the attention sees, and compare methods',
-    'explore': 'open a page in the browser to upscale, and look at the attention',
-    'report': 'set results beside the published tables',
+    'convert': "convert the authors' released checkpoints, and back",
+    'visualize': 'draw attention and attribution maps; compare methods',
+    'explore': 'upscale and look at the attention in the browser',
+    'report': "print results beside the paper's tables",
     'ablation': "train the variants of the paper's Tables 3 to 5",
     'benchmark': 'measure time and memory of operators and networks',
-    'prepare': 'prepare training and test images',
+    'prepare': 'prepare training and test images; check pairs',
     'info': 'print versions, devices and paths, for bug reports',
 }
 
@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int | None:
     parser = argparse.ArgumentParser(
-        'csnln', description='Cross-scale non-local super-resolution (CSNLN).'
+        'csnln',
+        description='Cross-scale non-local super-resolution (CSNLN).',
+        epilog='Start with: csnln upscale photo.jpg. For options: csnln COMMAND --help.',
     )
     parser.add_argument('--version', action=_Version)
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
@@ -75,7 +77,7 @@ def _run(argv: list[str]) -> int | None:
     from csnln_mm.device import set_malloc_thresholds
 
     set_malloc_thresholds(mmap=32, trim=256)
-    # What cannot be logged, on a full disk, is told once by whoever stops, not for every line.
+    # What cannot be logged, on a full disk, is reported once by whoever stops, not for every line.
     logging.raiseExceptions = False
     return module.run(args)
 
@@ -101,7 +103,7 @@ def exit_status(command: Callable[[], int | None]) -> int:
         return status
     except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError):
-            # Nobody reads any more; Python's own flush at exit should not complain either.
+            # The reader is gone; Python's own flush at exit should not complain either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 128 + signal.SIGPIPE
         # An OSError without a number is no failure of the system.
@@ -116,14 +118,14 @@ def exit_status(command: Callable[[], int | None]) -> int:
             _tell(f'csnln: {error}')
         return error.status
     except KeyboardInterrupt:
-        # Again, while Python cleans up, it should not be answered by a traceback.
+        # A second one, while Python cleans up, should not cause a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         print('interrupted', file=sys.stderr)
         return 130
 
 
 def _tell(line: str) -> None:
-    """Print a line, and leave it to the launcher of several processes, to end with it."""
+    """Print a line, and keep it for the launcher of several processes to repeat at the end."""
     print(line, file=sys.stderr)
     if folder := os.environ.get('CSNLN_ERRORS'):
         attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')

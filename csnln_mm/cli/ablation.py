@@ -10,9 +10,8 @@ __all__ = ['HELP', 'add_arguments', 'run']
 HELP = """\
 Train and test the variants of the paper's Table 3, 4 or 5, and print the table.
 
-Without options this is the paper's budget: 200 epochs on DIV2K for each variant. Run it again
-with the same options after an interruption: finished variants are kept, the interrupted one is
-resumed.
+The default is the paper's budget: 200 epochs on DIV2K for each variant. After an interruption, run
+it again with the same options: finished variants are kept, the interrupted one resumes.
 
 example of a small budget:
   csnln ablation 3 --train-data data/BSD400 --max-iters 400 --channels 16 \\
@@ -21,32 +20,46 @@ example of a small budget:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the table and the budget."""
-    parser.add_argument('table', type=int, choices=(3, 4, 5))
     parser.add_argument(
-        '--work-dir', type=Path, help='default: work_dirs/ablation, with a folder for each variant'
+        'table',
+        type=int,
+        choices=(3, 4, 5),
+        help='3: branches of the cell, 4: patch size, 5: fusion',
     )
-    parser.add_argument('--variants', nargs='+', metavar='NAME', help='default: all of the table')
-    parser.add_argument('--max-iters', type=int, metavar='N', help='training steps')
-    parser.add_argument('--channels', type=int, metavar='C')
-    parser.add_argument('--recurrences', type=int, metavar='N')
-    parser.add_argument('--batch-size', type=int, metavar='N', help='samples in a step')
+    parser.add_argument(
+        '--work-dir', type=Path, help='with a folder for each variant (default: work_dirs/ablation)'
+    )
+    parser.add_argument(
+        '--variants', nargs='+', metavar='NAME', help='names of configs (default: all of the table)'
+    )
+    parser.add_argument(
+        '--max-iters', type=int, metavar='N', help="training steps (default: the paper's)"
+    )
+    parser.add_argument('--channels', type=int, metavar='C', help='default: 128')
+    parser.add_argument('--recurrences', type=int, metavar='N', help='default: 12')
+    parser.add_argument('--batch-size', type=int, metavar='N', help='samples per step')
     parser.add_argument('--patch-size', type=int, metavar='N', help='side of LR patches in pixels')
     parser.add_argument(
         '--train-data',
         default='data/DIV2K',
         metavar='DIR',
-        help='made by csnln prepare div2k or benchmarks; default: %(default)s',
+        help='made by csnln prepare div2k or benchmarks (default: %(default)s)',
     )
     parser.add_argument(
         '--test-data',
         default='data/Set14',
         metavar='DIR',
-        help='made by csnln prepare benchmarks; default: %(default)s',
+        help='made by csnln prepare benchmarks (default: %(default)s)',
     )
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
     parser.add_argument(
-        '--out', type=arguments.output_file, metavar='FILE', help='write the table there as well'
+        '--format', choices=('text', 'markdown'), default='text', help='default: text'
+    )
+    parser.add_argument(
+        '--out',
+        type=arguments.output_file,
+        metavar='FILE',
+        help='also write the table to this file',
     )
     arguments.add_cfg_options(
         parser, 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'

@@ -73,7 +73,7 @@ class _CfgOptions(argparse.Action):
             action(parser, namespace, values, option_string)
         except (AssertionError, ValueError) as error:
             raise argparse.ArgumentError(
-                self, 'expected KEY=VALUE, and brackets in pairs'
+                self, 'expected KEY=VALUE with balanced brackets'
             ) from error
 
 
@@ -88,8 +88,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--work-dir`` and ``--cfg-options``."""
     parser.add_argument(
         '--work-dir',
-        help='folder for logs, checkpoints and images; by default '
-        'work_dirs/ and the name of the config',
+        metavar='DIR',
+        help='folder for logs, checkpoints and images (default: work_dirs/CONFIG)',
     )
     add_cfg_options(
         parser,
@@ -104,7 +104,7 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', *_LAUNCHERS],
         default='none',
-        help='how this process was started; the .sh tools set it',
+        help='how this process was started; the .sh scripts set it',
     )
     # torchrun tells by the environment, older launchers by this argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

@@ -9,28 +9,32 @@ from csnln_mm.cli import arguments
 __all__ = ['HELP', 'add_arguments', 'run']
 
 HELP = """\
-Time and memory of the attention operators and of the network, beside the reference
+Measure time and memory of the attention operators and the network, beside the reference
 implementation.
 
-Memory is the peak above the start, each measured in a process of its own; an operator's output
-and gradients do not count. "matrix products" is the time of these alone, a lower bound for both
-the reference's result and its gradients."""
+Memory is the peak above the start, measured in a process for each; the output and gradients of an
+operator do not count. "matrix products" is the time of these alone, a lower bound for both
+the reference's result and its gradients.
+
+example: csnln benchmark --quick --json figures.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the choice of cases and of the device."""
     parser.add_argument('--quick', action='store_true', help='fewer and smaller cases')
     parser.add_argument(
-        '--only',
-        nargs='+',
-        choices=['cross-scale', 'in-scale', 'network'],
-        help='measure these; by default all',
+        '--only', nargs='+', choices=['cross-scale', 'in-scale', 'network'], help='default: all'
     )
-    parser.add_argument('--device', default='cpu', help='e.g. cuda; default: cpu')
-    parser.add_argument('--threads', type=int, help='on the CPU; default: as torch chooses')
-    parser.add_argument('--runs', type=int, default=9, help='the median of so many; default: 9')
+    parser.add_argument('--device', default='cpu', help='cuda, for example (default: cpu)')
+    parser.add_argument('--threads', type=int, help='on the CPU (default: torch decides)')
     parser.add_argument(
-        '--json', type=arguments.output_file, metavar='FILE', help='write the figures there too'
+        '--runs', type=int, default=9, help='how many runs to take the median of (default: 9)'
+    )
+    parser.add_argument(
+        '--json',
+        type=arguments.output_file,
+        metavar='FILE',
+        help='also write the figures to this file',
     )
 
 

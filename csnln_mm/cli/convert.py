@@ -5,12 +5,14 @@ from pathlib import Path
 
 from csnln_mm.errors import UserError
 
-HELP = """Convert a checkpoint of the authors' released code for csnln test and load_from.
+HELP = """Convert a checkpoint of the authors' released code for csnln test, train and load_from.
 
-Scale, channels and recurrences are read from the file. With --to-released the other way round:
-weights that were trained here, for the released code.
+Scale, channels and recurrences are read from the file. --to-released converts weights that were
+trained here for the released code.
 
-example: csnln convert model_x2.pt csnln_x2.pth"""
+examples:
+  csnln convert model_x2.pt csnln_x2.pth
+  csnln convert work_dirs/csnln_x2_div2k/iter_500000.pth mine_x2.pt --to-released"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.to_released and args.scale:
-        raise UserError('--scale goes with checkpoints of the released code')
+        raise UserError(
+            '--scale is for checkpoints of the released code; omit it with --to-released'
+        )
     from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
 
     if args.to_released:
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if value != default
     )
     print(
-        f'test it: tools/test.py configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
+        f'test it: csnln test configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
         + (f' --cfg-options{options}' if options else '')
     )
     return 0

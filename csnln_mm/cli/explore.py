@@ -8,39 +8,39 @@ from csnln_mm.errors import UserError
 
 __all__ = ['HELP', 'add_arguments', 'run']
 
-HELP = """Open a page where an image is upscaled, and shows where its detail comes from.
+HELP = """Serve a page where you upscale images and see where their detail comes from.
 
 examples:
   csnln explore
   csnln explore photo.jpg --checkpoint with=attention.pth without=plain.pth
 
-Needs Gradio: pip install 'csnln-mm[explore]'. Only this machine can reach the page, unless --host
-says otherwise; nothing is sent to, or fetched from, the network. Ctrl-C ends it."""
+Needs Gradio: pip install 'csnln-mm[explore]'. Only this machine can reach the page, unless you set
+--host; it works offline and sends nothing. Ctrl-C stops it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('image', nargs='?', metavar='IMAGE', help='that the page begins with')
+    parser.add_argument('image', nargs='?', metavar='IMAGE', help='image to open')
     parser.add_argument(
         '--checkpoint',
         nargs='+',
         metavar='[NAME=]FILE',
-        help='checkpoints to choose from, or names of models that csnln models lists; the first is '
-        'chosen to begin with (default: all models of the package)',
+        help='checkpoints to choose from, or models that csnln models lists; the first is '
+        'preselected (default: all models of the package)',
     )
     parser.add_argument(
         '-s',
         '--scale',
         type=float,
         metavar='FACTOR',
-        help="that the page begins with (default: the first network's)",
+        help="preselected factor (default: the first network's)",
     )
     parser.add_argument(
         '--host',
         default='127.0.0.1',
         metavar='ADDRESS',
-        help='to listen at; 0.0.0.0: other machines reach the page, without a password (default: '
-        'this machine alone)',
+        help='address to listen on; 0.0.0.0: other machines can reach the page, without a password '
+        '(default: this machine only)',
     )
     parser.add_argument(
         '--port', type=int, metavar='N', help='default: the first free one from 7860'
@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=4_000_000,
         metavar='N',
-        help='of an image that is taken (default: 4000000)',
+        help='refuse larger images (default: 4000000)',
     )
-    parser.add_argument('--device', help='such as cpu or cuda:1 (default: cuda if there is some)')
+    parser.add_argument('--device', help='cpu or cuda:1, for example (default: cuda if available)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         max_pixels=args.max_pixels,
         device=args.device,
     ) as server:
-        print(f'{server.url} (Ctrl-C ends it)', flush=True)
+        print(f'{server.url} (Ctrl-C stops it)', flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
@@ -106,7 +106,7 @@ def _networks(checkpoints: list[str]) -> dict[str, Any]:
         path = path if equals else checkpoint
         name = name if equals else Path(checkpoint).stem
         if name in networks:
-            raise UserError(f'two checkpoints are named {name}; name them by NAME=FILE')
+            raise UserError(f'two checkpoints are named {name}; use NAME=FILE')
         networks[name] = load_network(path)
     return networks
 

@@ -10,13 +10,13 @@ from typing import Any
 from csnln_mm.cli.arguments import output_file, output_folder
 from csnln_mm.errors import UserError
 
-HELP = """Write the network of a checkpoint as a file that other programs read.
+HELP = """Write the network of a checkpoint as a file for other programs.
 
-safetensors: weights without code, with the architecture in the file's metadata. csnln takes it
-back wherever it takes a checkpoint; and the folder that --hub writes as well.
+safetensors: weights without code, with the architecture in the file's metadata. Every command reads
+such a file, or the folder that --hub writes, in place of a checkpoint.
 
-onnx: one graph with its weights, for any number of tiles of --tile x --tile pixels, which the
-program around it cuts images into.
+onnx: one graph with its weights, for batches of tiles of --tile x --tile pixels; the program that
+runs it has to cut images into tiles.
 
 examples:
   csnln export work_dirs/csnln_x2_div2k/iter_500000.pth -o csnln_x2.safetensors
@@ -26,7 +26,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'checkpoint', metavar='CHECKPOINT', help='whatever csnln upscale takes as --checkpoint'
+        'checkpoint', metavar='CHECKPOINT', help='checkpoint, or a model of the package'
     )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument('-o', '--out', type=output_file, help='file to write')
@@ -34,17 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--hub',
         type=output_folder,
         metavar='DIR',
-        help='folder to make, as the Hugging Face hub has one for each model: model.safetensors, '
-        'config.json, a model card, and the entry for OpenModelDB',
+        help='folder to write for the Hugging Face hub: model.safetensors, config.json, a model '
+        'card, and an OpenModelDB entry',
     )
     parser.add_argument(
         '--format',
         choices=['safetensors', 'onnx'],
         default='safetensors',
-        help='of the file (default: safetensors)',
+        help='default: safetensors',
     )
     parser.add_argument(
-        '--config', metavar='FILE', help='config file; only for a checkpoint that carries none'
+        '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
     )
     parser.add_argument('--half', action='store_true', help='weights in float16: half the size')
     parser.add_argument(
@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_entry,
         metavar='KEY=VALUE',
-        help="further entries of the file's metadata; --hub shows license, author, description, "
-        'training_data, training and scores',
+        help='further metadata; the model card shows license, author, description, training_data, '
+        'training and scores',
     )
 
 
@@ -68,11 +68,11 @@ def run(args: argparse.Namespace) -> int:
     if args.hub and args.format == 'onnx':
         raise UserError('--hub writes safetensors; write an ONNX file with -o')
     if args.tile is not None and args.format != 'onnx':
-        raise UserError('--tile goes with --format onnx')
+        raise UserError('--tile is only for --format onnx')
     if args.out and args.out.suffix != f'.{args.format}':
         raise UserError(
-            f'{args.out} is no name for a file of {args.format}: '
-            f'write -o {args.out.with_suffix(f".{args.format}")}'
+            f'{args.out} is not a name for {args.format}: '
+            f'use -o {args.out.with_suffix(f".{args.format}")}'
         )
     options = dict(
         architecture=_architecture(args.config) if args.config else None,

@@ -1,4 +1,4 @@
-"""``csnln grow``: what a larger network's training begins with."""
+"""``csnln grow``: initialise a larger network from a smaller one."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,50 +14,53 @@ if TYPE_CHECKING:
 __all__ = ['HELP', 'add_arguments', 'run']
 
 HELP = """\
-Begin a larger network with the weights of a smaller one.
+Initialise a larger network from the weights of a smaller one.
 
---attention adds attention to a network that has the local branch alone: it computes what it did,
-and the attention is selective from the first step of its training. --scale makes a network for
-another scale, with the kernels of this one resized. The result is what a training begins with, as
-load_from.
+--attention adds attention to a network that has only the local branch: its result does not change
+at first, and the attention is selective from the first training step. --scale makes a network for
+another scale, by resizing kernels. Use the result as load_from of a training run.
 
 examples:
   csnln grow csnln-x2-fast x2_start.safetensors --attention cross_scale --recurrences 1 \\
       --images data/DIV2K/DIV2K_train_LR_bicubic/X2_sub
   csnln grow csnln-x2-fast x4_start.safetensors --scale 4"""
 
-# Of the images: how many, and the side of what is taken from the middle of each.
+# How many images to use, and the side of the crop from the middle of each.
 _COUNT, _SIDE = 16, 48
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the two networks and what makes the difference."""
+    """Add the two networks and how they differ."""
     parser.add_argument(
-        'checkpoint', metavar='NAME|FILE', help='smaller network: whatever csnln upscale takes'
+        'checkpoint',
+        metavar='NAME|FILE',
+        help='smaller network: a checkpoint, or a model of the package',
     )
-    parser.add_argument('out', type=arguments.output_file, metavar='OUT', help='safetensors file')
+    parser.add_argument(
+        'out', type=arguments.output_file, metavar='OUT', help='safetensors file to write'
+    )
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument(
         '--attention', nargs='+', choices=('in_scale', 'cross_scale'), help='branches to add'
     )
-    kind.add_argument('--scale', type=int, choices=(2, 3, 4), help='of the larger network')
+    kind.add_argument('--scale', type=int, choices=(2, 3, 4), help='scale of the new network')
     parser.add_argument(
         '--recurrences',
         nargs='+',
         type=int,
         metavar='N',
-        help='those, from 1, in which the attention works (default: all)',
+        help='recurrences, from 1, that get attention (default: all)',
     )
     parser.add_argument(
         '--images',
         metavar='FOLDER',
-        help='low-resolution images, from which --attention learns what pixels are alike',
+        help='low-resolution images from which --attention computes its initial weights',
     )
     parser.add_argument(
         '--gain',
         type=float,
         default=0.3,
-        help='how selective the attention is at first (default: 0.3)',
+        help='how selective the attention is at first; 0: a plain mean (default: 0.3)',
     )
 
 

@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-HELP = 'Print versions, devices, stand-ins and paths, for bug reports.'
+HELP = 'Print versions, devices and paths, for bug reports.'
 
 PACKAGES = (
     'torch numpy pillow opencv-python opencv-python-headless tifffile matplotlib rich safetensors '

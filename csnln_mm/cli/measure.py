@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ['HELP', 'add_arguments', 'run']
 
 HELP = """\
-Measure models on images, beside bicubic and small models as published.
+Measure PSNR and SSIM of models on folders of images, beside bicubic and published small models.
 
-Images are reduced by the field's protocol and upscaled again; PSNR and SSIM are on Y. Rows with an
+Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y. Rows with an
 asterisk are quoted, not measured. Multiply-adds are for a result of 1280x720 pixels, seconds
 (--time) for an image of 512x512.
 
@@ -27,32 +27,34 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the images, the models, and what becomes of the figures."""
+    """Add the images, the models, and what to do with the figures."""
     parser.add_argument(
         'folders',
         nargs='+',
         metavar='FOLDER',
-        help='a test set: high-resolution images, in it or in HR/; or a folder of test sets',
+        help='test set: a folder of HR images, or with a subfolder HR; or a folder of test sets',
     )
-    parser.add_argument('-s', '--scale', type=int, default=2, help='default: 2')
+    parser.add_argument('-s', '--scale', type=int, default=2, help='2, 3 or 4 (default: 2)')
     parser.add_argument(
         '-n',
         '--models',
         nargs='+',
         metavar='NAME|FILE',
         help='models that come with the package, or checkpoints (default: all of the package for '
-        'that scale)',
+        'this scale)',
     )
     parser.add_argument(
-        '--device', default='auto', help='such as cpu or cuda:1 (default: cuda if there is some)'
+        '--device', default='auto', help='cpu or cuda:1, for example (default: cuda if available)'
     )
     parser.add_argument('--time', action='store_true', help='measure seconds as well')
-    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    parser.add_argument(
+        '--format', choices=('text', 'markdown'), default='text', help='default: text'
+    )
     parser.add_argument(
         '--record',
         action='store_true',
-        help='write PSNR and SSIM into the metadata of the models, where they are safetensors '
-        'files of that scale; csnln models lists them',
+        help='write PSNR and SSIM into the metadata of models that are safetensors files of this '
+        'scale; csnln models lists them',
     )
 
 

@@ -7,13 +7,17 @@ __all__ = ['HELP', 'add_arguments', 'run']
 HELP = """\
 List the models that come with the package.
 
-PSNR and SSIM on Y are those that csnln measure gave. The first of a scale is what csnln upscale
-takes for it; -n NAME takes another."""
+PSNR and SSIM on Y were measured by csnln measure. csnln upscale uses the first model of a scale;
+-n NAME chooses another.
+
+example: csnln upscale photo.jpg -n csnln-x2-fast"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the form of the table."""
-    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    """Add the format of the table."""
+    parser.add_argument(
+        '--format', choices=('text', 'markdown'), default='text', help='default: text'
+    )
 
 
 def run(args: argparse.Namespace) -> int:

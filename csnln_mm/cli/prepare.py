@@ -8,28 +8,28 @@ from csnln_mm.errors import UserError
 
 __all__ = ['HELP', 'add_arguments', 'run']
 
-HELP = 'Prepare test sets, DIV2K or images of your own, and the images of the demo; check pairs.'
+HELP = 'Prepare test sets, DIV2K, images of your own or the images of the demo; check pairs.'
 
 _BENCHMARKS = """\
 Make test sets from HR images: GTmod12 and LRbicx2, LRbicx3, LRbicx4.
 
-Each image is cropped to sides that are multiples of 12 and reduced by MATLAB's antialiased
-bicubic. Run it again after an interruption: existing results are kept. Exit status 1 if an image
-failed; the others are done."""
+Each image is cropped to multiples of 12 and reduced by MATLAB's antialiased bicubic. Run it again
+after an interruption: existing results are kept. Exit status 1 if an image failed; the others are
+done."""
 
 _DIV2K = """\
-Cut DIV2K, or images of your own, into the sub-images that are trained on.
+Cut DIV2K, or images of your own, into sub-images for training.
 
 ROOT is where the download was unpacked: DIV2K_train_HR with 0001.png to 0800.png, and
 DIV2K_train_LR_bicubic with X2, X3, X4. Run it again after an interruption: existing results are
 kept. Exit status 1 if an image failed."""
 
 _CHECK = """\
-Say which pairs of low-quality and ground-truth images of your own do not fit, and why.
+Report which pairs of low-quality and ground-truth images do not match, and why.
 
-Partners have the same name, or names that differ by x2, LR, LQ, HR, GT at their end. Every image
-must have a partner, 8 bits a channel and a whole file, and the ground truth be just --scale times
-as large. Exit status 1 if one does not fit."""
+Partners have the same stem, or stems that differ only in an ending such as x2, LR, LQ, HR or GT.
+Every image must have a partner, be undamaged and have 8 bits per channel; the ground truth must be
+exactly --scale times as large. Exit status 1 if a pair does not match."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'source',
         metavar='SRC',
         type=Path,
-        help='folder of HR images, or of one folder for each test set; the images of a set may '
-        'lie in a folder HR of its own',
+        help='a test set: a folder of HR images, or with a subfolder HR; or a folder of test sets',
     )
     benchmarks.add_argument(
         'target',
         metavar='DST',
         type=arguments.output_folder,
-        help='where GTmod12 and LRbicx2 .. go, for a folder of test sets within folders of their '
-        'names; the configs test data/Set5, data/Set14, data/B100, data/Urban100, data/Manga109',
+        help='folder for GTmod12 and LRbicx2 .., or for a folder per test set; the configs test on '
+        'data/Set5, data/Set14, data/B100, data/Urban100 and data/Manga109',
     )
 
     div2k = commands.add_parser(
@@ -79,13 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = div2k.add_mutually_exclusive_group()
     group.add_argument(
-        '--make-lr', action='store_true', help='make LR images that were not downloaded'
+        '--make-lr', action='store_true', help='make the LR images from the HR images'
     )
     group.add_argument(
         '--images',
         metavar='DIR',
         type=Path,
-        help='not DIV2K: make a data set of the same layout in ROOT of the images in DIR',
+        help='instead of DIV2K: make a data set of the same layout in ROOT from the images in DIR',
     )
     group.add_argument('--photographs', dest='images', type=Path, help=argparse.SUPPRESS)
     div2k.add_argument(
@@ -93,13 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=480,
         metavar='PIXELS',
-        help='side of sub-images, no longer than that of the smallest image; default: 480',
+        help='side of sub-images; images must not be smaller (default: 480)',
     )
     div2k.add_argument(
         '--step',
         type=int,
         metavar='PIXELS',
-        help='from one sub-image to the next; default: half of --crop-size',
+        help='from one sub-image to the next (default: half of --crop-size)',
     )
     for command in benchmarks, div2k:
         command.add_argument(
@@ -111,10 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='default: all',
         )
         command.add_argument(
-            '--processes',
-            type=arguments.at_least_one,
-            metavar='N',
-            help='default: one for each core',
+            '--processes', type=arguments.at_least_one, metavar='N', help='default: one per core'
         )
 
     demo = commands.add_parser(
@@ -132,14 +128,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     check = commands.add_parser(
         'check',
-        help='which pairs of your own do not fit, and why',
+        help='pairs of your own: report which do not match, and why',
         description=_CHECK,
         formatter_class=raw,
         epilog='example: csnln prepare check photos/LR photos/HR --scale 2',
     )
     check.add_argument('lq', metavar='LQ', type=Path, help='folder of low-quality images')
     check.add_argument('gt', metavar='GT', type=Path, help='folder of ground-truth images')
-    check.add_argument('--scale', type=arguments.at_least_one, required=True, metavar='S')
+    check.add_argument(
+        '--scale', type=arguments.at_least_one, required=True, metavar='S', help='such as 2'
+    )
     check.add_argument(
         '--patch-size',
         type=arguments.at_least_one,
@@ -189,7 +187,7 @@ def _demo(args: argparse.Namespace) -> int:
     try:
         from csnln_mm.datasets.demo import prepare_demo
     except ModuleNotFoundError as error:
-        raise UserError(f"there is no {error.name}; pip install 'csnln-mm[demo]'") from error
+        raise UserError(f"{error.name} is missing: pip install 'csnln-mm[demo]'") from error
     prepare_demo(args.root)
     return 0
 

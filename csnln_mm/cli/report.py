@@ -12,9 +12,9 @@ __all__ = ['HELP', 'add_arguments', 'run']
 HELP = """\
 Print results beside the paper's.
 
-Tests a checkpoint on the benchmarks that are there, or reads what csnln test --out wrote, and
-prints it below the paper's Table 1 for that scale. With --model-size: parameters and
-multiply-adds beside Table 2.
+Tests a checkpoint on the benchmarks in data/, or reads what csnln test --out wrote, and prints the
+result below the paper's Table 1 for that scale. With --model-size: parameters and multiply-adds
+beside Table 2.
 
 examples:
   csnln report configs/csnln_x2_div2k.py csnln_x2.pth --format markdown
@@ -23,28 +23,27 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, what is reported, and the form of the table."""
+    """Add the config, what to report, and the format of the table."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
-        'checkpoint', nargs='?', help='checkpoint file (.pth); none for a model without weights'
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file, or a model of the package; none for configs without weights',
     )
-    parser.add_argument(
-        '--results', metavar='FILE', help='metrics that csnln test --out wrote, instead of a test'
-    )
+    parser.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
     parser.add_argument(
         '--model-size',
         nargs=2,
         type=int,
         metavar=('H', 'W'),
-        help='print parameters, and multiply-adds for an LR image of H x W pixels, instead',
+        help='print parameters, and multiply-adds for an LR image of H x W pixels',
     )
-    parser.add_argument('--name', help='name of the row; by default that of the file')
-    parser.add_argument('--format', choices=('text', 'markdown'), default='text')
+    parser.add_argument('--name', help='name of the row (default: that of the file)')
     parser.add_argument(
-        '--out',
-        type=arguments.output_file,
-        metavar='FILE',
-        help='write the table there, not after the log',
+        '--format', choices=('text', 'markdown'), default='text', help='default: text'
+    )
+    parser.add_argument(
+        '--out', type=arguments.output_file, metavar='FILE', help='write the table to this file'
     )
     arguments.add_config_options(parser)
 
@@ -52,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table or write it."""
     if args.checkpoint and args.results:
-        raise UserError('--results replaces the test: leave the checkpoint out')
+        raise UserError('--results replaces the test: omit the checkpoint')
     if args.model_size and (args.checkpoint or args.results):
-        raise UserError('--model-size tests nothing: leave checkpoint and --results out')
+        raise UserError('--model-size tests nothing: omit the checkpoint and --results')
 
     from csnln_mm.files import atomic_write
     from csnln_mm.mmagic.config import load_config

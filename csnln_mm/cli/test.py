@@ -7,7 +7,7 @@ from csnln_mm.cli import arguments
 __all__ = ['HELP', 'add_arguments', 'run']
 
 HELP = """\
-Test a checkpoint on the test sets of a config.
+Measure PSNR and SSIM of a checkpoint on the test sets of a config.
 
 examples:
   csnln test configs/csnln_x4_div2k.py csnln_x4.pth --out metrics.json
@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the config, the checkpoint, and where results go."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
-        'checkpoint', nargs='?', help='checkpoint file (.pth); not for configs without weights'
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file, or a model of the package; none for configs without weights',
     )
     parser.add_argument(
         '--out',

@@ -1,4 +1,4 @@
-"""``csnln train``: train a model as a config says."""
+"""``csnln train``: train a model from a config."""
 
 import argparse
 import signal
@@ -10,7 +10,7 @@ from csnln_mm.errors import UserError
 __all__ = ['HELP', 'add_arguments', 'run']
 
 HELP = """\
-Train a model as a config says.
+Train a model from a config.
 
 examples:
   csnln train configs/csnln_x2_demo.py
@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='resume from the latest valid checkpoint in the work directory, if there is one; a '
-        'process that torchrun restarts does so by itself',
+        help='resume from the latest valid checkpoint in the work directory, or start if there is '
+        'none; processes that torchrun restarts always do',
     )
     parser.add_argument(
         '--amp',
@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the samples in a step, over all processes',
+        help='scale the learning rate with the samples per step, over all processes',
     )
     parser.add_argument(
         '--check',
         action='store_true',
-        help='check config, images, checkpoint and work directory, and end; the .sh tools do so '
-        'once before they start several processes',
+        help='check config, images, checkpoint and work directory, then exit; the .sh scripts do '
+        'so once before they start several processes',
     )
     _add_own_images(parser)
     arguments.add_config_options(parser)
@@ -56,47 +56,47 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
         '--lq',
         type=Path,
         metavar='DIR',
-        help='folder of their low-quality images, paired by name; without it they are made of '
-        'the ground truths',
+        help='folder of their low-quality images, paired by name (default: made from the ground '
+        'truths)',
     )
     group.add_argument(
         '--degradation',
         choices=('bicubic', 'realesrgan'),
-        help="how they are made: MATLAB's bicubic (default), or Real-ESRGAN's random degradations",
+        help="how to make them: MATLAB's bicubic (default), or Real-ESRGAN's random degradations",
     )
     group.add_argument(
         '--patch-size',
         type=arguments.at_least_one,
         metavar='PIXELS',
-        help="side of the low-quality patches that are trained on (default: the config's)",
+        help="side of the low-quality patches to train on (default: the config's)",
     )
     group.add_argument(
         '--val',
         type=_share,
         metavar='NUMBER',
-        help='pairs that are set aside for validation, or which fraction of them (default: 0.05)',
+        help='pairs to hold out for validation: a number, or a fraction below 1 (default: 0.05)',
     )
     group.add_argument(
-        '--val-gt', type=Path, metavar='DIR', help='validate on the images of this folder instead'
+        '--val-gt', type=Path, metavar='DIR', help='validate on the images in this folder instead'
     )
     group.add_argument('--val-lq', type=Path, metavar='DIR', help='their low-quality images')
     group.add_argument(
         '--weights',
-        metavar='FILE',
-        help='start from this checkpoint, with the network that it is of',
+        metavar='NAME|FILE',
+        help='start from this checkpoint or model of the package, and train its network',
     )
     group.add_argument(
         '--steps',
         type=arguments.at_least_one,
         metavar='N',
-        help='train for N steps; the learning rate falls at the same fractions of the run',
+        help='train for N steps, with the learning rate schedule scaled to them',
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    # Until the first step, Control-C ends the process at once, as SIGTERM does: an exception could
-    # be lost in what a library does while it is imported.
+    # Until the first step, Control-C ends the process at once, as SIGTERM does: a library could
+    # swallow an exception while it is imported.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from csnln_mm.mmagic import own_images
@@ -142,11 +142,11 @@ def _check_own_images(args: argparse.Namespace) -> None:
             if getattr(args, name) is not None:
                 raise UserError(f'--{name.replace("_", "-")} needs --gt DIR')
     if args.lq and args.degradation:
-        raise UserError('--degradation makes low-quality images, and --lq has them: give one')
+        raise UserError('give either --lq or --degradation: the latter makes low-quality images')
     if args.val_lq and not args.val_gt:
         raise UserError('--val-lq needs --val-gt DIR')
     if args.val_gt and args.val is not None:
-        raise UserError('--val sets pairs aside, and --val-gt has others: give one')
+        raise UserError('give either --val, to hold out pairs, or --val-gt')
 
 
 def _share(text: str) -> float:

@@ -12,16 +12,16 @@ from csnln_mm.errors import UserError
 if TYPE_CHECKING:
     from csnln_mm.upscaling import UpscaleResult
 
-HELP = """Super-resolve images with a trained network.
+HELP = """Upscale images with a trained network.
 
 examples:
-  csnln upscale photo.jpg                                     photo_x2.png, beside it
+  csnln upscale photo.jpg                                     # writes photo_x2.png
   csnln upscale photos 'scans/**/*.tif' -o large -r --scale 4
-  csnln upscale photo.jpg -n csnln_x4.pth                     a checkpoint of your own
+  csnln upscale photo.jpg -n csnln_x4.pth                     # your own checkpoint
   csnln upscale - --scale 3.5 < small.png > large.png
 
-Exit status: 0 if all images are done or were there, 1 if some failed, 2 if nothing could be
-begun because an argument, the checkpoint or the device is wrong."""
+Exit status: 0 if all images are done or exist already, 1 if some failed, 2 if nothing was started
+because an argument, the checkpoint or the device is wrong."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,14 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images, folders, or patterns like 'a/*.png'; - for stdin",
     )
     parser.add_argument(
-        '-i', '--input', nargs='+', action='extend', default=[], metavar='INPUT', help='the same'
+        '-i',
+        '--input',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='INPUT',
+        help='the same as INPUT',
     )
     parser.add_argument(
         '-o',
         '--out',
         '--output',
-        help='folder, made if need be; or a file, for one input file; - for stdout (default: '
-        '{stem}_x{scale}.{format} beside each input)',
+        help='folder to write to, or a file for a single input; - for stdout (default: '
+        '{stem}_x{scale}.{format} next to each input)',
     )
     network = parser.add_argument_group('network')
     network.add_argument(
@@ -48,37 +54,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--checkpoint',
         dest='model',
         metavar='NAME|FILE',
-        help='checkpoint of a training run, converted, or as the authors released it; or the '
-        'name of a model that comes with the package, of those that csnln models lists '
-        '(default: the one for --scale)',
+        help='model that comes with the package (csnln models lists them), or a checkpoint: of a '
+        'training run, converted, or as the authors released it (default: the model for --scale)',
     )
     network.add_argument(
-        '--config', metavar='FILE', help='config file; only for a checkpoint that carries none'
+        '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
     )
     network.add_argument(
-        '-g', '--device', type=_device, help='such as cpu, cuda:1, or 1 (default: cuda if any)'
+        '-g',
+        '--device',
+        type=_device,
+        help='cpu, cuda:1, or 1 for short (default: cuda if available)',
     )
     network.add_argument(
         '-t',
         '--tile',
         type=_tile,
         metavar='PIXELS',
-        help='side of the tiles that an image goes through in, in pixels of the input; also how '
-        'far the attention sees. 0: the whole image at once; auto: by device and free memory, '
-        'printed (default: auto)',
+        help='side of the tiles, in pixels of the input; also limits how far the attention sees. '
+        '0: the whole image at once; auto: by device and free memory (default: auto)',
     )
     network.add_argument(
         '--overlap',
         type=int,
         metavar='PIXELS',
-        help='that neighbouring tiles share, at most half of --tile (default: 16)',
+        help='what neighbouring tiles share; needs --tile, and at most half of it (default: 16)',
     )
     network.add_argument(
         '--tta',
         '--ensemble',
         dest='ensemble',
         action='store_true',
-        help='mean over the 8 flips and rotations: a little better, 8 times the time',
+        help='average over the 8 flips and rotations: slightly better, takes 8 times as long',
     )
     precision = network.add_mutually_exclusive_group()
     precision.add_argument(
@@ -100,40 +107,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--scale',
         type=float,
         metavar='FACTOR',
-        help="upscaling factor, such as 3.5; if it is not the network's, the network's output is "
-        "resized (default: the network's, or 2)",
+        help='upscaling factor, such as 3.5; if the network has another one, its output is resized '
+        "(default: the network's, or 2)",
     )
-    size.add_argument('--width', type=int, metavar='PIXELS', help='of the results, likewise')
+    size.add_argument(
+        '--width', type=int, metavar='PIXELS', help='width of the results, instead of --scale'
+    )
     result = parser.add_argument_group('results')
     result.add_argument(
         '-f',
         '--format',
         default='png',
         choices=['png', 'jpg', 'webp', 'tiff', 'bmp', 'same'],
-        help='of the results; same: that of each input (default: png)',
+        help='format of the results; same: that of each input (default: png)',
     )
     result.add_argument(
-        '--quality', type=_quality, help='of JPEG and WebP, 1 to 100 (default: 95, lossless)'
+        '--quality',
+        type=_quality,
+        help='quality of JPEG and WebP, 1 to 100 (default: JPEG 95, WebP lossless)',
     )
     result.add_argument('--strip', action='store_true', help='leave out EXIF, ICC profile and XMP')
+    result.add_argument('-r', '--recursive', action='store_true', help='include subfolders')
     result.add_argument(
-        '-r', '--recursive', action='store_true', help='also the folders in input folders'
-    )
-    result.add_argument(
-        '--overwrite', action='store_true', help='replace results that exist (default: skip them)'
+        '--overwrite', action='store_true', help='replace existing results (default: skip them)'
     )
     result.add_argument(
         '--progress',
         choices=['text', 'json', 'none'],
-        help='on stdout: lines, with a bar on terminals; one JSON object per line; or nothing '
-        '(default: text)',
+        help='text: lines, and a bar on terminals; json: one object per line; none (default: text)',
     )
 
 
 def run(args: argparse.Namespace) -> int:
     inputs = [*args.input, *args.inputs]
     if not inputs:
-        raise UserError('name an image, a folder or a pattern to upscale')
+        raise UserError('no input: name an image, a folder or a pattern')
     if args.config and not args.model:
         raise UserError('--config is for a checkpoint that carries none: name it with -n')
     if '-' in inputs or args.out == '-':
@@ -185,12 +193,12 @@ def _upscale(
 
 
 def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
-    """One image from stdin, to stdout, or both; through files, as the readers want them."""
+    """One image from stdin, to stdout, or both; via files, which the readers need."""
     if len(inputs) != 1:
-        raise UserError('- stands for one image; name no other input')
+        raise UserError('- is a single image; it cannot be combined with other inputs')
     to_stdout = args.out in (None, '-')
     if to_stdout and args.progress not in (None, 'none'):
-        raise UserError('with the image on stdout there is no --progress')
+        raise UserError('--progress cannot be used while the image goes to stdout')
     with tempfile.TemporaryDirectory(prefix='csnln-') as folder:
         source = inputs[0]
         if source == '-':

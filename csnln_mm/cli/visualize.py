@@ -12,7 +12,9 @@ from csnln_mm.errors import UserError
 
 __all__ = ['HELP', 'add_arguments', 'run']
 
-HELP = 'Show what a network attends to and what its result depends on, and compare methods.'
+HELP = """Draw what a network attends to, what its result depends on, and compare methods.
+
+example: csnln visualize attribution photo.jpg --at 95,75 -o attribution.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,21 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='which pixels of the input a detail of the result depends on',
         description='For each pixel: the image with the detail around the pixel, its local '
         'attribution map (LAM, Gu and Dong 2021) with the diffusion index, and the attention maps '
-        'of the pixel. Of any network; those without attention have no such maps.',
+        'of the pixel if the network has attention.',
     )
     attribution.add_argument(
         '--detail',
         type=int,
         default=16,
         metavar='PIXELS',
-        help='side of the square of the result around the pixel (default: %(default)s)',
+        help='side of the square around the pixel, in the result (default: %(default)s)',
     )
     attribution.add_argument(
         '--steps',
         type=int,
         default=50,
         metavar='N',
-        help='forward and backward passes; the figure tells the error (default: %(default)s)',
+        help='forward and backward passes; more reduce the error, which the figure states '
+        '(default: %(default)s)',
     )
     for command in attention, attribution:
         command.add_argument(
@@ -57,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     matches = commands.add_parser(
         'matches',
-        help='the patches with the largest weights for a pixel (Figure 1)',
+        help='patches with the largest weights for a pixel (Figure 1)',
         description='The patches with the largest weights on the image, and as a strip beside '
         'the target patch and its result.',
     )
@@ -76,22 +79,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             '--checkpoint',
             metavar='NAME|FILE',
-            help='of the network (default: a model of the package'
-            + (')' if command is attribution else ' that has attention)'),
+            help='checkpoint, or a model of the package (default: the smallest'
+            + (')' if command is attribution else ' with attention)'),
         )
         command.add_argument(
-            '--recurrence', type=int, metavar='N', help='from 1 (default: the last with attention)'
+            '--recurrence',
+            type=int,
+            metavar='N',
+            help='recurrence, from 1 (default: the last with attention)',
         )
         command.add_argument(
-            '--stage', type=int, default=1, metavar='N', help='of the cell: 2 exists at x4 only'
+            '--stage',
+            type=int,
+            default=1,
+            metavar='N',
+            help='stage of the cell, 1 or 2; x4 has 2 (default: 1)',
         )
         command.add_argument(
             '--window',
             type=int,
             default=96 if command is attribution else 192,
             metavar='PIXELS',
-            help='of an image with more pixels than a square of this side, the network gets '
-            'such a square around the pixel; 0: the whole image (default: %(default)s)',
+            help='side of the square around the pixel that the network gets of a larger image; '
+            '0: the whole image (default: %(default)s)',
         )
 
     compare = commands.add_parser(
@@ -110,16 +120,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar='METHOD',
         help='bicubic, a model that comes with the package, NAME=CHECKPOINT, or NAME=FOLDER of '
-        'results, named as the ground truths',
+        'results with the names of the ground truths',
     )
     compare.add_argument(
         '--box',
         type=_numbers('X,Y,W,H', 4),
         metavar='X,Y,W,H',
-        help='the detail (default: where the methods differ most)',
+        help='the crop to show (default: where the methods differ most)',
     )
     compare.add_argument(
-        '--scale', type=int, help='default: that of the networks, or 2 without any'
+        '--scale', type=int, help='default: that of the networks, or 2 if there are none'
     )
     for command in attention, attribution, matches, compare:
         command.add_argument(
@@ -134,7 +144,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
         )
         command.add_argument(
-            '--device', help='such as cpu or cuda:1 (default: cuda if there is some)'
+            '--device', help='cpu or cuda:1, for example (default: cuda if available)'
         )
 
 
@@ -148,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
 
     from csnln_mm.images.image_file import ImageData, check_format
 
-    # What could not be written is not worth the work.
+    # Fail before the work if the result could not be written.
     check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
     _write(args.out, _draw_comparison(args) if args.figure == 'compare' else _draw_attention(args))
     print(args.out)
@@ -242,7 +252,8 @@ def _methods(args: argparse.Namespace) -> dict[str, Any]:
         name, equals, path = method.partition('=')
         if method not in known and not (equals and name and path):
             raise UserError(
-                f'method {method!r} is none of {", ".join(known)}, NAME=CHECKPOINT and NAME=FOLDER'
+                f'method {method!r} is not one of {", ".join(known)}, and neither '
+                'NAME=CHECKPOINT nor NAME=FOLDER'
             )
         if name in paths:
             raise UserError(f'two methods are named {name}')

@@ -177,8 +177,7 @@ def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> No
         )
     if min(width, height) < gt_patch_size:
         raise UserError(
-            f'{gt} has {width}x{height} pixels, less than the patches of '
-            f'{gt_patch_size} that are trained on'
+            f'{gt} has {width}x{height} pixels, smaller than the training patch of {gt_patch_size}'
         )
 
 

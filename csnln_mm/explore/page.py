@@ -86,7 +86,7 @@ class Page:
         with gr.Blocks(title='csnln explore', analytics_enabled=False) as self.blocks:
             gr.Markdown(
                 '# Where does the detail come from?\n'
-                'Drop, paste or choose an image; upscale it, or click on a detail of it.'
+                'Drop, paste or choose an image. Upscale it, or click on a detail.'
             )
             with gr.Row():
                 with gr.Column(scale=2, min_width=320):

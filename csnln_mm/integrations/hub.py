@@ -67,7 +67,7 @@ def export_hub(
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f'{folder} is there already; name a new folder')
+        raise UserError(f'{folder} exists already; name a new folder')
     partial = folder.with_name(f'.{folder.name}.{os.getpid()}.partial')
     try:
         weights = partial / FILE_IN_FOLDER
@@ -221,7 +221,7 @@ def _scores(metadata: Mapping[str, str]) -> dict[str, tuple[float, float]]:
         return {name: (float(psnr), float(ssim)) for name, (psnr, ssim) in scores.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            'the metadata scores are to be JSON such as {"Set5": [37.1, 0.958]}, not '
+            'the metadata scores must be JSON such as {"Set5": [37.1, 0.958]}, not '
             f'{metadata["scores"]:.100}'
         ) from error
 

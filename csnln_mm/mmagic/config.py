@@ -44,7 +44,7 @@ def load_config(
             path = config_path(path)
         except UserError as error:
             raise UserError(
-                f'config {path} does not exist, nor has csnln_mm one of that name'
+                f'config {path} does not exist, and no config of the package has that name'
             ) from error
     try:
         cfg = Config.fromfile(path)

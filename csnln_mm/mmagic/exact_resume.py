@@ -101,7 +101,7 @@ class SeedPerSample:
     Loading processes live long and load ahead: without this, what is random in a sample depends
     on all that its process loaded before, which no checkpoint can know. A sample that was not
     drawn by a :class:`ResumableSampler`, such as ``dataset[0]``, has no seed;
-    then the generators go on as they are.
+    then the generators continue as they are.
     """
 
     def __call__(self, results: dict) -> dict:
@@ -159,8 +159,8 @@ class ExactResumeHook(Hook):
             return
         if not isinstance(sampler, _RESUMABLE):
             runner.logger.warning(
-                'with a sampler that is not resumable, the data of the '
-                'training does not go on exactly as without an interruption'
+                'the sampler is not resumable: the order of the data differs from that of an '
+                'uninterrupted run'
             )
             return
         if self._seed is not None:

@@ -1,4 +1,4 @@
-"""A training config, turned to the images, weights and number of steps of a user."""
+"""Adapt a training config to a user's images, weights and number of steps."""
 
 import copy
 import math
@@ -53,7 +53,7 @@ def set_images(
     loaders = [as_list(cfg.get(f'{name}_dataloader'))[:1] for name in ('train', 'val')]
     if not scale or not all(loaders):
         raise UserError(
-            f'config {cfg.filename} cannot be turned to own images: it needs '
+            f'config {cfg.filename} cannot train on --gt: it needs '
             'model.generator.upscale_factor, a train_dataloader and a val_dataloader'
         )
     (train,), (val,) = loaders
@@ -61,7 +61,7 @@ def set_images(
     crop = next((step for step in pipeline if step.get('type') == 'PairedRandomCrop'), None)
     if crop is None:
         raise UserError(
-            f'config {cfg.filename} cannot be turned to own images: its training pipeline has no '
+            f'config {cfg.filename} cannot train on --gt: its training pipeline has no '
             'PairedRandomCrop'
         )
     patch = crop.gt_patch_size if patch_size is None else scale * patch_size
@@ -87,7 +87,7 @@ def set_images(
 
 
 def set_weights(cfg: Config, path: str) -> None:
-    """Start from the weights of a checkpoint, with the network that they are of.
+    """Start from the weights of a checkpoint, and train its network.
 
     Args:
         cfg: of a training run; its ``load_from`` and, where the checkpoint tells, its
@@ -101,8 +101,8 @@ def set_weights(cfg: Config, path: str) -> None:
     scale = cfg.model.generator.get('upscale_factor', 2)
     if network.get('upscale_factor', 2) != scale:
         raise UserError(
-            f'checkpoint {path} is of x{network.get("upscale_factor", 2)} and config '
-            f'{cfg.filename} of x{scale}; take a config of the same scale'
+            f'checkpoint {path} is for x{network.get("upscale_factor", 2)}, config '
+            f'{cfg.filename} for x{scale}; use a config of the same scale'
         )
     cfg.model.generator = ConfigDict(dict(dict(type='CSNLNNet', upscale_factor=2), **network))
     cfg.load_from = path

@@ -80,8 +80,8 @@ def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
     there = list_checkpoints(folder, template)
     if there and not cfg.get('resume'):
         raise UserError(
-            f'{folder} has the checkpoints of a training (the newest is '
-            f'{there[0].name}): continue from it with --resume, or name another folder '
+            f'{folder} already has checkpoints (the newest is '
+            f'{there[0].name}): resume with --resume, or name another folder '
             'with --work-dir'
         )
     return Start(None, None, [])
@@ -165,8 +165,8 @@ def load_for_model(path: str) -> Any:
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if isinstance(weights, dict) and is_released(weights):
         raise UserError(
-            f'{path} is a checkpoint of the released code: csnln convert {path} NEW.pth makes one '
-            'that fits'
+            f'{path} is a checkpoint of the released code; convert it first: '
+            f'csnln convert {path} NEW.pth'
         )
     if not carries_architecture(checkpoint):
         return checkpoint
@@ -224,7 +224,7 @@ def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Star
         template: see :func:`list_checkpoints`.
 
     Raises:
-        UserError: if there are checkpoints, and none is whole.
+        UserError: if there are checkpoints, and none is valid.
     """
     skipped = []
     for path in list_checkpoints(folder, template):
@@ -234,9 +234,9 @@ def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Star
             skipped.append(str(error))
     if skipped:
         raise UserError(
-            f'no checkpoint in {folder} is whole: '
+            f'no checkpoint in {folder} is valid: '
             + '; '.join(skipped)
-            + '; remove them to begin anew'
+            + '; delete them to start from scratch'
         )
     return Start(None, None, skipped)
 
@@ -251,7 +251,7 @@ def load_valid_checkpoint(path: Path) -> dict[str, Any]:
     checkpoint = load_checkpoint(path)
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
-        raise UserError(f'{path} cannot be gone on from: it lacks {", ".join(missing)}')
+        raise UserError(f'{path} cannot be resumed from: it lacks {", ".join(missing)}')
     return checkpoint
 
 

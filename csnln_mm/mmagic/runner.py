@@ -60,7 +60,7 @@ def build_train_runner(
         if kept := describe_kept_schedule(cfg, start):
             runner.logger.warning(kept)
     elif resume:
-        runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: the training begins')
+        runner.logger.info(f'no checkpoint in {checkpoint_folder(cfg)} yet: starting from scratch')
     return runner
 
 
@@ -105,7 +105,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
     if checkpoint:
         check_checkpoint(cfg, model, checkpoint)
     elif any(p.requires_grad for p in model.parameters()):
-        raise UserError('the config has a network with weights: give a checkpoint')
+        raise UserError('the network has weights: name a checkpoint')
     leave_out_missing_tests(cfg)
     # Hooks that ask for the iteration would build the training, and that its data.
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
@@ -184,7 +184,7 @@ def _check_writable(folder: Path) -> None:
     except OSError as error:
         raise UserError(
             f'cannot write to the work directory {folder}: {error.strerror}; '
-            'mend that, or name another folder with --work-dir'
+            'fix that, or name another folder with --work-dir'
         ) from error
 
 

@@ -29,15 +29,14 @@ def run_training(runner: Runner) -> None:
     except UserError as error:
         if not str(error):
             raise
-        raise UserError(f'the training stopped: {error}. {_kept(runner)}') from error
+        raise UserError(f'training stopped: {error}. {_kept(runner)}') from error
     except OSError as error:
         # Without a number it is no failure of the system, but e.g. that of a dataloader worker.
         if error.errno is None:
             raise
         where = f'{error.filename}: ' if error.filename else ''
         raise UserError(
-            f'the training stopped in step {runner.iter + 1}: {where}{error.strerror}. '
-            f'{_kept(runner)}'
+            f'training stopped in step {runner.iter + 1}: {where}{error.strerror}. {_kept(runner)}'
         ) from error
     except RunInterrupted as error:
         if not str(error):
@@ -47,7 +46,7 @@ def run_training(runner: Runner) -> None:
         if 'gloo/transport' not in str(error):
             raise
         raise UserError(
-            f'the training stopped in step {runner.iter + 1}, because another of its '
+            f'training stopped in step {runner.iter + 1}, because another of its '
             f'processes has ended. {_kept(runner)}'
         ) from error
 

@@ -36,7 +36,7 @@ def describe_training(runner: Runner) -> str:
         + f', {_number(sum(p.numel() for p in parameters))} parameters',
         'images': f'{_number(images)} to train on'
         + (f', {_number(_validated(runner))} to validate on' if runner.val_loop else ''),
-        'batch': f'{batch * processes} samples a step'
+        'batch': f'{batch * processes} samples per step'
         + (f', {batch} in each of {processes} processes' if processes > 1 else ''),
         'steps': f'{_number(left)}'
         + (
@@ -47,7 +47,7 @@ def describe_training(runner: Runner) -> str:
         + f', each image {left * batch * processes / max(images, 1):.3g} times',
         'device': _device(model),
         'memory': f'{_size(_state_bytes(runner, model))} for weights, gradients and optimizer; '
-        f'activations come on top, measured in the first {_MEASURED_STEPS} steps',
+        f'activations in addition, measured in the first {_MEASURED_STEPS} steps',
         'results': runner.work_dir,
     }
     return '\n'.join(f'  {name:8} {text}' for name, text in lines.items())
@@ -62,7 +62,7 @@ class TrainingSummaryHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Hook of MMEngine."""
-        runner.logger.info(f'the training:\n{describe_training(runner)}')
+        runner.logger.info(f'training:\n{describe_training(runner)}')
 
     def before_val(self, runner: Runner) -> None:
         """Hook of MMEngine: steps are measured without validations."""
@@ -83,8 +83,8 @@ class TrainingSummaryHook(Hook):
         left = runner.train_loop.max_iters - runner.iter - 1
         end = datetime.now() + timedelta(seconds=seconds * left)
         runner.logger.info(
-            f'{seconds:.3g} s a step; {_number(left)} steps left: done on {end:%Y-%m-%d at %H:%M}, '
-            f'validations not counted; {_peak_memory()}'
+            f'{seconds:.3g} s per step; {_number(left)} steps left: done on '
+            f'{end:%Y-%m-%d at %H:%M}, not counting validations; {_peak_memory()}'
         )
 
 

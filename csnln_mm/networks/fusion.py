@@ -167,7 +167,7 @@ class ConcatenationFusion(nn.Module):
         delivered = dict(local=local, in_scale=in_scale, cross_scale=cross_scale)
         kernels = dict(zip(self.branches, self.conv.weight.chunk(len(self.branches), 1)))
         present = [branch for branch in self.branches if delivered[branch] is not None]
-        # A branch that delivers nothing counts as zeros.
+        # A branch without output counts as zeros.
         return F.conv2d(
             torch.cat([delivered[branch] for branch in present], 1),
             torch.cat([kernels[branch] for branch in present], 1),

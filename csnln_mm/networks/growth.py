@@ -85,7 +85,7 @@ def change_scale(network: CSNLNNet, weights: Mapping[str, Tensor]) -> None:
 
     Kernels of the layers that change the size of a map are resized bicubically, so that they
     cover the same pixels of the LR image as far as they reach; those that reduce keep their sum.
-    All other weights are taken over.
+    All other weights are copied.
 
     Args:
         network: changed in place; like the other one but for its ``upscale_factor`` and, with

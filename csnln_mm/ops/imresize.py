@@ -16,7 +16,7 @@ def imresize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images as MATLAB's ``imresize(x, size, 'bicubic')`` does, without rounding.
 
     Where a side shrinks, the kernel is widened by as much, which keeps out aliases. Beyond its
-    border an image goes on with its mirror image. No value is clamped: near edges results leave
+    border an image continues as its mirror image. No value is clamped: near edges results leave
     the range of ``x``.
 
     Source: R. Keys, "Cubic convolution interpolation for digital image processing", 1981, with

@@ -206,7 +206,7 @@ def _cells(variant: Variant, result: VariantResult | None) -> list[str]:
 def _describe(budget: Budget) -> str:
     said = {
         'steps': budget.max_iters or 200_000,
-        'samples a step': budget.batch_size or 2,
+        'samples per step': budget.batch_size or 2,
         'LR patches': budget.patch_size or 48,
         'channels': budget.channels or 128,
         'recurrences': budget.recurrences or 12,

@@ -66,7 +66,7 @@ class Upscaler:
         if dtype not in DTYPES:
             raise UserError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype}')
         if overlap is not None and tile is None:
-            raise UserError('an overlap needs a tile')
+            raise UserError('overlap needs tile: set both')
         try:
             check_tile(tile or 0, overlap or 0)
         except ValueError as error:
@@ -74,7 +74,7 @@ class Upscaler:
         check_scale(scale)
         self.device = select_device(device)
         if self.device.type == 'cpu' and dtype == 'float16':
-            raise UserError('float16 needs a GPU; a CPU knows bfloat16')
+            raise UserError('float16 needs a GPU; use bfloat16 on a CPU')
         if network is None:
             network = choose_pretrained(scale).path
         if not isinstance(network, nn.Module):

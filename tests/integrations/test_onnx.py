@@ -141,7 +141,7 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
             export_onnx(given, tmp_path / 'a.onnx', **options)
     checkpoint = save_checkpoint(tmp_path / 'a.pth')
     assert main(['export', str(checkpoint), '-o', str(tmp_path / 'a.onnx'), '--tile', '16']) == 2
-    assert '--tile goes with --format onnx' in capsys.readouterr().err
+    assert '--tile is only for --format onnx' in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     with pytest.raises(UserError, match=r'needs the package onnxscript: pip install "csnln-mm'):
         export_onnx(network, tmp_path / 'a.onnx')

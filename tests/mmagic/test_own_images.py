@@ -145,7 +145,7 @@ def test_weights_bring_their_network(cfg, tmp_path):
         type='CSNLNNet', upscale_factor=2, mid_channels=8, num_recurrences=1, image_skip=True
     )
     path = str(save_checkpoint(tmp_path / 'b.pth', upscale_factor=3))
-    with pytest.raises(UserError, match='is of x3 and config .* of x2'):
+    with pytest.raises(UserError, match='is for x3, config .* for x2'):
         set_weights(cfg, path)
 
 
@@ -169,9 +169,9 @@ def test_a_cosine_ends_with_the_run_and_its_warmup_is_as_much_shorter(steps, beg
     [
         (['--lq', 'x'], '--lq needs --gt'),
         (['--val', '3'], '--val needs --gt'),
-        (['--gt', 'x', '--lq', 'y', '--degradation', 'bicubic'], 'give one'),
+        (['--gt', 'x', '--lq', 'y', '--degradation', 'bicubic'], 'give either'),
         (['--gt', 'x', '--val-lq', 'y'], '--val-lq needs --val-gt'),
-        (['--gt', 'x', '--val', '3', '--val-gt', 'y'], 'give one'),
+        (['--gt', 'x', '--val', '3', '--val-gt', 'y'], 'give either'),
     ],
 )
 def test_options_without_effect_are_refused(options, message, capsys):

@@ -89,7 +89,7 @@ def test_what_is_not_whole_is_skipped_and_said(tmp_path, damage, said):
 def test_none_is_whole(tmp_path):
     for step in 1, 2:
         cut_off(save(tmp_path, step))
-    with pytest.raises(UserError, match='no checkpoint in .* is whole: .*iter_2.*iter_1'):
+    with pytest.raises(UserError, match='no checkpoint in .* is valid: .*iter_2.*iter_1'):
         latest_valid_checkpoint(tmp_path)
 
 

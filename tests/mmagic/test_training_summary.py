@@ -28,22 +28,22 @@ class Messages(logging.Handler):
 
 def test_before_the_first_step_and_after_the_tenth(tmp_path):
     said = Messages(make_runner(tmp_path / 'a')).said
-    (before,) = (text for text in said if text.startswith('the training:'))
+    (before,) = (text for text in said if text.startswith('training:'))
     assert re.sub(r'\d+ threads', 'n threads', before).splitlines() == [
-        'the training:',
+        'training:',
         '  model    Model, 5 parameters',
         '  images   10 to train on, 10 to validate on',
-        '  batch    2 samples a step',
+        '  batch    2 samples per step',
         '  steps    12, each image 2.4 times',
         '  device   cpu, n threads',
-        '  memory   0.0 MB for weights, gradients and optimizer; activations come on top, '
+        '  memory   0.0 MB for weights, gradients and optimizer; activations in addition, '
         'measured in the first 10 steps',
         f'  results  {tmp_path / "a"}',
     ]
-    (after,) = (text for text in said if ' s a step; ' in text)
+    (after,) = (text for text in said if ' s per step; ' in text)
     assert re.fullmatch(
-        r'[\d.e-]+ s a step; 2 steps left: done on \d{4}-\d\d-\d\d at \d\d:\d\d, '
-        r'validations not counted; at most [\d.]+ [GM]B of memory at a time in this process',
+        r'[\d.e-]+ s per step; 2 steps left: done on \d{4}-\d\d-\d\d at \d\d:\d\d, '
+        r'not counting validations; at most [\d.]+ [GM]B of memory at a time in this process',
         after,
     )
 
@@ -52,6 +52,6 @@ def test_of_a_resumed_run_what_is_left(tmp_path):
     use_safe_loading()
     run_training(make_runner(tmp_path / 'a', max_keep_ckpts=-1))
     said = Messages(make_runner(tmp_path / 'b', load_from=tmp_path / 'a/iter_8.pth')).said
-    (before,) = (text for text in said if text.startswith('the training:'))
+    (before,) = (text for text in said if text.startswith('training:'))
     assert '  steps    4, from step 9 to 12, each image 0.8 times\n' in before
-    assert not any(' s a step; ' in text for text in said)  # it has not had ten steps
+    assert not any(' s per step; ' in text for text in said)  # it has not had ten steps

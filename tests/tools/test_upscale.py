@@ -75,7 +75,7 @@ def test_a_model_of_the_package_by_default_and_by_name(folder, capsys):
         (['a.png', '-n', 'csnln-x2-slow'], 'neither a checkpoint file nor a model'),
         (['a.png', '--config', 'a.py'], 'name it with -n'),
         (['-n', 'none.pth'], 'name an image'),
-        (['-', 'a.png', '-n', 'none.pth'], '- stands for one image'),
+        (['-', 'a.png', '-n', 'none.pth'], '- is a single image'),
     ],
 )
 def test_a_wrong_argument_is_one_line(words, message, capsys):

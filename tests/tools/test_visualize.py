@@ -51,7 +51,7 @@ def test_mistakes_are_one_line(folder, capsys):
     assert 'is a folder; name a file' in one_line(capsys, *attention, '-o', folder)
     assert 'unknown format' in one_line(capsys, *attention, '-o', 'out.txt')
     for methods, message in (
-        (['lanczos'], 'is none of bicubic, csnln-x2'),
+        (['lanczos'], 'is not one of bicubic, csnln-x2'),
         (['bicubic'] * 2, 'two methods'),
     ):
         line = one_line(capsys, 'compare', 'gt.png', '--methods', *methods, '-o', 'out.png')

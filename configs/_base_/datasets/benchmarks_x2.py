@@ -1,6 +1,6 @@
-# PSNR and SSIM on Y, a border of `test_scale` pixels left out; Set5 for validation.
+# PSNR and SSIM on Y, without a border of `test_scale` pixels; Set5 for validation.
 test_scale = 2
-# Pillow notices a damaged file, where OpenCV fills what is lacking with grey.
+# Pillow rejects a truncated file; OpenCV fills the missing part with grey.
 test_pipeline = [
     dict(type='LoadImageFromFile', key='img', channel_order='rgb', imdecode_backend='pillow'),
     dict(type='LoadImageFromFile', key='gt', channel_order='rgb', imdecode_backend='pillow'),

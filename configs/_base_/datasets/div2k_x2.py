@@ -1,6 +1,6 @@
 # DIV2K in sub-images, LR patches of 48x48, 2 samples on each of eight processes.
 train_scale = 2
-# Pillow notices a damaged file, where OpenCV fills what is lacking with grey.
+# Pillow rejects a truncated file; OpenCV fills the missing part with grey.
 train_pipeline = [
     dict(type='SeedPerSample'),
     dict(type='LoadImageFromFile', key='img', channel_order='rgb', imdecode_backend='pillow'),

@@ -1,4 +1,4 @@
-# Bicubic enlargement (x2), tested as a network is: calibrates data and metrics.
+# Bicubic upscaling (x2), tested like a network: calibrates data and metrics.
 model = dict(
     type='BaseEditModel',
     generator=dict(type='BicubicUpsampler', upscale_factor=2),

@@ -1,4 +1,4 @@
-# The released model (x2); the published numbers were measured in pieces.
+# The released model (x2); the published figures were measured in parts.
 model = dict(
     type='CSNLNEditor',
     generator=dict(

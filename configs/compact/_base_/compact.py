@@ -18,7 +18,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=200),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=200, end=60_000, eta_min=1e-5),
 ]
-# What is validated, saved and shipped is the moving average of the weights.
+# The moving average of the weights is validated, saved and shipped.
 default_hooks = dict(
     average=dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002)
 )

@@ -1,4 +1,4 @@
-# EDSR as MMagic trains it, with a further module after its body; the module is the leaf's.
+# EDSR as MMagic trains it, with another module after its body, which the recipe names.
 _base_ = 'mmagic::edsr/edsr_x2c64b16_1xb16-300k_div2k.py'
 
 custom_imports = dict(imports=['csnln_mm.mmagic'], allow_failed_imports=False)
@@ -9,5 +9,5 @@ model = dict(
     )
 )
 
-# Beside the log, in the work directory.
+# Next to the log, in the work directory.
 default_hooks = dict(checkpoint=dict(out_dir=None))
