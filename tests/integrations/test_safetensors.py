@@ -188,7 +188,7 @@ def test_a_name_of_another_format_is_refused(tmp_path, monkeypatch, capsys, name
     suffix = '.onnx' if options else '.safetensors'
     assert main(['export', 'missing.pth', '-o', name, *options.split()]) == 2
     assert capsys.readouterr().err == (
-        f'csnln: error: {name} is not a name for {suffix[1:]}: write -o a{suffix}\n'
+        f'csnln: error: {name} is not a name for {suffix[1:]}: use -o a{suffix}\n'
     )
 
 
