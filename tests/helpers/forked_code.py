@@ -1,4 +1,4 @@
-"""Python code in new processes that have PyTorch imported, but nothing of OpenMMLab or of ours."""
+"""Python code in new processes that have PyTorch imported, and nothing else unless it is said."""
 
 import json
 import subprocess
@@ -6,9 +6,11 @@ import sys
 
 # What takes seconds to import, of what MMagic imports.
 _SERVER = """
-import json, os, sys, traceback
+import gc, json, os, sys, traceback
 import scipy.signal, torch, torch.distributed.fsdp, torchvision
 
+exec(sys.argv[1])
+gc.freeze()  # MMEngine's data sets collect all garbage
 for line in sys.stdin:
     child = os.fork()
     if child:
@@ -38,14 +40,16 @@ class ForkServer:
 
     Args:
         folder: for the file that takes the output.
+        imports: code that the server runs before.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, imports=''):
+        self.imports = imports
         self.output = folder / 'output.txt'
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', '-c', _SERVER],
+            [sys.executable, '-W', 'ignore', '-c', _SERVER, self.imports],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

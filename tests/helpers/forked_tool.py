@@ -25,6 +25,12 @@ PROCESSES.set_forkserver_preload(
         'mmagic.engine',
         'mmagic.evaluation',
         'mmagic.visualization',
+        # What a runner imports when it is made.
+        'csnln_mm.cli.train',
+        'csnln_mm.mmagic.training',
+        'matplotlib.backends.backend_agg',
+        'matplotlib.figure',
+        'torch.utils.cpp_extension',
     ]
 )
 

@@ -44,6 +44,9 @@ def test_bfloat16_learns_as_float32_does(folder, tmp_path):
             'model.generator.num_recurrences': 1,
             'log_processor.window_size': 1,
             'param_scheduler.milestones': '[50,75]',
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'train_dataloader.dataset.pipeline.4.gt_patch_size': 24,
         },
     )
     losses = {}

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,15 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
     """Also in the first step, in a validation, and while it resumes."""
     steps = 2 * STEPS
     options = settings(steps, **{'train_cfg.val_interval': 4})
+    began = time.monotonic()
     status, output = train(folder, tmp_path / 'whole', *options)
+    seconds = time.monotonic() - began
     assert status == 0, output
     moments = random.Random(0)
     killed = 0
     while killed < KILLS:
         process = start(folder, CONFIG, '--work-dir', tmp_path / 'killed', '--resume', *options)
-        process.join(moments.uniform(0.5, 3))
+        process.join(moments.uniform(0.2, 1) * seconds)
         if process.exitcode is not None:
             assert process.exitcode == 0, output_of(folder)
             assert_same_training(
