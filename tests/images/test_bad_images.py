@@ -51,7 +51,7 @@ def test_an_image_smaller_than_the_patch(folder):
     make_benchmark(folder / 'data/demo/train', 2, size=(48, 46))
     refuse(
         build_train_runner,
-        r'train/GTmod12/0.png has 46x48 pixels, less than the patches of 48',
+        r'train/GTmod12/0.png has 46x48 pixels, smaller than the training patch of 48',
         load_config(str(CONFIGS / 'csnln_x2_demo.py')),
     )
 

@@ -109,7 +109,7 @@ def test_mistakes_show_before_the_first_step(data):
             run_ablation(4, tiny_budget(data, options=option), data / 'work')
     with pytest.raises(UserError, match='seed must be an integer of at least 0, got -1'):
         run_ablation(4, tiny_budget(data, seed=-1), data / 'work')
-    with pytest.raises(UserError, match='less than the patches of 200'):
+    with pytest.raises(UserError, match='smaller than the training patch of 200'):
         run_ablation(4, tiny_budget(data, patch_size=100), data / 'work')
     assert not (data / 'work').exists()
 

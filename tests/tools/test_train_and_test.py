@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import sys
 
 import pytest
@@ -58,24 +57,6 @@ def test_testing_writes_metrics_and_pictures(trained, folder):
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
     assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
-
-
-@pytest.mark.slow
-def test_resuming_goes_on_from_the_last_checkpoint(trained, folder):
-    work_dir = folder / 'resumed'
-    shutil.copytree(trained[0], work_dir)
-    options = [x.replace('max_iters=4', 'max_iters=6') for x in OPTIONS]
-    output = run(
-        sys.executable,
-        ROOT / 'tools/train.py',
-        CONFIG,
-        '--work-dir',
-        work_dir,
-        '--resume',
-        *options,
-        cwd=folder,
-    )
-    assert re.findall(r'Iter\(train\)\s*\[\s*(\d+)/', output) == ['5', '6']
 
 
 def error_of(*command, cwd):
