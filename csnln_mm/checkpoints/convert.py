@@ -70,7 +70,7 @@ def convert_released_file(
             upscale_factor=converted.upscale_factor,
             num_recurrences=converted.num_recurrences,
             mid_channels=converted.mid_channels,
-            converted_from=Path(source).name,
+            converted_from=source.name,
         ),
     )
     _save(dict(meta=meta, state_dict=state_dict), target)
@@ -126,6 +126,6 @@ def _save(content: dict, target: Path) -> None:
     file = io.BytesIO()
     torch.save(content, file)
     try:
-        atomic_write(Path(target), file.getvalue())
+        atomic_write(target, file.getvalue())
     except OSError as error:
         raise UserError(f'cannot write {target}: {error.strerror or error}') from error

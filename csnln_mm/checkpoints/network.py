@@ -148,18 +148,20 @@ def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
             f'the config in checkpoint {path} is of a {kind!r:.100}, which csnln_mm.networks does '
             "not have; for a network of MMagic's or of your own name its config with --config"
         )
-    return _checked(plain_architecture(architecture), path)
+    architecture = plain_architecture(architecture)
+    _check_sizes(architecture, path)
+    return architecture
 
 
-def _checked(value: Any, path: str) -> Any:
+def _check_sizes(value: Any, path: str) -> None:
     if isinstance(value, int) and value > _LARGEST:
         raise UserError(
             f'the config in checkpoint {path} is refused: {value} is a size beyond '
             f'{_LARGEST}; name one that you trust with --config'
         )
-    if isinstance(value, dict):
-        return {key: _checked(item, path) for key, item in value.items()}
-    return [_checked(item, path) for item in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_sizes(item, path)
 
 
 def _build(architecture: Mapping[str, Any], source: str) -> nn.Module:

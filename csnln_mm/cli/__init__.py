@@ -1,9 +1,9 @@
 """The command line: ``csnln COMMAND``, one module per command.
 
 A command's module has ``HELP`` (what ``csnln COMMAND --help`` begins with),
-``add_arguments(parser)`` and ``run(args) -> int``. Only the module of the command in question is
-imported, and it imports what is heavy (torch takes two seconds) inside ``run``: help and mistakes
-in arguments are quick.
+``add_arguments(parser)`` and ``run(args)``, which returns an exit status or None. Only the module
+of the command in question is imported, and it imports what is heavy (torch takes two seconds)
+inside ``run``: help and mistakes in arguments are quick.
 """
 
 import argparse

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from csnln_mm.cli import arguments
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Train and test the variants of the paper's Table 3, 4 or 5, and print the table.
 
@@ -19,7 +17,6 @@ example of a small budget:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the table and the budget."""
     parser.add_argument(
         'table',
         type=int,
@@ -66,8 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run what is missing and print the table."""
+def run(args: argparse.Namespace) -> None:
     from csnln_mm.files import atomic_write
     from csnln_mm.paper.ablation import Budget, ablation_table, run_ablation
 
@@ -88,4 +84,3 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         atomic_write(args.out, f'{text}\n'.encode())
     print(text)
-    return 0

@@ -6,8 +6,6 @@ import sys
 
 from csnln_mm.cli import arguments
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Measure time and memory of the attention operators and the network, beside the reference
 implementation.
@@ -20,7 +18,6 @@ example: csnln benchmark --quick --json figures.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of cases and of the device."""
     parser.add_argument('--quick', action='store_true', help='fewer and smaller cases')
     parser.add_argument(
         '--only', nargs='+', choices=['cross-scale', 'in-scale', 'network'], help='default: all'
@@ -38,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Measure and print the table."""
+def run(args: argparse.Namespace) -> None:
     from csnln_mm.files import atomic_write
     from csnln_mm.paper.benchmark import benchmark_table, describe_machine, run_benchmark
     from csnln_mm.paper.benchmark_cases import FULL, QUICK
@@ -58,4 +54,3 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         figures = json.dumps(dict(machine=machine, rows=rows), indent=2)
         atomic_write(args.json, f'{figures}\n'.encode())
-    return 0

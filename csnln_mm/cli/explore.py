@@ -6,8 +6,6 @@ from typing import Any
 
 from csnln_mm.errors import UserError
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """Serve a page where you upscale images and see where their detail comes from.
 
 examples:
@@ -19,7 +17,6 @@ Needs Gradio: pip install 'csnln-mm[explore]'. Only this machine can reach the p
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     parser.add_argument('image', nargs='?', metavar='IMAGE', help='image to open')
     parser.add_argument(
         '--checkpoint',
@@ -55,8 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu or cuda:1, for example (default: cuda if available)')
 
 
-def run(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C or SIGTERM."""
+def run(args: argparse.Namespace) -> None:
     import signal
     import threading
 
@@ -86,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
             threading.Event().wait()
         except KeyboardInterrupt:
             print('closed')
-    return 0
 
 
 def _models(scale: float | None) -> list[str]:

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     if args.hub and args.format == 'onnx':
         raise UserError('--hub writes safetensors; write an ONNX file with -o')
     if args.tile is not None and args.format != 'onnx':
@@ -92,7 +92,6 @@ def run(args: argparse.Namespace) -> int:
         metadata = export_safetensors(args.checkpoint, args.out, **options)
         size = args.out.stat().st_size
         print(f'{args.out}: x{metadata["upscale_factor"]}, {size / 1e6:.1f} MB')
-    return 0
 
 
 def _export_onnx(

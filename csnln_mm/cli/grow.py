@@ -11,8 +11,6 @@ from csnln_mm.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Initialise a larger network from the weights of a smaller one.
 
@@ -30,7 +28,6 @@ _COUNT, _SIDE = 16, 48
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the two networks and how they differ."""
     parser.add_argument(
         'checkpoint',
         metavar='NAME|FILE',
@@ -64,8 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the larger network."""
+def run(args: argparse.Namespace) -> None:
     if args.attention and not args.images:
         raise UserError('--attention needs --images')
     if args.recurrences and not args.attention:
@@ -96,7 +92,6 @@ def run(args: argparse.Namespace) -> int:
     )
     parameters = sum(p.numel() for p in network.parameters())
     print(f'{args.out}: x{network.upscale_factor}, {parameters:,} parameters')
-    return 0
 
 
 def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pass
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     import csnln_mm
     from csnln_mm.checkpoints.pretrained import WEIGHTS, list_pretrained
     from csnln_mm.installed_configs import config_path
@@ -43,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     rows['weights'] = f'{WEIGHTS}: {names}'
     for name, value in rows.items():
         print(f'{name:<24}{value}')
-    return 0
 
 
 def _devices() -> list[str]:

@@ -12,8 +12,6 @@ from csnln_mm.errors import UserError
 if TYPE_CHECKING:
     from csnln_mm.paper.measure import Measured
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Measure PSNR and SSIM of models on folders of images, beside bicubic and published small models.
 
@@ -27,7 +25,6 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the images, the models, and what to do with the figures."""
     parser.add_argument(
         'folders',
         nargs='+',
@@ -58,8 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Measure and print the table."""
+def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints.pretrained import checkpoint_path, choose_pretrained, list_pretrained
     from csnln_mm.paper.measure import BICUBIC, collect_images, measure, measured_table
     from csnln_mm.upscaling import Upscaler
@@ -88,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
                 and args.scale == upscalers[row.name].network.upscale_factor
             ):
                 _record(path, row)
-    return 0
 
 
 def _track(name: str, paths: list[Path]) -> Iterable[Any]:

@@ -2,8 +2,6 @@
 
 import argparse
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 List the models that come with the package.
 
@@ -14,14 +12,12 @@ example: csnln upscale photo.jpg -n csnln-x2-fast"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the format of the table."""
     parser.add_argument(
         '--format', choices=('text', 'markdown'), default='text', help='default: text'
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the table."""
+def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints import list_pretrained
     from csnln_mm.paper.tables import format_table
 
@@ -45,4 +41,3 @@ def run(args: argparse.Namespace) -> int:
         for model in models
     ]
     print(format_table(header, rows, args.format))
-    return 0

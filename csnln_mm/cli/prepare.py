@@ -6,8 +6,6 @@ from pathlib import Path
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = 'Prepare test sets, DIV2K, images of your own or the images of the demo; check pairs.'
 
 _BENCHMARKS = """\
@@ -33,7 +31,6 @@ exactly --scale times as large. Exit status 1 if a pair does not match."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands benchmarks, div2k, demo and check."""
     commands = parser.add_subparsers(dest='data', required=True, metavar='DATA')
     raw = argparse.RawDescriptionHelpFormatter
 
@@ -148,7 +145,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepare or check what was named; 1 if an image failed."""
     commands = dict(benchmarks=_benchmarks, div2k=_div2k, demo=_demo, check=_check)
     return commands[args.data](args)
 

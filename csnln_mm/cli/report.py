@@ -7,8 +7,6 @@ from typing import Any
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Print results beside the paper's.
 
@@ -23,7 +21,6 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, what to report, and the format of the table."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
         'checkpoint',
@@ -48,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_config_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the table or write it."""
+def run(args: argparse.Namespace) -> None:
     if args.checkpoint and args.results:
         raise UserError('--results replaces the test: omit the checkpoint')
     if args.model_size and (args.checkpoint or args.results):
@@ -65,7 +61,6 @@ def run(args: argparse.Namespace) -> int:
         atomic_write(args.out, f'{text}\n'.encode())
     else:
         print(text)
-    return 0
 
 
 def _benchmarks(cfg: Any, name: str, args: argparse.Namespace) -> str:

@@ -4,8 +4,6 @@ import argparse
 
 from csnln_mm.cli import arguments
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Measure PSNR and SSIM of a checkpoint on the test sets of a config.
 
@@ -15,7 +13,6 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, the checkpoint, and where results go."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
         'checkpoint',
@@ -44,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_launcher_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Test."""
+def run(args: argparse.Namespace) -> None:
     from csnln_mm.mmagic.config import load_config
     from csnln_mm.mmagic.runner import build_test_runner
     from csnln_mm.mmagic.testing import run_test
@@ -62,4 +58,3 @@ def run(args: argparse.Namespace) -> int:
         images=args.save_images,
         per_image=args.per_image,
     )
-    return 0

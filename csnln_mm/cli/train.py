@@ -7,8 +7,6 @@ from pathlib import Path
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """\
 Train a model from a config.
 
@@ -20,7 +18,6 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, and how it is trained."""
     parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
     parser.add_argument(
         '--resume',
@@ -93,8 +90,7 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train."""
+def run(args: argparse.Namespace) -> None:
     # Until the first step, Control-C ends the process at once, as SIGTERM does: a library could
     # swallow an exception while it is imported.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -132,7 +128,6 @@ def run(args: argparse.Namespace) -> int:
         check_training(cfg, **options)
     else:
         run_training(build_train_runner(cfg, **options))
-    return 0
 
 
 def _check_own_images(args: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,19 +148,17 @@ def run(args: argparse.Namespace) -> int:
     if '-' in inputs or args.out == '-':
         return _run_pipe(args, inputs)
     results = _upscale(args, inputs, args.out, progress=args.progress or 'text')
-    counts = {
-        status: [r for r in results if r.status == status]
-        for status in ('done', 'skipped', 'failed')
-    }
     if args.progress in (None, 'text'):
+        counts = Counter(result.status for result in results)
         print(
-            f'{len(counts["done"])} done, {len(counts["skipped"])} skipped because the result '
-            f'exists, {len(counts["failed"])} failed'
+            f'{counts["done"]} done, {counts["skipped"]} skipped because the result exists, '
+            f'{counts["failed"]} failed'
         )
-    for result in counts['failed']:
+    failed = [result for result in results if result.status == 'failed']
+    for result in failed:
         where = '' if result.source in result.reason else f'{result.source}: '
         print(f'failed: {where}{result.reason}', file=sys.stderr)
-    return 1 if counts['failed'] else 0
+    return 1 if failed else 0
 
 
 def _upscale(

@@ -10,15 +10,12 @@ from typing import Any
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
 
-__all__ = ['HELP', 'add_arguments', 'run']
-
 HELP = """Draw what a network attends to, what its result depends on, and compare methods.
 
 example: csnln visualize attribution photo.jpg --at 95,75 -o attribution.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands attention, attribution, matches and compare."""
     commands = parser.add_subparsers(dest='figure', required=True, metavar='FIGURE')
 
     attention = commands.add_parser(
@@ -149,7 +146,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw a figure, or those of a folder."""
     if args.figure == 'compare' and Path(args.image).is_dir():
         return _compare_folder(args)
     _check(arguments.output_file, args.out)

@@ -7,6 +7,7 @@ import numpy as np
 import skimage.data
 
 from csnln_mm.datasets.benchmarks import write_test_images
+from csnln_mm.images.image_file import as_8_bit_rgb
 
 __all__ = ['EXAMPLES', 'TEST_PHOTOGRAPHS', 'TRAIN_PHOTOGRAPHS', 'prepare_demo']
 
@@ -43,8 +44,4 @@ def prepare_demo(root: Path, scale: int = 2) -> None:
     """
     for part, photographs in (('train', TRAIN_PHOTOGRAPHS), ('test', TEST_PHOTOGRAPHS)):
         for name, load in photographs.items():
-            write_test_images(lambda load=load: _rgb(load()), root / part, name, [scale])
-
-
-def _rgb(photograph: np.ndarray) -> np.ndarray:
-    return np.stack([photograph] * 3, -1) if photograph.ndim == 2 else photograph
+            write_test_images(lambda load=load: as_8_bit_rgb(load()), root / part, name, [scale])

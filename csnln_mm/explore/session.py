@@ -15,9 +15,15 @@ from torch import nn
 
 from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import ImageData, read_image, read_image_size, write_image
+from csnln_mm.images.image_file import (
+    ImageData,
+    as_8_bit_rgb,
+    read_image,
+    read_image_size,
+    write_image,
+)
 from csnln_mm.upscaling import Upscaler
-from csnln_mm.visualization.attention import AttentionRecord, as_8_bit_rgb, crop_window
+from csnln_mm.visualization.attention import AttentionRecord, crop_window
 
 __all__ = ['Session', 'Sessions', 'Stopped', 'as_uploaded', 'displayable']
 

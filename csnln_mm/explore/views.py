@@ -22,11 +22,9 @@ from csnln_mm.visualization import (
 )
 from csnln_mm.visualization.attention import attends
 from csnln_mm.visualization.comparison import BICUBIC
-from csnln_mm.visualization.figures import top_matches
+from csnln_mm.visualization.figures import attribution_weights, concentration, top_matches
 from csnln_mm.visualization.overlays import (
     Crop,
-    attribution_weights,
-    concentration,
     draw_attribution,
     draw_map,
     draw_matches,

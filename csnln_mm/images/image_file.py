@@ -21,6 +21,7 @@ __all__ = [
     'OUTPUT_FORMATS',
     'SUFFIXES',
     'ImageData',
+    'as_8_bit_rgb',
     'check_format',
     'encode_image',
     'list_images',
@@ -129,12 +130,12 @@ def read_image(path: str | Path) -> ImageData:
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """As :func:`read_image`, reduced to 8-bit RGB without alpha.
+    """As :func:`read_image`, reduced to uint8 RGB without alpha, [H, W, 3]."""
+    return as_8_bit_rgb(read_image(path).pixels)
 
-    Returns:
-        uint8, [H, W, 3]; grey images with three equal channels.
-    """
-    pixels = read_image(path).pixels
+
+def as_8_bit_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of :class:`ImageData` as uint8, [H, W, 3]; grey as three equal channels."""
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels
@@ -276,11 +277,8 @@ def _decode(file: BinaryIO, name: str | Path) -> ImageData:
     with _open_image(file, name) as image, _reading(name):
         image.load()  # tells a broken file, which OpenCV would fill with grey
         exif, xmp = read_metadata(image)
-        decoded = (
-            _read_16_bits(file, image, name)
-            if _has_16_bits(file, image)
-            else _read_8_bits(image, name)
-        )
+        deep = _has_16_bits(file, image)
+        decoded = _read_16_bits(file, image, name) if deep else _read_8_bits(image, name)
         return decoded._replace(exif=exif, xmp=xmp)
 
 
@@ -361,19 +359,12 @@ def _read_8_bits(image: Image.Image, name: str | Path) -> ImageData:
             f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
             '16 bits first'
         )
-    alpha = None
+    grey, alpha = image.mode in ('L', 'LA', 'La', '1'), None
     if image.has_transparency_data:
-        grey = image.mode in ('L', 'LA', 'La', '1')
         image = image.convert('RGBA')
         alpha = np.asarray(image.getchannel('A'))
-        image = image.convert('RGB')
-        if grey:
-            image = image.getchannel('R')
-    elif image.mode in ('L', '1'):
-        image = image.convert('L')
-    else:
-        image = image.convert('RGB')
-    return ImageData(np.asarray(image), alpha, profile)
+    rgb = np.asarray(image.convert('RGB'))
+    return ImageData(rgb[..., 0].copy() if grey else rgb, alpha, profile)
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -187,7 +187,6 @@ class _EndHook(Hook):
         self._end_if_told(runner, runner.iter)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Hook of MMEngine."""
         wrappers = runner.optim_wrapper
         wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
         # Gradients that are accumulated over several steps are in no checkpoint.
@@ -195,14 +194,12 @@ class _EndHook(Hook):
             self._end_if_told(runner, runner.iter + 1)
 
     def before_val(self, runner: Runner) -> None:
-        """Hook of MMEngine."""
         loop = runner.val_loop
         loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
         # With fewer images, a process does not ask as often as the others.
         self.val_steps = -self._max_of_all(-sum(len(loader) for loader in loaders))
 
     def before_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Hook of MMEngine."""
         if self.val_steps > 0:
             self.val_steps -= 1
             self._end_if_told(runner, runner.iter, in_validation=True)

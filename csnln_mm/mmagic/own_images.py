@@ -68,11 +68,12 @@ def set_images(
     if lq:
         steps = [dict(crop, gt_patch_size=patch)]
     else:
-        steps = dict(bicubic=_bicubic, realesrgan=_real_esrgan)[degradation](scale, patch)
+        bicubic = dict(type='BicubicDegradation', scale=scale, gt_patch_size=patch)
+        steps = _real_esrgan(scale, patch) if degradation == 'realesrgan' else [bicubic]
     split = {} if val_gt else dict(validation=validation)
-    train.dataset = _dataset(
-        gt, lq, _replace_crop(pipeline, steps), **split and dict(part='train', **split)
-    )
+    at = pipeline.index(crop)
+    steps = [*pipeline[:at], *steps, *pipeline[at + 1 :]]
+    train.dataset = _dataset(gt, lq, steps, **split and dict(part='train', **split))
     cfg.train_dataloader = train
 
     val_gt, val_lq = (val_gt, val_lq) if val_gt else (gt, lq)
@@ -147,15 +148,6 @@ def _dataset(gt: Path, lq: Path | None, pipeline: list[dict], **options: Any) ->
         pipeline=copy.deepcopy(list(pipeline)),
         **options,
     )
-
-
-def _replace_crop(pipeline: list[dict], steps: list[dict]) -> list[dict]:
-    at = [step.get('type') for step in pipeline].index('PairedRandomCrop')
-    return [*pipeline[:at], *steps, *pipeline[at + 1 :]]
-
-
-def _bicubic(scale: int, patch: int) -> list[dict]:
-    return [dict(type='BicubicDegradation', scale=scale, gt_patch_size=patch)]
 
 
 def _real_esrgan(scale: int, patch: int) -> list[dict]:

@@ -33,17 +33,13 @@ def describe_training(runner: Runner) -> str:
     lines = {
         'model': f'{type(network).__name__}'
         + (f' x{network.upscale_factor}' if hasattr(network, 'upscale_factor') else '')
-        + f', {_number(sum(p.numel() for p in parameters))} parameters',
-        'images': f'{_number(images)} to train on'
-        + (f', {_number(_validated(runner))} to validate on' if runner.val_loop else ''),
+        + f', {sum(p.numel() for p in parameters):,} parameters',
+        'images': f'{images:,} to train on'
+        + (f', {_validated(runner):,} to validate on' if runner.val_loop else ''),
         'batch': f'{batch * processes} samples per step'
         + (f', {batch} in each of {processes} processes' if processes > 1 else ''),
-        'steps': f'{_number(left)}'
-        + (
-            f', from step {_number(loop.iter + 1)} to {_number(loop.max_iters)}'
-            if loop.iter
-            else ''
-        )
+        'steps': f'{left:,}'
+        + (f', from step {loop.iter + 1:,} to {loop.max_iters:,}' if loop.iter else '')
         + f', each image {left * batch * processes / max(images, 1):.3g} times',
         'device': _device(model),
         'memory': f'{_size(_state_bytes(runner, model))} for weights, gradients and optimizer; '
@@ -61,7 +57,6 @@ class TrainingSummaryHook(Hook):
         self._began = self._paused = 0.0
 
     def before_train(self, runner: Runner) -> None:
-        """Hook of MMEngine."""
         runner.logger.info(f'training:\n{describe_training(runner)}')
 
     def before_val(self, runner: Runner) -> None:
@@ -69,7 +64,6 @@ class TrainingSummaryHook(Hook):
         self._paused = time.monotonic()
 
     def after_val(self, runner: Runner) -> None:
-        """Hook of MMEngine."""
         self._began += time.monotonic() - self._paused
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +77,7 @@ class TrainingSummaryHook(Hook):
         left = runner.train_loop.max_iters - runner.iter - 1
         end = datetime.now() + timedelta(seconds=seconds * left)
         runner.logger.info(
-            f'{seconds:.3g} s per step; {_number(left)} steps left: done on '
+            f'{seconds:.3g} s per step; {left:,} steps left: done on '
             f'{end:%Y-%m-%d at %H:%M}, not counting validations; {_peak_memory()}'
         )
 
@@ -121,7 +115,3 @@ def _peak_memory() -> str:
 
 def _size(count: int) -> str:
     return f'{count / 1e9:.1f} GB' if count >= 1e9 else f'{count / 1e6:.1f} MB'
-
-
-def _number(count: int) -> str:
-    return f'{count:,}'

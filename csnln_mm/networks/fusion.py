@@ -130,47 +130,31 @@ class AdditionFusion(nn.Module):
         cross_scale: Tensor | None = None,
     ) -> Tensor:
         """Shapes are those of the module's documentation."""
-        if local is not None:
-            local = self.upsample(local)
-        return sum(x for x in (local, in_scale, cross_scale) if x is not None)
+        return self.fuse([None if local is None else self.upsample(local), in_scale, cross_scale])
+
+    def fuse(self, features: list[Tensor | None]) -> Tensor:
+        """Those of :data:`BRANCHES`, all of one shape -> the hidden state."""
+        return sum(x for x in features if x is not None)
 
 
-class ConcatenationFusion(nn.Module):
+class ConcatenationFusion(AdditionFusion):
     """A 3x3 convolution over all branches side by side, the local one upscaled.
 
-    Args:
-        channels: C.
-        scale: S, 2, 3 or 4.
-        branches: those that will deliver features.
-
-    Raises:
-        ValueError: if a value is not one of the above, or ``branches`` is empty.
+    Args and errors: as of :class:`AdditionFusion`.
     """
 
     def __init__(self, channels: int, *, scale: int, branches: Sequence[str] = BRANCHES) -> None:
-        super().__init__()
-        check_branches(branches, at_least=1)
-        if 'local' in branches:
-            self.upsample = Upsample(channels, scale)
+        super().__init__(channels, scale=scale, branches=branches)
         self.branches = [branch for branch in BRANCHES if branch in branches]
         self.conv = nn.Conv2d(channels * len(branches), channels, 3, padding=1)
 
-    def forward(
-        self,
-        local: Tensor | None = None,
-        in_scale: Tensor | None = None,
-        cross_scale: Tensor | None = None,
-    ) -> Tensor:
-        """Shapes are those of the module's documentation."""
-        if local is not None:
-            local = self.upsample(local)
-        delivered = dict(local=local, in_scale=in_scale, cross_scale=cross_scale)
+    def fuse(self, features: list[Tensor | None]) -> Tensor:
+        """A branch without output counts as zeros."""
         kernels = dict(zip(self.branches, self.conv.weight.chunk(len(self.branches), 1)))
-        present = [branch for branch in self.branches if delivered[branch] is not None]
-        # A branch without output counts as zeros.
+        present = {name: x for name, x in zip(BRANCHES, features) if x is not None}
         return F.conv2d(
-            torch.cat([delivered[branch] for branch in present], 1),
-            torch.cat([kernels[branch] for branch in present], 1),
+            torch.cat(list(present.values()), 1),
+            torch.cat([kernels[name] for name in present], 1),
             self.conv.bias,
             padding=1,
         )

@@ -4,9 +4,9 @@ import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from torch import nn
 
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
@@ -288,11 +288,7 @@ def _read_result(work_dir: Path) -> VariantResult | None:
 
 
 def _settings(cfg: Config) -> str:
-    return json.dumps({name: _plain(cfg.get(name)) for name in _DECISIVE}, indent=1)
-
-
-def _plain(value: Any) -> Any:
-    return value.to_dict() if isinstance(value, ConfigDict) else value
+    return json.dumps({name: cfg.get(name) for name in _DECISIVE}, indent=1)
 
 
 def _check_settings(cfg: Config) -> None:

@@ -1,7 +1,7 @@
 """What the benchmark measures: the operators and the network, and their reference."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from csnln_mm import ops
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.ops.in_scale import choose_in_scale_tile
 from csnln_mm.ops.precision import block_elements
+from csnln_mm.paper.model_size import operators_replaced
 
 __all__ = [
     'Case',
@@ -48,18 +49,13 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
+        if self.what == 'network':
+            passes = 'training step' if self.training else 'inference'
+            checkpointing = ', with_cp' if self.with_cp else ''
+            return f'network x{self.scale}, depth {self.recurrences}, {passes}{checkpointing}'
         passes = 'forward + backward' if self.training else 'forward'
-        if self.what != 'network':
-            return (
-                f'{self.what} attention x{self.scale}, {passes}'
-                if self.scale > 1
-                else (f'{self.what} attention, {passes}')
-            )
-        passes = 'training step' if self.training else 'inference'
-        return (
-            f'network x{self.scale}, depth {self.recurrences}, {passes}'
-            f'{", with_cp" if self.with_cp else ""}'
-        )
+        scale = f' x{self.scale}' if self.scale > 1 else ''
+        return f'{self.what} attention{scale}, {passes}'
 
 
 def _both_passes(*args: Any, **kwargs: Any) -> list[Case]:
@@ -106,18 +102,9 @@ class Workload(NamedTuple):
     result_bytes: int
 
 
-@contextmanager
-def reference_operators() -> Iterator[None]:
+def reference_operators() -> AbstractContextManager[None]:
     """Let everything that calls the attention operators get their reference implementations."""
-    names = 'cross_scale_attention', 'in_scale_attention'
-    operators = {name: getattr(ops, name) for name in names}
-    try:
-        for name in names:
-            setattr(ops, name, getattr(ops, f'{name}_reference'))
-        yield
-    finally:
-        for name, function in operators.items():
-            setattr(ops, name, function)
+    return operators_replaced(ops.cross_scale_attention_reference, ops.in_scale_attention_reference)
 
 
 def set_memory_like_the_tools(case: Case) -> None:
@@ -207,16 +194,13 @@ def _matrix_products(
 def _network(case: Case, device: torch.device) -> Workload:
     from csnln_mm.networks import CSNLNNet
 
-    net = (
-        CSNLNNet(
-            upscale_factor=case.scale,
-            mid_channels=case.channels,
-            num_recurrences=case.recurrences,
-            with_cp=case.with_cp,
-        )
-        .to(device)
-        .train(case.training)
+    net = CSNLNNet(
+        upscale_factor=case.scale,
+        mid_channels=case.channels,
+        num_recurrences=case.recurrences,
+        with_cp=case.with_cp,
     )
+    net.to(device).train(case.training)
     lr = torch.rand(1, 3, case.side, case.side, device=device)
     hr = torch.rand(1, 3, case.scale * case.side, case.scale * case.side, device=device)
     optimizer = torch.optim.Adam(net.parameters())

@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple
@@ -17,9 +17,9 @@ from csnln_mm.errors import UserError
 __all__ = [
     'ModelSize',
     'cross_scale_multiply_adds',
-    'reference_cross_scale_multiply_adds',
     'in_scale_multiply_adds',
     'model_size',
+    'operators_replaced',
 ]
 
 _BILINEAR = torch.ops.aten.upsample_bilinear2d
@@ -79,15 +79,6 @@ def cross_scale_multiply_adds(
         scale: s.
     """
     return queries * candidates * (embed_channels + channels * scale**2)
-
-
-def reference_cross_scale_multiply_adds(
-    queries: int, candidates: int, embed_channels: int, channels: int, scale: int, patch_size: int
-) -> int:
-    """Of the reference implementation (Eq. 4): every pixel of a ``p x p`` patch each time."""
-    return patch_size**2 * cross_scale_multiply_adds(
-        queries, candidates, embed_channels, channels, scale
-    )
 
 
 def in_scale_multiply_adds(queries: int, keys: int, embed_channels: int, channels: int) -> int:
@@ -162,11 +153,11 @@ def _counted_attention() -> Iterator[Counter]:
         n, channels, height, width = value.shape
         candidates = key.shape[2] * key.shape[3]
         # The operator pads queries to sides that the scale divides.
-        sizes = candidates * scale**2, candidates, query.shape[1], channels, scale
-        counts['cross_scale'] += n * cross_scale_multiply_adds(*sizes)
-        counts['reference_cross_scale'] += n * reference_cross_scale_multiply_adds(
-            *sizes, patch_size
-        )
+        queries = candidates * scale**2
+        count = n * cross_scale_multiply_adds(queries, candidates, query.shape[1], channels, scale)
+        counts['cross_scale'] += count
+        # By Eq. 4 every pixel of a p x p patch goes through the products each time.
+        counts['reference_cross_scale'] += patch_size**2 * count
         return value.new_empty(n, channels, scale * height, scale * width)
 
     def in_scale(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
@@ -176,9 +167,16 @@ def _counted_attention() -> Iterator[Counter]:
         )
         return value.new_empty(*value.shape[:2], *query.shape[2:])
 
+    with operators_replaced(cross_scale, in_scale):
+        yield counts
+
+
+@contextmanager
+def operators_replaced(cross_scale: Callable, in_scale: Callable) -> Iterator[None]:
+    """Let everything that calls the attention operators get these instead."""
     operators = ops.cross_scale_attention, ops.in_scale_attention
     ops.cross_scale_attention, ops.in_scale_attention = cross_scale, in_scale
     try:
-        yield counts
+        yield
     finally:
         ops.cross_scale_attention, ops.in_scale_attention = operators

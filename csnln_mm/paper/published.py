@@ -34,22 +34,17 @@ class Table1Row(NamedTuple):
     scores: dict[str, Score | None]
 
 
+def _read_scores(figures: list[str]) -> dict[str, Score | None]:
+    """PSNR and SSIM in turn, '-' where there is none, by benchmark."""
+    pairs = zip(BENCHMARKS, figures[::2], figures[1::2])
+    return {
+        name: None if psnr == '-' else Score(float(psnr), float(ssim)) for name, psnr, ssim in pairs
+    }
+
+
 def _read_table_1(text: str) -> tuple[Table1Row, ...]:
-    rows = []
-    for line in text.split('\n'):
-        method, scale, *figures = line.split()
-        pairs = zip(BENCHMARKS, figures[::2], figures[1::2])
-        rows.append(
-            Table1Row(
-                method,
-                int(scale),
-                {
-                    name: None if psnr == '-' else Score(float(psnr), float(ssim))
-                    for name, psnr, ssim in pairs
-                },
-            )
-        )
-    return tuple(rows)
+    lines = (line.split() for line in text.splitlines())
+    return tuple(Table1Row(name, int(scale), _read_scores(rest)) for name, scale, *rest in lines)
 
 
 # Method, scale, and PSNR and SSIM on each benchmark; methods without x3 are not in that part.
@@ -110,23 +105,14 @@ class CompactRow(NamedTuple):
 
 
 def _read_compact(text: str) -> tuple[CompactRow, ...]:
-    rows = []
-    for line in text.split('\n'):
-        method, scale, parameters, adds, *figures = line.split()
-        numbers = [float(figure) for figure in figures]
-        rows.append(
-            CompactRow(
-                method,
-                int(scale),
-                None if parameters == '-' else round(1e3 * float(parameters)),
-                None if adds == '-' else round(1e9 * float(adds)),
-                {
-                    name: Score(*pair)
-                    for name, pair in zip(BENCHMARKS, zip(numbers[::2], numbers[1::2]))
-                },
-            )
-        )
-    return tuple(rows)
+    def count(figure: str, unit: float) -> int | None:
+        return None if figure == '-' else round(unit * float(figure))
+
+    lines = (line.split() for line in text.splitlines())
+    return tuple(
+        CompactRow(name, int(scale), count(size, 1e3), count(adds, 1e9), _read_scores(rest))
+        for name, scale, size, adds, *rest in lines
+    )
 
 
 # Method, scale, thousands of parameters, 10^9 multiply-adds, and PSNR and SSIM on Set5, Set14 and

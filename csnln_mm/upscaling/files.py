@@ -1,11 +1,13 @@
 """Upscaling files and folders: which images, where the results go, and what became of each."""
 
 import contextlib
+import functools
 import glob
 import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -223,19 +225,10 @@ def upscale(
     if width is not None and not 0 < width <= 2**17:
         raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
 
-    def load(scale: float | None) -> Upscaler:
-        return Upscaler(
-            checkpoint,
-            scale=scale,
-            tile=tile,
-            overlap=overlap,
-            ensemble=ensemble,
-            device=device,
-            dtype=dtype,
-        )
-
+    options = dict(tile=tile, overlap=overlap, ensemble=ensemble, device=device, dtype=dtype)
+    load = functools.partial(Upscaler, checkpoint, **options)
     # Where the names do not need it, nothing is loaded before it is known that there is work.
-    upscaler = load(None) if out is None and scale is None and width is None else None
+    upscaler = load() if out is None and scale is None and width is None else None
     label = f'w{width}' if width else f'x{scale or (upscaler.scale if upscaler else 0):g}'
     jobs, failed = plan_jobs(inputs, out, recursive=recursive, suffix=suffix, label=label)
     results = [UpscaleResult(source, None, 'failed', reason) for source, reason in failed]
@@ -243,7 +236,7 @@ def upscale(
     todo = [job for job in jobs if job not in there]
     results += [UpscaleResult(str(job.source), job.target, 'skipped') for job in there]
     if todo:
-        upscaler = upscaler or load(scale or _largest_factor(todo, width))
+        upscaler = upscaler or load(scale=scale or _largest_factor(todo, width))
     with _reporter(progress) as report:
         lock = threading.Lock()
 
@@ -256,13 +249,9 @@ def upscale(
             told = dict(target=str(result.target)) if result.target else dict(reason=result.reason)
             tell(event=result.status, source=result.source, **told)
         if todo:
-            settings = _Settings(width, strip, quality)
-            results += _Run(upscaler, todo, settings, tell).run()
-        counts = {
-            status: sum(result.status == status for result in results)
-            for status in ('done', 'skipped', 'failed')
-        }
-        tell(event='end', **counts)
+            results += _Run(upscaler, todo, tell, width, strip, quality).run()
+        counts = Counter(result.status for result in results)
+        tell(event='end', **{status: counts[status] for status in ('done', 'skipped', 'failed')})
     return results
 
 
@@ -281,14 +270,6 @@ def _reporter(progress: bool | str) -> contextlib.AbstractContextManager[Tell]:
     return report_text(sys.stdout) if progress else contextlib.nullcontext(lambda event: None)
 
 
-class _Settings(NamedTuple):
-    """What is asked of a result beside the network's work."""
-
-    width: int | None
-    strip: bool
-    quality: int | None
-
-
 class _Run:
     """A list of jobs, with one thread that reads ahead and one that writes behind.
 
@@ -296,9 +277,16 @@ class _Run:
     """
 
     def __init__(
-        self, upscaler: Upscaler, jobs: Sequence[Job], settings: _Settings, tell: Any
+        self,
+        upscaler: Upscaler,
+        jobs: Sequence[Job],
+        tell: Any,
+        width: int | None,
+        strip: bool,
+        quality: int | None,
     ) -> None:
-        self.upscaler, self.jobs, self.settings, self.tell = upscaler, jobs, settings, tell
+        self.upscaler, self.jobs, self.tell = upscaler, jobs, tell
+        self.width, self.strip, self.quality = width, strip, quality
         self.costs = [self._expected_cost(job) for job in jobs]
         self.total = sum(self.costs) or 1.0
 
@@ -332,9 +320,10 @@ class _Run:
         return tiling.count * tile_cost(tiling.pixels, self.upscaler.network)
 
     def _upscale(self, index: int, image: ImageData) -> ImageData:
-        job, width = self.jobs[index], self.settings.width
+        job = self.jobs[index]
         check_format(job.target, image)
-        size = scaled_size(image.size, width / image.size[0] if width else self.upscaler.scale)
+        scale = self.width / image.size[0] if self.width else self.upscaler.scale
+        size = scaled_size(image.size, scale)
         tiling = self.upscaler.tiling(*image.size)
         about = dict(number=index + 1, source=str(job.source))
         self.tell(
@@ -360,9 +349,9 @@ class _Run:
             write_image(
                 job.target,
                 image,
-                quality=self.settings.quality,
+                quality=self.quality,
                 software=f'csnln-mm {__version__}, x{self.upscaler.network.upscale_factor}',
-                strip=self.settings.strip,
+                strip=self.strip,
             )
         except (UserError, MemoryError) as error:
             return self._failed(index, error)

@@ -9,17 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import ImageData
+from csnln_mm.images.image_file import ImageData, as_8_bit_rgb
 from csnln_mm.upscaling.upscaler import Upscaler
 
-__all__ = [
-    'AttentionMaps',
-    'AttentionRecord',
-    'as_8_bit_rgb',
-    'attends',
-    'crop_window',
-    'extract_attention',
-]
+__all__ = ['AttentionMaps', 'AttentionRecord', 'attends', 'crop_window', 'extract_attention']
 
 
 class AttentionMaps(NamedTuple):
@@ -271,10 +264,3 @@ def _weights_at(
         return None
     with torch.inference_mode(), torch.autocast(features.device.type, enabled=False):
         return attention.weights_at(features.float(), [position])[0, 0].cpu().numpy()
-
-
-def as_8_bit_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of :class:`~csnln_mm.images.ImageData` as uint8 RGB, [H, W, 3]."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels / 257).round().astype(np.uint8)
-    return np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels

@@ -51,8 +51,8 @@ def attention_figure(
     figure, axes = _grid(maps[0].input, len(maps), 3)
     for (left, middle, right), one in zip(axes, maps):
         _show_input(left, one, image)
-        _draw_in_scale(figure, middle, one)
-        _draw_cross_scale(figure, right, one)
+        _draw_attention(figure, middle, one, 'in-scale')
+        _draw_attention(figure, right, one, 'cross-scale')
     figure.suptitle(f'Attention in {_recurrence(upscaler, maps[0], stage)}', fontsize=14)
     return render(figure)
 
@@ -106,11 +106,11 @@ def attribution_figure(
     figure, axes = _grid(found[0].input, len(found), 4 if maps else 2)
     for i, (row, one) in enumerate(zip(axes, found)):
         _show_input(row[0], one, image)
-        draw_box(row[0], *_box_in_input(one, upscaler.scale), POINT)
+        draw_box(row[0], *(value / upscaler.scale for value in one.box), POINT)
         _draw_attribution(figure, row[1], one)
         if maps:
-            _draw_in_scale(figure, row[2], maps[i])
-            _draw_cross_scale(figure, row[3], maps[i])
+            _draw_attention(figure, row[2], maps[i], 'in-scale')
+            _draw_attention(figure, row[3], maps[i], 'cross-scale')
     title = f'What a detail of {detail}x{detail} pixels of the x{upscaler.scale} result depends on'
     if maps:
         title += f'; attention of the pixel in {_recurrence(upscaler, maps[0], stage)}'
@@ -258,17 +258,10 @@ def target_patch(one: AttentionMaps) -> tuple[float, float, float]:
 
 def crop_patch(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
     """A square, grey where it reaches beyond the image."""
-    left, top, size = int(round(x)), int(round(y)), max(1, int(round(side)))
-    crop = np.full((size, size, 3), 128, np.uint8)
-    height, width = image.shape[:2]
-    rows, columns = (
-        slice(max(0, top), min(height, top + size)),
-        slice(max(0, left), min(width, left + size)),
-    )
-    crop[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
-        rows, columns
-    ]
-    return crop
+    size = max(1, round(side))
+    left, top = round(x) + size, round(y) + size
+    padded = np.pad(image, ((size, size), (size, size), (0, 0)), constant_values=128)
+    return padded[top : top + size, left : left + size]
 
 
 def _grid(input: np.ndarray, rows: int, columns: int) -> tuple['Figure', np.ndarray]:
@@ -303,51 +296,29 @@ def _mark(axis: Any, point: tuple[int, int]) -> None:
         )
 
 
-def _draw_in_scale(figure: 'Figure', axis: Any, one: AttentionMaps) -> None:
-    axis.set_title('in-scale attention', fontsize=12)
-    if one.in_scale is None:
-        _draw_nothing(axis)
+def _draw_attention(figure: 'Figure', axis: Any, one: AttentionMaps, kind: str) -> None:
+    weights = one.cross_scale if kind == 'cross-scale' else one.in_scale
+    axis.set_title(f'{kind} attention', fontsize=12)
+    if weights is None:
+        axis.text(0.5, 0.5, 'the network has no\nsuch attention', ha='center', va='center')
+        axis.axis('off')
         return
-    _draw_map(figure, axis, one, one.in_scale, 'weight', 'pixels', block=1 / one.map_scale)
-    _mark(axis, one.point)
-
-
-def _draw_cross_scale(figure: 'Figure', axis: Any, one: AttentionMaps) -> None:
-    axis.set_title('cross-scale attention', fontsize=12)
-    if one.cross_scale is None:
-        _draw_nothing(axis)
-        return
-    # A candidate covers the s x s block that it stands for. Patches across the border often weigh
-    # many times as much, and must not leave all others black.
-    _draw_map(
-        figure,
-        axis,
-        one,
-        one.cross_scale,
-        'weight',
-        'patches',
-        block=one.scale / one.map_scale,
-        margin=one.patch_size // 2,
-    )
+    block, margin = block_and_margin(one, weights)
+    places = 'patches' if kind == 'cross-scale' else 'pixels'
+    _draw_map(figure, axis, one, weights, 'weight', places, block=block, margin=margin)
     _mark(axis, one.point)
 
 
 def _draw_attribution(figure: 'Figure', axis: Any, one: PixelAttribution) -> None:
     attribution = one.attribution
     axis.set_title(f'local attribution, DI {attribution.diffusion_index:.2f}', fontsize=12)
-    magnitudes = attribution.map.abs().cpu().numpy()
-    if not magnitudes.any():
+    weights = attribution_weights(one)
+    if not weights.any():
         axis.text(0.5, 0.5, 'the detail depends on\nno pixel', ha='center', va='center')
         axis.axis('off')
         return
-    weights = magnitudes / magnitudes.sum()
     _draw_map(figure, axis, one, weights, 'attribution', 'pixels')
     axis.set_xlabel(f'{axis.get_xlabel()}; error {100 * attribution.error:.2g} %', fontsize=10)
-
-
-def _draw_nothing(axis: Any) -> None:
-    axis.text(0.5, 0.5, 'the network has no\nsuch attention', ha='center', va='center')
-    axis.axis('off')
 
 
 def _draw_map(
@@ -382,12 +353,8 @@ def _draw_map(
     bar = figure.colorbar(image, ax=axis, shrink=0.9, pad=0.02, extend='max')
     bar.ax.tick_params(labelsize=9)
     bar.set_label(f'times the mean {quantity}', fontsize=9)
-    half = int(np.searchsorted(np.sort(weights.ravel())[::-1].cumsum(), 0.5)) + 1
-    axis.set_xlabel(
-        f'half of the {quantity} on {half:,} of {weights.size:,} {places},\n'
-        f'largest {relative.max():,.3g} times the mean',
-        fontsize=10,
-    )
+    text = concentration(weights, places, quantity)
+    axis.set_xlabel(text.replace(', largest', ',\nlargest'), fontsize=10)
 
 
 def relative_weights(weights: np.ndarray, margin: int = 0) -> tuple[np.ndarray, float, float]:
@@ -409,9 +376,37 @@ def gamma(low: float, high: float) -> float:
     return 0.5 if high > 10 * low else 1.0
 
 
-def _box_in_input(one: PixelAttribution, scale: int) -> tuple[float, ...]:
-    """The detail (x, y, width, height) in pixels of what is seen."""
-    return tuple(value / scale for value in one.box)
+def block_and_margin(one: AttentionMaps, weights: np.ndarray) -> tuple[float, int]:
+    """Side of what a weight stands for, in pixels of ``one.input``; border for the range to show.
+
+    A candidate of the cross-scale map stands for an s x s block. Patches across the border often
+    weigh many times as much, and must not leave all others black.
+    """
+    if weights is one.cross_scale:
+        return one.scale / one.map_scale, one.patch_size // 2
+    return 1 / one.map_scale, 0
+
+
+def attribution_weights(one: PixelAttribution) -> np.ndarray:
+    """The magnitudes of an attribution as parts of their sum, [h, w]; zeros if all are zero."""
+    magnitudes = one.attribution.map.abs().cpu().numpy()
+    return magnitudes / (magnitudes.sum() or 1)
+
+
+def concentration(weights: np.ndarray, what: str, quantity: str = 'weight') -> str:
+    """How a map is concentrated, in words.
+
+    Args:
+        weights: sum 1.
+        what: the plural of what has the weights.
+        quantity: what is shared out.
+    """
+    half = int(np.searchsorted(np.sort(weights.ravel())[::-1].cumsum(), 0.5)) + 1
+    largest = weights.max() * weights.size
+    return (
+        f'half of the {quantity} on {half:,} of {weights.size:,} {what}, '
+        f'largest {largest:,.3g} times the mean'
+    )
 
 
 def _recurrence(upscaler: Upscaler, one: AttentionMaps, stage: int) -> str:

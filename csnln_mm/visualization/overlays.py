@@ -12,6 +12,8 @@ from csnln_mm.visualization.drawing import BOX_COLOURS
 from csnln_mm.visualization.figures import (
     POINT,
     Match,
+    attribution_weights,
+    block_and_margin,
     crop_patch,
     gamma,
     relative_weights,
@@ -20,8 +22,6 @@ from csnln_mm.visualization.figures import (
 
 __all__ = [
     'Crop',
-    'attribution_weights',
-    'concentration',
     'draw_attribution',
     'draw_map',
     'draw_matches',
@@ -110,11 +110,7 @@ def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.
     Returns:
         uint8 RGB, [factor h, factor w, 3].
     """
-    # A candidate covers the s x s block that it stands for.
-    is_cross_scale = weights is one.cross_scale
-    block = (one.scale if is_cross_scale else 1) / one.map_scale
-    margin = one.patch_size // 2 if is_cross_scale else 0
-    canvas = _colour(weights, one.input, factor, block, margin)
+    canvas = _colour(weights, one.input, factor, *block_and_margin(one, weights))
     centre = [round(factor * (at + 0.5)) for at in one.point]
     for colour, thickness in ((0, 0, 0), 4), (_rgb(POINT), 2):
         cv2.circle(canvas, centre, 2 * factor, colour, thickness, cv2.LINE_AA)
@@ -140,12 +136,6 @@ def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> n
     return canvas
 
 
-def attribution_weights(one: PixelAttribution) -> np.ndarray:
-    """The magnitudes of an attribution as parts of their sum, [h, w]; zeros if all are zero."""
-    magnitudes = one.attribution.map.abs().cpu().numpy()
-    return magnitudes / (magnitudes.sum() or 1)
-
-
 def _colour(
     weights: np.ndarray, input: np.ndarray, factor: int, block: float, margin: int
 ) -> np.ndarray:
@@ -158,21 +148,6 @@ def _colour(
     # The last block may reach beyond the input.
     canvas = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
     return np.ascontiguousarray(canvas[: factor * height, : factor * width, ::-1])
-
-
-def concentration(weights: np.ndarray, what: str) -> str:
-    """How a map is concentrated, in words.
-
-    Args:
-        weights: sum 1.
-        what: the plural of what has the weights.
-    """
-    half = int(np.searchsorted(np.sort(weights.ravel())[::-1].cumsum(), 0.5)) + 1
-    largest = weights.max() * weights.size
-    return (
-        f'half of the weight on {half:,} of {weights.size:,} {what}, '
-        f'largest {largest:,.3g} times the mean'
-    )
 
 
 def error_map(image: np.ndarray, gt: np.ndarray, *, gain: int = 8) -> np.ndarray:

@@ -11,14 +11,8 @@ from csnln_mm.images.image_file import ImageData
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization import AttentionRecord, extract_attention
-from csnln_mm.visualization.figures import top_matches
-from csnln_mm.visualization.overlays import (
-    concentration,
-    draw_map,
-    draw_matches,
-    error_map,
-    match_crops,
-)
+from csnln_mm.visualization.figures import concentration, top_matches
+from csnln_mm.visualization.overlays import draw_map, draw_matches, error_map, match_crops
 
 IMAGE = ImageData(np.random.RandomState(0).randint(0, 256, (20, 24, 3), np.uint8))
 
