@@ -37,21 +37,15 @@ def run_parallel(
     Raises:
         UserError: if a process was killed.
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, Progress
 
     if not tasks:
         return []
     processes = min(len(tasks), processes or _cores())
     failures = {}
-    columns = BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # A bar, a percentage and the time left, and how many are done.
     with (
-        Progress(*columns) as progress,
+        Progress(*Progress.get_default_columns()[1:], MofNCompleteColumn()) as progress,
         # Unlike multiprocessing's pool it does not wait forever for a process that was killed.
         ProcessPoolExecutor(processes, _context(), initializer=_prepare_process) as pool,
     ):

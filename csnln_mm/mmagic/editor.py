@@ -1,5 +1,6 @@
 """MMagic's editor, with inference in tiles."""
 
+from functools import partial
 from typing import Any
 
 from mmagic.models.base_models import BaseEditModel
@@ -104,11 +105,8 @@ class CSNLNEditor(BaseEditModel):
         def upscale(piece: Tensor) -> Tensor:
             return self.forward_tensor(piece, data_samples, **kwargs)
 
-        def upscale_eightfold(piece: Tensor) -> Tensor:
-            return self_ensemble(upscale, piece)
-
         images = _WHOLE_OR_PIECES[self.test_mode](
-            upscale_eightfold if self.ensemble else upscale,
+            partial(self_ensemble, upscale) if self.ensemble else upscale,
             inputs,
             self.generator.upscale_factor,
             **self.test_options,

@@ -268,21 +268,12 @@ def _samples_per_step(runner: Runner) -> int:
 
 
 def _derive_seed(seed: int, *place: int) -> int:
-    """A seed of 32 bits.
-
-    Args:
-        seed: of the training, at least 0.
-        place: numbers of at least 0. Different places give unrelated seeds.
-    """
+    """A seed of 32 bits; different places, of numbers from 0 on, give unrelated ones."""
     return int(np.random.SeedSequence(seed, spawn_key=place).generate_state(1)[0])
 
 
 def _seed_all(seed: int) -> None:
-    """Seed the generators of Python, numpy and torch, of all devices, in this process.
-
-    Args:
-        seed: of 32 bits.
-    """
+    """Seed the generators of Python, numpy and torch, of all devices, with 32 bits."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

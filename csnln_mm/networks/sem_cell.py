@@ -20,14 +20,7 @@ _RELEASED_STAGES = {2: (2,), 3: (3,), 4: (2, 2)}
 class _Stage(nn.Module):
     """The attention branches on one map, and their fusion with the cell's input.
 
-    Args:
-        channels: C.
-        scale: upscale factor of the attention branches.
-        total_scale: upscale factor from the cell's input to the stage's output.
-        branches: names out of :data:`BRANCHES`, at least one.
-        cross_scale_attention: config of the cross-scale attention.
-        in_scale_attention: config of the in-scale attention.
-        fusion: config of the fusion.
+    ``scale`` is that of the attention, ``total_scale`` that from the cell's input to the output.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,15 +163,12 @@ class Upscaler:
             on_tile(done, total)
             return y
 
-        def run_eightfold(x: Tensor) -> Tensor:
-            return self_ensemble(run, x)
-
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
         ):
             y = tiled_forward(
-                run_eightfold if self.ensemble else run,
+                partial(self_ensemble, run) if self.ensemble else run,
                 _to_tensor(pixels).to(self.device),
                 self.network.upscale_factor,
                 tile=tiling.tile,

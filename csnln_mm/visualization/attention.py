@@ -190,11 +190,9 @@ class AttentionRecord:
         map_scale = features.shape[-1] // self.input.shape[1]
         x, y = (at * map_scale + map_scale // 2 for at in point)
         attentions = self._stages[stage - 1]
-        in_scale = cross_scale = None
-        if attentions.use_in_scale:
-            in_scale = attentions.in_scale_attention
-        if attentions.use_cross_scale:
-            cross_scale = attentions.cross_scale_attention
+        # Absent where the stage lacks the branch.
+        in_scale = getattr(attentions, 'in_scale_attention', None)
+        cross_scale = getattr(attentions, 'cross_scale_attention', None)
         return AttentionMaps(
             input=self.input,
             offset=self.offset,
