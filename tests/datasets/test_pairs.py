@@ -91,7 +91,7 @@ def test_check_names_all_that_do_not_fit(tmp_path, capsys):
     for line, name, reason in zip(
         lines[1:],
         ('cutx2', 'small', 'spoilt', 'uneven'),
-        ('damaged', 'patches of 32', 'damaged', 'not 2 times'),
+        ('damaged', 'training patch of 32', 'damaged', 'not 2 times'),
     ):
         assert name in line and reason in line
     assert lines[5:] == ['1 of 5 pairs fit']

@@ -417,7 +417,7 @@ def test_a_checkpoint_cannot_run_code(checkpoint, tmp_path, change, message):
     [
         (dict(tile=16, overlap=9), 'half of the tile'),
         (dict(tile=-1), 'must be'),
-        (dict(overlap=4), 'needs a tile'),
+        (dict(overlap=4), 'needs tile'),
         (dict(device='nowhere'), 'device nowhere'),
         (dict(dtype='float16', device='cpu'), 'bfloat16'),
         (dict(dtype='int8', device='cpu'), 'dtype'),
