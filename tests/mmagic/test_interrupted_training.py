@@ -193,7 +193,7 @@ def test_what_would_spoil_another_training_is_refused(folder, uninterrupted, tmp
     before = (tmp_path / 'iter_8.pth').read_bytes()
     status, output = train(folder, tmp_path, *settings(STEPS))
     assert status == 2 and 'Traceback' not in output, output
-    assert 'error: ' in output and 'continue from it with --resume' in output
+    assert 'error: ' in output and 'resume with --resume' in output
     status, output = train(
         folder, tmp_path, '--resume', *settings(9, **{'model.generator.mid_channels': 6})
     )

@@ -86,7 +86,7 @@ def test_a_config_is_tested_on_the_benchmarks_that_are_there(tmp_path, monkeypat
     assert others[0] == '-' and others[2] == '/' and others[4:] == ['-', '-']
     # Bicubic enlargement has no weights; the network has.
     assert main(['report', str(ROOT / 'configs/csnln_x2_div2k.py'), '--work-dir', 'work']) == 2
-    assert 'give a checkpoint' in capsys.readouterr().err
+    assert 'name a checkpoint' in capsys.readouterr().err
 
 
 def test_model_size_of_a_config(capsys):

@@ -79,6 +79,6 @@ def test_mistakes_are_one_clear_line(trained, folder):
     assert 'gone.pth does not exist' in error_of(test, CONFIG, 'gone.pth', cwd=folder)
     assert 'cut.pth is cut off' in error_of(test, CONFIG, 'cut.pth', cwd=folder)
     assert 'trained with mid_channels=4, not 16' in error_of(test, CONFIG, good, cwd=folder)
-    assert 'give a checkpoint' in error_of(test, CONFIG, cwd=folder)
+    assert 'name a checkpoint' in error_of(test, CONFIG, cwd=folder)
     bicubic = ROOT / 'configs/bicubic_x4.py'
     assert 'no test images' in error_of(test, bicubic, cwd=folder)
