@@ -224,7 +224,7 @@ class Page:
         self._on(self.image.clear, self._clear, [], loaded, show_progress='hidden')
         self._on(self.gallery.click, self._load_example, [self.gallery], loaded)
         if open_first:
-            self._on(self.blocks.load, functools.partial(self._load_example, 0), [], loaded)
+            self._on(self.blocks.load, self._load_first, [], loaded)
         added = [self.checkpoint, self.methods]
         self._on(self.add.upload, self._add, [self.add, self.methods], added)
         self._on(self.checkpoint.change, self._choose, [self.checkpoint], [self.factor])
@@ -272,6 +272,9 @@ class Page:
         session = self._session(request)
         session.take_image(self.examples[index], keep=True)
         return [*image_views(session), *self._nothing()]
+
+    def _load_first(self, request: gr.Request) -> list:
+        return self._load_example(0, request)
 
     def _clear(self, request: gr.Request) -> list:
         self._session(request).forget_image()

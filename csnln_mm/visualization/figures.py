@@ -40,6 +40,8 @@ def attention_figure(
 ) -> np.ndarray:
     """The image with a point, its in-scale and its cross-scale map; a row per point (Figure 6).
 
+    Networks with one kind of attention have no column of the other.
+
     Args and errors: as of :func:`~csnln_mm.visualization.extract_attention`.
 
     Returns:
@@ -48,11 +50,12 @@ def attention_figure(
     maps = extract_attention(
         upscaler, image, points, recurrence=recurrence, stage=stage, window=window
     )
-    figure, axes = _grid(maps[0].input, len(maps), 3)
-    for (left, middle, right), one in zip(axes, maps):
-        _show_input(left, one, image)
-        _draw_attention(figure, middle, one, 'in-scale')
-        _draw_attention(figure, right, one, 'cross-scale')
+    kinds = _kinds(maps[0])
+    figure, axes = _grid(maps[0].input, len(maps), 1 + len(kinds))
+    for row, one in zip(axes, maps):
+        _show_input(row[0], one, image)
+        for axis, kind in zip(row[1:], kinds):
+            _draw_attention(figure, axis, one, kind)
     figure.suptitle(f'Attention in {_recurrence(upscaler, maps[0], stage)}', fontsize=14)
     return render(figure)
 
@@ -103,14 +106,14 @@ def attribution_figure(
         )
         for number, point in enumerate(points, 1)
     ]
-    figure, axes = _grid(found[0].input, len(found), 4 if maps else 2)
+    kinds = _kinds(maps[0]) if maps else []
+    figure, axes = _grid(found[0].input, len(found), 2 + len(kinds))
     for i, (row, one) in enumerate(zip(axes, found)):
         _show_input(row[0], one, image)
         draw_box(row[0], *(value / upscaler.scale for value in one.box), POINT)
         _draw_attribution(figure, row[1], one)
-        if maps:
-            _draw_attention(figure, row[2], maps[i], 'in-scale')
-            _draw_attention(figure, row[3], maps[i], 'cross-scale')
+        for axis, kind in zip(row[2:], kinds):
+            _draw_attention(figure, axis, maps[i], kind)
     title = f'What a detail of {detail}x{detail} pixels of the x{upscaler.scale} result depends on'
     if maps:
         title += f'; attention of the pixel in {_recurrence(upscaler, maps[0], stage)}'
@@ -296,13 +299,15 @@ def _mark(axis: Any, point: tuple[int, int]) -> None:
         )
 
 
+def _kinds(one: AttentionMaps) -> list[str]:
+    """The kinds of attention that the network has, as the figures call them."""
+    weights = {'in-scale': one.in_scale, 'cross-scale': one.cross_scale}
+    return [kind for kind, value in weights.items() if value is not None]
+
+
 def _draw_attention(figure: 'Figure', axis: Any, one: AttentionMaps, kind: str) -> None:
     weights = one.cross_scale if kind == 'cross-scale' else one.in_scale
     axis.set_title(f'{kind} attention', fontsize=12)
-    if weights is None:
-        axis.text(0.5, 0.5, 'the network has no\nsuch attention', ha='center', va='center')
-        axis.axis('off')
-        return
     block, margin = block_and_margin(one, weights)
     places = 'patches' if kind == 'cross-scale' else 'pixels'
     _draw_map(figure, axis, one, weights, 'weight', places, block=block, margin=margin)

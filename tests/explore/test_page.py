@@ -267,3 +267,11 @@ def test_nothing_leaves_this_machine(page, context, addresses):
     """All requests of the browser in this file, and all connections of the server."""
     assert context.hosts - {None} == {'127.0.0.1'}
     assert addresses <= {'127.0.0.1', '::1', 'localhost', 'a local socket'}
+
+
+def test_the_page_can_begin_with_an_image(context, network):
+    with Server({'tiny': network}, examples={'first.png': EXAMPLE}, open_first=True) as server:
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator('#about').get_by_text('first.png, 40x30').wait_for()
+        page.close()

@@ -176,10 +176,13 @@ def test_top_matches_patches_are_whole_and_apart():
     'branches',
     [['local', 'in_scale'], ['local', 'cross_scale'], ['local', 'in_scale', 'cross_scale']],
 )
-def test_attention_figure_of_every_network(tmp_path, branches):
+def test_attention_figure_of_every_network(tmp_path, upscaler, branches):
+    points = [(3, 5), (0, 0)]
+    of_both = attention_figure(upscaler, image(), points, recurrence=1)
     upscaler = Upscaler(checkpoint(tmp_path / 'c.pth', branches=branches), tile=0, device='cpu')
-    figure = attention_figure(upscaler, image(), [(3, 5), (0, 0)], recurrence=1)
+    figure = attention_figure(upscaler, image(), points, recurrence=1)
     assert figure.dtype == np.uint8 and figure.ndim == 3 and figure.shape[2] == 3
+    assert (figure.shape[1] < of_both.shape[1]) == (len(branches) < 3)  # no empty column
     if 'cross_scale' in branches:
         assert matches_figure(upscaler, image(), (3, 5), top=3).shape[2] == 3
     else:
