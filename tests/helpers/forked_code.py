@@ -1,4 +1,4 @@
-"""Python code in new processes that have PyTorch imported, and nothing else unless it is said."""
+"""Python code in new processes that have PyTorch imported, and little else."""
 
 import json
 import subprocess
