@@ -126,10 +126,8 @@ def _storage(content: bytes) -> torch.UntypedStorage:
 
 
 def _load_safetensors(path: Path) -> dict:
-    try:
-        from safetensors import safe_open
-    except ImportError:
-        raise UserError(f'{path} needs the package safetensors: pip install safetensors') from None
+    from safetensors import safe_open
+
     with safe_open(path, 'pt') as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         return dict(meta=file.metadata() or {}, state_dict=tensors)
