@@ -116,10 +116,4 @@ def table_2(method: str, size: ModelSize, style: str = 'text') -> str:
 
 
 def _cells(row: Table1Row) -> list[str]:
-    return [
-        row.method,
-        *(
-            '-' if score is None else f'{score.psnr:.2f} / {score.ssim:.4f}'
-            for score in (row.scores[name] for name in BENCHMARKS)
-        ),
-    ]
+    return [row.method, *(str(row.scores[name] or '-') for name in BENCHMARKS)]
