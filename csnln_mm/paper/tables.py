@@ -33,9 +33,8 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], style: st
         table.add_column(title, justify='right' if i else 'left', no_wrap=True)
     for cells in rows:
         table.add_row(*cells)
-    width = 4 + sum(3 + max(len(line[i]) for line in (header, *rows)) for i in range(len(header)))
     # A file, so that neither the width of a terminal nor its colours change the text.
-    console = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
+    console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False, highlight=False)
     console.print(table)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]
     if markdown:  # rich leaves out the alignment of columns
