@@ -17,6 +17,8 @@ __all__ = [
     'carries_architecture',
     'check_settings',
     'differences',
+    'get_all_weights',
+    'get_meta',
     'get_state_dict',
     'plain_architecture',
     'read_architecture',

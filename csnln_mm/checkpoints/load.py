@@ -65,11 +65,9 @@ def load_checkpoint(path: str | Path) -> Any:
         raise
     except OSError as error:
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error
-    except zipfile.BadZipFile as error:
-        if 'CRC' not in str(error):
-            raise UserError(f'{path} is cut off or not a checkpoint ({error})') from error
-        raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
     except Exception as error:  # whatever comes of bytes that are no checkpoint
+        if isinstance(error, zipfile.BadZipFile) and 'CRC' in str(error):
+            raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
         reason = ' '.join(f'{type(error).__name__} {error}'.split())
         raise UserError(f'{path} is cut off or not a checkpoint ({reason:.200})') from error
 
