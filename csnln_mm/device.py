@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -62,10 +61,7 @@ def free_memory(device: torch.device) -> int | None:
                     return 1024 * int(line.split()[1])
     except OSError:
         pass  # not Linux
-    try:
-        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
-    except (ValueError, OSError, AttributeError):
-        return None
+    return None
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -94,12 +90,11 @@ def set_malloc_thresholds(*, mmap: int, trim: int | None = None) -> None:
         trim: how much of what else is free at the top of the heap is kept for the next blocks;
             None leaves glibc's rule.
     """
-    if not sys.platform.startswith('linux'):
+    if sys.platform != 'linux':
         return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # another C library
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is None:  # another C library
+        return
     mallopt(_M_MMAP_THRESHOLD, mmap * _MIB)
     if trim is not None:
         mallopt(_M_TRIM_THRESHOLD, trim * _MIB)

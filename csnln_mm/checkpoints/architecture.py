@@ -17,6 +17,8 @@ __all__ = [
     'carries_architecture',
     'check_settings',
     'differences',
+    'get_all_weights',
+    'get_meta',
     'get_state_dict',
     'plain_architecture',
     'read_architecture',
@@ -49,8 +51,7 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
         UserError: if the file tells no network, or its config is more than plain data, or was
             trained on images of other numbers than 0..1.
     """
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    meta = meta if isinstance(meta, dict) else {}
+    meta = get_meta(checkpoint)
     try:
         text = _architecture_text(checkpoint)
         if text is not None:
@@ -71,6 +72,20 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
     return network
 
 
+def get_meta(checkpoint: Any) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def get_all_weights(checkpoint: Any, path: str) -> dict[str, Any]:
+    """The state dict of a checkpoint, or that a file holds alone; UserError if there is none."""
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, dict):
+        raise UserError(f'checkpoint {path} holds no state dict')
+    return weights
+
+
 def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
     """The weights of a checkpoint's network, under the network's own names.
 
@@ -82,9 +97,7 @@ def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
     Raises:
         UserError: if the file holds no state dict.
     """
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(weights, dict):
-        raise UserError(f'checkpoint {path} holds no state dict')
+    weights = get_all_weights(checkpoint, path)
     for prefix in _AVERAGE, PREFIX:
         of_generator = {
             key[len(prefix) :]: value
@@ -127,9 +140,7 @@ def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> No
         network: the config's ``model.generator``.
         path: of the file.
     """
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    has_config = isinstance(meta, dict) and 'cfg' in meta
-    if not has_config and not carries_architecture(checkpoint):
+    if 'cfg' not in get_meta(checkpoint) and not carries_architecture(checkpoint):
         return
     try:
         trained = read_architecture(checkpoint, path)
@@ -167,6 +178,7 @@ def differences(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 def _settings(network: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`differences` compares, with defaults filled in."""
+    network = plain_architecture(network)
     recurrences = network.get('num_recurrences', 12)
     with_attention = network.get('attention_recurrences')
     if with_attention is not None:
@@ -178,7 +190,7 @@ def _settings(network: Mapping[str, Any]) -> dict[str, Any]:
         mid_channels=network.get('mid_channels', 128),
         num_recurrences=recurrences,
         image_skip=bool(network.get('image_skip', False)),
-        rgb_mean=network.get('rgb_mean', RGB_MEAN),
+        rgb_mean=tuple(network.get('rgb_mean', RGB_MEAN)),
         attention_recurrences=with_attention,
     )
     cell = network.get('cell') or {}
@@ -195,26 +207,19 @@ def _settings(network: Mapping[str, Any]) -> dict[str, Any]:
         else:
             settings['cross_scale_attention'] = cross_scale
         if in_scale.get('type', 'InScaleNonLocalAttention') == 'InScaleNonLocalAttention':
-            settings['in_scale_grid'] = in_scale.get('grid') or (1, 1)
+            settings['in_scale_grid'] = tuple(in_scale.get('grid') or (1, 1))
         else:
             settings['in_scale_attention'] = in_scale
-    return {name: _plain(value) for name, value in settings.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Lists and tuples alike, and dicts of any class alike."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items() if key != 'init_cfg'}
-    return tuple(_plain(item) for item in value) if isinstance(value, (list, tuple)) else value
+    return settings
 
 
 def _architecture_text(checkpoint: Any) -> str | None:
     """The JSON of an exported file's architecture."""
     if not isinstance(checkpoint, dict):
         return None
-    meta = checkpoint.get('meta')
-    if isinstance(meta, dict) and isinstance(meta.get('architecture'), str):
-        return meta['architecture']
+    text = get_meta(checkpoint).get('architecture')
+    if isinstance(text, str):
+        return text
     weights = checkpoint.get('state_dict', checkpoint)
     tensor = weights.get(ARCHITECTURE_KEY) if isinstance(weights, dict) else None
     if not isinstance(tensor, Tensor) or tensor.dtype != torch.uint8:
@@ -252,32 +257,22 @@ def _read_model(text: str) -> dict:
         if isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == 'model' for target in statement.targets
         ):
-            model = _evaluate(statement.value)
+            model = ast.literal_eval(_DictCalls().visit(statement.value))
             if isinstance(model, dict):
                 return model
     raise ValueError('it has no model')
 
 
-def _evaluate(node: ast.AST) -> Any:
-    """Like :func:`ast.literal_eval`, which does not know ``dict(key=value)``."""
-    if isinstance(node, ast.Call):
-        if not isinstance(node.func, ast.Name) or node.func.id != 'dict' or node.args:
+class _DictCalls(ast.NodeTransformer):
+    """``dict(key=value)`` as ``{'key': value}``, which :func:`ast.literal_eval` knows."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Dict:
+        names = [item.arg for item in node.keywords]
+        is_dict = isinstance(node.func, ast.Name) and node.func.id == 'dict'
+        if not is_dict or node.args or None in names:
             raise ValueError(f'line {node.lineno} calls a function')
-        return {_keyword(item): _evaluate(item.value) for item in node.keywords}
-    if isinstance(node, ast.Dict):
-        if None in node.keys:
-            raise ValueError(f'line {node.lineno} unpacks a dict')
-        return {_evaluate(key): _evaluate(value) for key, value in zip(node.keys, node.values)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        items = [_evaluate(item) for item in node.elts]
-        return items if isinstance(node, ast.List) else tuple(items)
-    return ast.literal_eval(node)
-
-
-def _keyword(item: ast.keyword) -> str:
-    if item.arg is None:
-        raise ValueError(f'line {item.value.lineno} unpacks a dict')
-    return item.arg
+        values = [self.visit(item.value) for item in node.keywords]
+        return ast.Dict([ast.Constant(name) for name in names], values)
 
 
 def _one_line(error: Exception) -> str:

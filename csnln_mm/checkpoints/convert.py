@@ -51,11 +51,11 @@ def convert_released_file(
     check_paths(source, target)
     checkpoint = load_checkpoint(source)
     # A safetensors file is read as a dict with a state dict, whoever wrote it.
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    weights = checkpoint
+    if isinstance(checkpoint, dict):
+        weights = checkpoint.get('state_dict', checkpoint)
     exported = carries_architecture(checkpoint)
-    if not isinstance(weights, dict):
-        weights = checkpoint
-    elif exported or any(str(key).startswith(PREFIX) for key in weights):
+    if exported or isinstance(weights, dict) and any(str(k).startswith(PREFIX) for k in weights):
         kind = 'an exported file' if exported else 'a checkpoint of MMEngine'
         raise UserError(
             f'{source} is {kind}, not of the released code; the other direction is --to-released'

@@ -65,11 +65,9 @@ def load_checkpoint(path: str | Path) -> Any:
         raise
     except OSError as error:
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error
-    except zipfile.BadZipFile as error:
-        if 'CRC' not in str(error):
-            raise UserError(f'{path} is cut off or not a checkpoint ({error})') from error
-        raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
     except Exception as error:  # whatever comes of bytes that are no checkpoint
+        if isinstance(error, zipfile.BadZipFile) and 'CRC' in str(error):
+            raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
         reason = ' '.join(f'{type(error).__name__} {error}'.split())
         raise UserError(f'{path} is cut off or not a checkpoint ({reason:.200})') from error
 
@@ -126,10 +124,8 @@ def _storage(content: bytes) -> torch.UntypedStorage:
 
 
 def _load_safetensors(path: Path) -> dict:
-    try:
-        from safetensors import safe_open
-    except ImportError:
-        raise UserError(f'{path} needs the package safetensors: pip install safetensors') from None
+    from safetensors import safe_open
+
     with safe_open(path, 'pt') as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         return dict(meta=file.metadata() or {}, state_dict=tensors)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from csnln_mm import networks
 from csnln_mm.checkpoints.architecture import (
     check_settings,
+    get_all_weights,
+    get_meta,
     get_state_dict,
     plain_architecture,
     read_architecture,
@@ -101,10 +103,7 @@ def build_from_checkpoint(
     check_fit(network, weights, path)
     network = _build(architecture, source)
     network.load_state_dict(weights)
-    meta = checkpoint.get('meta')
-    return LoadedNetwork(
-        network.eval(), weights, architecture, dict(meta) if isinstance(meta, dict) else {}
-    )
+    return LoadedNetwork(network.eval(), weights, architecture, dict(get_meta(checkpoint)))
 
 
 def check_paths(source: Path, target: Path) -> None:
@@ -123,9 +122,7 @@ def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
         checkpoint: what the file holds: a state dict, or a dict that has one as ``state_dict``.
         path: of the file.
     """
-    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(given, dict):
-        raise UserError(f'checkpoint {path} holds no state dict')
+    given = get_all_weights(checkpoint, path)
     wanted = getattr(model, 'module', model).state_dict()
     for key, value in wanted.items():
         if not isinstance(given.get(key), torch.Tensor):

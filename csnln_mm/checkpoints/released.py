@@ -47,16 +47,6 @@ class ReleasedCheckpoint(NamedTuple):
         )
 
 
-class _Layer(NamedTuple):
-    """A convolution, by the prefix of its keys here and there."""
-
-    released: str
-    ours: str
-    shape: tuple[int, ...]
-    out_channels: int
-    prelu: str = ''  # name of the PReLU's own prefix relative to the convolution's
-
-
 def is_released(state_dict: dict[str, Any]) -> bool:
     """Whether keys are named as in the released code."""
     return _RELEASED.tail in state_dict
@@ -164,11 +154,8 @@ def _measure(state_dict: dict[str, Tensor], naming: _Naming) -> tuple[int, int, 
                 f'not {naming.title}: it lacks the key {key!r}'
                 + (f', and begins with {first!r}' if first else ' and is empty')
             )
-        if (
-            not isinstance(state_dict[key], Tensor)
-            or state_dict[key].dim() != 4
-            or not len(state_dict[key])
-        ):
+        weight = state_dict[key]
+        if not isinstance(weight, Tensor) or weight.dim() != 4 or not len(weight):
             raise UserError(f'not {naming.title}: {key!r} is not the weight of a convolution')
     head, tail, down = (state_dict[key] for key in probes)
     channels = head.shape[0]
@@ -211,19 +198,6 @@ def _tensors(
     for stage in range(2 if scale == 4 else 1):
         suffix = '_2' if stage else ''
         yield f'SEM.multi_source_projection{suffix}.up_attention.escape_NaN', '', (1,)
-    for layer in _layers(scale, channels, recurrences):
-        yield f'{layer.released}.weight', f'{layer.ours}.weight', layer.shape
-        yield f'{layer.released}.bias', f'{layer.ours}.bias', (layer.out_channels,)
-        if layer.prelu:
-            # Convolution 0 and PReLU 1 of a sequence.
-            yield (
-                f'{layer.released[:-1]}{layer.prelu}.weight',
-                f'{layer.ours[:-1]}{layer.prelu}.weight',
-                (1,),
-            )
-
-
-def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
 
     def conv(
         released: str,
@@ -232,14 +206,20 @@ def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
         inputs: int = channels,
         outputs: int = channels,
         prelu: bool = True,
-    ) -> _Layer:
-        shape = outputs, inputs, kernel, kernel
+    ) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """A convolution, transposed or not, alone or as the first of a sequence with a PReLU."""
+        first = '.0' if prelu else ''
+        yield (
+            f'{released}{first}.weight',
+            f'{ours}{first}.weight',
+            (outputs, inputs, kernel, kernel),
+        )
+        yield f'{released}{first}.bias', f'{ours}{first}.bias', (outputs,)
         if prelu:
-            return _Layer(f'{released}.0', f'{ours}.0', shape, outputs, '1')
-        return _Layer(released, ours, shape, outputs)
+            yield f'{released}.1.weight', f'{ours}.1.weight', (1,)
 
-    yield conv('head.0', 'head.0', 3, inputs=3)
-    yield conv('head.1', 'head.1', 3)
+    yield from conv('head.0', 'head.0', 3, inputs=3)
+    yield from conv('head.1', 'head.1', 3)
     stages = [2, 2] if scale == 4 else [scale]
     for i, stage in enumerate(stages):
         suffix = '_2' if i else ''
@@ -254,25 +234,26 @@ def _layers(scale: int, channels: int, recurrences: int) -> Iterator[_Layer]:
                 (f'{match}2', 'key', channels // 2),
                 ('conv_assembly', 'value', channels),
             ):
-                yield conv(
+                yield from conv(
                     f'{theirs}.{attention}.{their_part}',
                     f'{ours}.{name}.{part}',
                     1,
                     outputs=outputs,
                 )
-        yield conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
-        first = conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
-        yield first
-        yield conv(f'{theirs}.encoder.body.2', f'{ours}.fusion.projection.2', 3, prelu=False)
+        yield from conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
+        yield from conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
+        yield from conv(f'{theirs}.encoder.body.2', f'{ours}.fusion.projection.2', 3, prelu=False)
         # Back-projection: stage 2 of x4 compares with the LR features, across both stages.
         kernel = 8 if i else 3 * stage
         down = 'SEM.down_sample_3' if i else 'SEM.down_sample_1'
-        yield conv(down, f'{ours}.fusion.downsample', kernel)
-        yield conv(f'SEM.error_encode{suffix}', f'{ours}.fusion.upsample', kernel)
+        yield from conv(down, f'{ours}.fusion.downsample', kernel)
+        yield from conv(f'SEM.error_encode{suffix}', f'{ours}.fusion.upsample', kernel)
     down = 'SEM.down_sample_4' if scale == 4 else 'SEM.down_sample_2'
-    yield conv(down, 'cell.next_input.0', 8 if scale == 4 else 3 * scale)
-    yield conv('SEM.post_conv', 'cell.next_input.1', 3)
-    yield conv('tail.0', 'reconstruct', 3, inputs=channels * recurrences, outputs=3, prelu=False)
+    yield from conv(down, 'cell.next_input.0', 8 if scale == 4 else 3 * scale)
+    yield from conv('SEM.post_conv', 'cell.next_input.1', 3)
+    yield from conv(
+        'tail.0', 'reconstruct', 3, inputs=channels * recurrences, outputs=3, prelu=False
+    )
 
 
 def _check_constants(state_dict: dict[str, Tensor]) -> None:

@@ -36,11 +36,6 @@ class Preparation(NamedTuple):
     failures: list[tuple[Path, str]]
 
 
-class _Task(NamedTuple):
-    source: Path
-    target: Path  # folder of the test set
-
-
 def find_test_sets(source: Path) -> dict[str, list[Path]]:
     """HR images by test set.
 
@@ -51,15 +46,11 @@ def find_test_sets(source: Path) -> dict[str, list[Path]]:
     Raises:
         UserError: if there is nothing of the kind, or two images of the same name.
     """
-    if not source.is_dir():
-        raise UserError(f'{source} is not a folder')
     images = _hr_images(source)
     if images:
         return {'': images}
-    sets = {
-        folder.name: _hr_images(folder) for folder in sorted(source.iterdir()) if folder.is_dir()
-    }
-    sets = {name: images for name, images in sets.items() if images}
+    folders = (folder for folder in sorted(source.iterdir()) if folder.is_dir())
+    sets = {folder.name: images for folder in folders if (images := _hr_images(folder))}
     if not sets:
         raise UserError(
             f'{source} holds no images, in itself, in HR/, or in the folders of a test set each'
@@ -89,14 +80,11 @@ def prepare_benchmarks(
         UserError: if ``source`` holds no images, or two images of the same name.
     """
     sets = find_test_sets(source)
-    tasks = [_Task(path, target / name) for name, paths in sets.items() for path in paths]
-    open_tasks = [task for task in tasks if not _is_done(task.target, task.source.stem, scales)]
-    failures = run_parallel(
-        partial(_prepare, scales=tuple(scales)), open_tasks, processes=processes
-    )
+    tasks = [(path, target / name) for name, paths in sets.items() for path in paths]
+    failures = run_parallel(partial(_prepare, scales=tuple(scales)), tasks, processes=processes)
     return Preparation(
         {name: len(paths) for name, paths in sets.items()},
-        [(task.source, reason) for task, reason in failures],
+        [(path, reason) for (path, _), reason in failures],
     )
 
 
@@ -115,9 +103,11 @@ def write_test_images(
         ValueError: if a side of the image is shorter than 12.
         OSError: if a file cannot be written.
     """
-    if _is_done(folder, name, scales):
+    file = f'{name}.png'
+    gt_path = folder / GT_FOLDER / file
+    lr_paths = {scale: folder / lr_folder(scale) / file for scale in scales}
+    if all(path.exists() for path in (gt_path, *lr_paths.values())):
         return
-    gt_path, lr_paths = _paths(folder, name, scales)
     gt = mod_crop(load(), 12)
     # First: a test lists the LR images, and each of them must have its partner.
     if not gt_path.exists():
@@ -132,16 +122,6 @@ def _hr_images(folder: Path) -> list[Path]:
     return list_images(folder) or (list_images(hr) if hr.is_dir() else [])
 
 
-def _paths(folder: Path, name: str, scales: Sequence[int]) -> tuple[Path, dict[int, Path]]:
-    """Of the image and, by scale, of its reductions."""
-    file = f'{name}.png'
-    return folder / GT_FOLDER / file, {scale: folder / lr_folder(scale) / file for scale in scales}
-
-
-def _is_done(folder: Path, name: str, scales: Sequence[int]) -> bool:
-    gt, lr = _paths(folder, name, scales)
-    return gt.exists() and all(path.exists() for path in lr.values())
-
-
-def _prepare(task: _Task, *, scales: Sequence[int]) -> None:
-    write_test_images(partial(read_rgb, task.source), task.target, task.source.stem, scales)
+def _prepare(task: tuple[Path, Path], *, scales: Sequence[int]) -> None:
+    source, folder = task
+    write_test_images(partial(read_rgb, source), folder, source.stem, scales)

@@ -11,23 +11,16 @@ from csnln_mm.images.image_file import as_8_bit_rgb
 
 __all__ = ['EXAMPLES', 'TEST_PHOTOGRAPHS', 'TRAIN_PHOTOGRAPHS', 'prepare_demo']
 
-TRAIN_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
-    'astronaut': skimage.data.astronaut,
-    'brick': skimage.data.brick,
-    'camera': skimage.data.camera,
-    'coins': skimage.data.coins,
-    'grass': skimage.data.grass,
-    'gravel': skimage.data.gravel,
-    'hubble_deep_field': skimage.data.hubble_deep_field,
-    'moon': skimage.data.moon,
+
+def _photographs(names: str) -> dict[str, Callable[[], np.ndarray]]:
+    return {name: getattr(skimage.data, name) for name in names.split()}
+
+
+TRAIN_PHOTOGRAPHS = {
+    **_photographs('astronaut brick camera coins grass gravel hubble_deep_field moon retina'),
     'motorcycle': lambda: skimage.data.stereo_motorcycle()[0],
-    'retina': skimage.data.retina,
 }
-TEST_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
-    'chelsea': skimage.data.chelsea,
-    'coffee': skimage.data.coffee,
-    'rocket': skimage.data.rocket,
-}
+TEST_PHOTOGRAPHS = _photographs('chelsea coffee rocket')
 # To be looked at: those of the test set, and one that repeats itself.
 EXAMPLES = {**TEST_PHOTOGRAPHS, 'brick': skimage.data.brick}
 

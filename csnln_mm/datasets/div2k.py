@@ -116,8 +116,6 @@ def prepare_images(
         UserError: if the folder holds no images, or two that would have the same name, or
             the sub-images there were cut otherwise.
     """
-    if not source.is_dir():
-        raise UserError(f'{source} is not a folder')
     job = _Job(root, tuple(scales), sub_images, True)
     _check_job(job)
     tasks: dict[str, _Task] = {}
@@ -179,7 +177,7 @@ def _starts(side: int, sub_images: SubImages) -> list[int]:
             f'a side of {side} pixels is shorter than the sub-images '
             f'({sub_images.size}); choose a smaller --crop-size'
         )
-    starts = list(np.arange(0, side - sub_images.size + 1, sub_images.step))
+    starts = list(range(0, side - sub_images.size + 1, sub_images.step))
     if starts[-1] + sub_images.size < side:
         starts.append(side - sub_images.size)
     return starts

@@ -53,8 +53,6 @@ def find_pairs(lq_folder: Path, gt_folder: Path) -> Pairing:
     """
     folders = []
     for folder in lq_folder, gt_folder:
-        if not folder.is_dir():
-            raise UserError(f'{folder} is not a folder')
         folders.append({path.stem: path for path in list_images(folder)})
         if not folders[-1]:
             raise UserError(f'{folder} holds no images')

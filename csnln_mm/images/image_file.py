@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, TiffTags
 
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
@@ -55,15 +55,7 @@ _WITHOUT_METADATA = ('BMP', 'PPM')
 _MAX_JPEG_EXIF = 65533
 _MAX_JPEG_XMP = 65533 - 29
 
-# Tags of TIFF, the first also of EXIF.
-_ORIENTATION = 0x0112
-_BITS_PER_SAMPLE = 258
-_PHOTOMETRIC = 262
-_PLANAR_CONFIGURATION = 284
-_EXTRA_SAMPLES = 338
-_XMP = 700
-_ICC_PROFILE = 34675
-_SUB_IFDS = (0x8769, 0x8825)  # EXIF and GPS
+_ORIENTATION = ExifTags.Base.Orientation
 
 
 class ImageData(NamedTuple):
@@ -93,9 +85,11 @@ def list_images(folder: Path) -> list[Path]:
     """The image files of a folder, not of its subfolders, sorted by name.
 
     Raises:
-        UserError: if two of them differ by their suffixes alone: what is made of them would have
-            the same name.
+        UserError: if there is no such folder, or two of them differ by their suffixes alone: what
+            is made of them would have the same name.
     """
+    if not folder.is_dir():
+        raise UserError(f'{folder} is not a folder')
     stems: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and path.is_file():
@@ -125,8 +119,12 @@ def read_image(path: str | Path) -> ImageData:
         UserError: if the file is missing, cut off, damaged or no image, or has more than 179
             million pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``); one line that names it.
     """
-    with _open_file(path) as file:
-        return _decode(file, path)
+    with _open_file(path) as file, _open_image(file, path) as image, _reading(path):
+        image.load()  # tells a broken file, which OpenCV would fill with grey
+        exif, xmp = read_metadata(image)
+        deep = _has_16_bits(file, image)
+        decoded = _read_16_bits(file, image, path) if deep else _read_8_bits(image, path)
+        return decoded._replace(exif=exif, xmp=xmp)
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -214,9 +212,9 @@ def encode_image(
         return _encode_tiff(image)
     if deep:
         return _encode_16_bit_png(image, software)
-    pillow_image = Image.fromarray(np.ascontiguousarray(image.pixels))
+    pillow_image = Image.fromarray(image.pixels)
     if image.alpha is not None:
-        pillow_image.putalpha(Image.fromarray(np.ascontiguousarray(image.alpha)))
+        pillow_image.putalpha(Image.fromarray(image.alpha))
     return _save(pillow_image, pillow_format, image, software, **options)
 
 
@@ -273,15 +271,6 @@ def _reading(name: str | Path) -> Iterator[None]:
         raise UserError(f'{name} is damaged or no image') from error
 
 
-def _decode(file: BinaryIO, name: str | Path) -> ImageData:
-    with _open_image(file, name) as image, _reading(name):
-        image.load()  # tells a broken file, which OpenCV would fill with grey
-        exif, xmp = read_metadata(image)
-        deep = _has_16_bits(file, image)
-        decoded = _read_16_bits(file, image, name) if deep else _read_8_bits(image, name)
-        return decoded._replace(exif=exif, xmp=xmp)
-
-
 def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
     if image.mode.startswith('I;16'):
@@ -290,14 +279,15 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
         file.seek(0)
         return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
     if image.format == 'TIFF' and image.mode in ('RGB', 'RGBA', 'RGBX'):
-        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) == 16
+        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) == 16
     return False
 
 
 def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
     file.seek(0)
     tags = image.tag_v2 if image.format == 'TIFF' else {}
-    if tags.get(_PLANAR_CONFIGURATION) == 2 and not image.mode.startswith('I;16'):
+    planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
+    if planar and not image.mode.startswith('I;16'):
         data = _read_planar_tiff(file)
     else:
         data = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -315,9 +305,9 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
             alpha = data[..., 3]
     elif 'transparency' in image.info:  # the one transparent grey of a PNG
         alpha = np.where(data == image.info['transparency'], 0, 65535).astype(np.uint16)
-    if tags.get(_PHOTOMETRIC) == 0:  # 0 is white
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # 0 is white
         colour = 65535 - colour
-    if alpha is not None and 1 in tags.get(_EXTRA_SAMPLES, ()):
+    if alpha is not None and 1 in tags.get(TiffImagePlugin.EXTRASAMPLES, ()):
         colour = _divide_by_alpha(colour, alpha)
     alpha = None if alpha is None else np.ascontiguousarray(alpha)
     return ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
@@ -470,8 +460,12 @@ def _add_tags(content: bytearray, image: ImageData) -> None:
         exif = Image.Exif()
         exif.load(image.exif)
         for tag, value in exif.items():
-            tags[tag] = exif.get_ifd(tag) if tag in _SUB_IFDS else value
-    for tag, tag_type, value in (_XMP, 1, image.xmp), (_ICC_PROFILE, 7, image.icc_profile):
+            is_ifd = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+            tags[tag] = exif.get_ifd(tag) if is_ifd else value
+    for tag, tag_type, value in (
+        (TiffImagePlugin.XMP, TiffTags.BYTE, image.xmp),
+        (TiffImagePlugin.ICCPROFILE, TiffTags.UNDEFINED, image.icc_profile),
+    ):
         if value:
             tags.tagtype[tag] = tag_type
             tags[tag] = value

@@ -4,22 +4,16 @@ import re
 from typing import Any
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 __all__ = ['read_metadata', 'update_exif', 'update_xmp']
 
-_EXIF_IFD = 0x8769
-_GPS_IFD = 0x8825
-_DESCRIPTION = 0x010E
-_RESOLUTION = _, _, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
-_SOFTWARE = 0x0131
-_PIXEL_X_DIMENSION = 0xA002
-_PIXEL_Y_DIMENSION = 0xA003
-# What describes the image and not how its bytes are laid out, which TIFF keeps in the same place:
-# document name, description, make, model, resolution (3), software, date, artist, host, rating
-# (2), copyright, and Windows' title, comment, author, keywords, subject.
-_DESCRIPTIVE = [0x010D, _DESCRIPTION, 0x010F, 0x0110, *_RESOLUTION, _SOFTWARE, 0x0132, 0x013B]
-_DESCRIPTIVE += [0x013C, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F]
-_INTEROPERABILITY = 0xA005  # a pointer to what is not copied
+_RESOLUTION = Base.XResolution, Base.YResolution, Base.ResolutionUnit
+# What describes the image and not how its bytes are laid out, which TIFF keeps in the same place.
+_DESCRIPTIVE = [Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, *_RESOLUTION]
+_DESCRIPTIVE += [Base.Software, Base.DateTime, Base.Artist, Base.HostComputer, Base.Copyright]
+_DESCRIPTIVE += [Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment, Base.XPAuthor]
+_DESCRIPTIVE += [Base.XPKeywords, Base.XPSubject]
 # Descriptions by which tifffile, ImageJ and OME say what shape an image has.
 _LAYOUTS = ('{"shape"', 'ImageJ=', '<?xml')
 
@@ -48,11 +42,11 @@ def update_exif(exif: bytes | None, size: tuple[int, int], software: str | None)
     if exif:
         tags.load(exif)
     if software:
-        tags[_SOFTWARE] = software
-    details = _details(tags, _EXIF_IFD)
+        tags[Base.Software] = software
+    details = _details(tags, IFD.Exif)
     if details:
-        details[_PIXEL_X_DIMENSION], details[_PIXEL_Y_DIMENSION] = size
-    return _dump(tags, details, _details(tags, _GPS_IFD))
+        details[Base.ExifImageWidth], details[Base.ExifImageHeight] = size
+    return _dump(tags, details, _details(tags, IFD.GPSInfo))
 
 
 def update_xmp(xmp: bytes | None, size: tuple[int, int]) -> bytes | None:
@@ -74,26 +68,27 @@ def _read_exif(image: Image.Image) -> bytes | None:
     for tag in _DESCRIPTIVE:
         if tag in tags:
             kept[tag] = tags[tag]
-    if kept.get(_RESOLUTION_UNIT) == 1:  # none: the ratio of the sides of a pixel
+    if kept.get(Base.ResolutionUnit) == 1:  # none: the ratio of the sides of a pixel
         for tag in _RESOLUTION:
             kept.pop(tag, None)
-    elif _RESOLUTION[0] in kept:
-        kept.setdefault(_RESOLUTION_UNIT, 2)  # inch
-    if str(kept.get(_DESCRIPTION)).startswith(_LAYOUTS):
-        del kept[_DESCRIPTION]
-    return _dump(kept, _details(tags, _EXIF_IFD), _details(tags, _GPS_IFD))
+    elif Base.XResolution in kept:
+        kept.setdefault(Base.ResolutionUnit, 2)  # inch
+    if str(kept.get(Base.ImageDescription)).startswith(_LAYOUTS):
+        del kept[Base.ImageDescription]
+    return _dump(kept, _details(tags, IFD.Exif), _details(tags, IFD.GPSInfo))
 
 
 def _details(tags: Image.Exif, ifd: int) -> dict[int, Any]:
-    return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag != _INTEROPERABILITY}
+    """All but a pointer to what is not copied."""
+    return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag != IFD.Interop}
 
 
 def _dump(tags: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> bytes | None:
     clean = Image.Exif()
     for tag, value in tags.items():
-        if tag not in (_EXIF_IFD, _GPS_IFD):
+        if tag not in (IFD.Exif, IFD.GPSInfo):
             clean[tag] = value
-    for ifd, values in (_EXIF_IFD, details), (_GPS_IFD, gps):
+    for ifd, values in (IFD.Exif, details), (IFD.GPSInfo, gps):
         if values:
             clean[ifd] = values
     return clean.tobytes() if len(clean) else None

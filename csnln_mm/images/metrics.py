@@ -1,15 +1,65 @@
 """PSNR and SSIM as the field measures them: on Y, without a border."""
 
 import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-__all__ = ['psnr', 'ssim']
+from csnln_mm.errors import UserError
+from csnln_mm.images.degradation import mod_crop
+from csnln_mm.images.image_file import read_rgb
+
+__all__ = ['Score', 'psnr', 'read_gt', 'ssim']
+
+_WINDOW = 11  # of SSIM
 
 # ITU-R BT.601: R, G, B of 0..255 to a luma of 16..235.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 _OFFSET = 16.0
+
+
+class Score(NamedTuple):
+    """On the Y channel: PSNR in dB, and SSIM."""
+
+    psnr: float
+    ssim: float
+
+    def __str__(self) -> str:
+        return f'{self.psnr:.2f} / {self.ssim:.4f}'
+
+    @classmethod
+    def of(cls, image: np.ndarray, gt: np.ndarray, crop_border: int) -> 'Score':
+        """Arguments and errors are those of :func:`ssim`."""
+        return cls(psnr(image, gt, crop_border), ssim(image, gt, crop_border))
+
+    @classmethod
+    def mean(cls, scores: Iterable['Score']) -> 'Score':
+        """The mean over images."""
+        return cls(*np.mean(list(scores), axis=0).tolist())
+
+
+def read_gt(path: Path, multiple: int, crop_border: int) -> np.ndarray:
+    """Read an image to measure results against.
+
+    Args:
+        path: of the file.
+        multiple: what divides both sides after the bottom and right are cut.
+        crop_border: as of :func:`ssim`.
+
+    Returns:
+        uint8 RGB, [H, W, 3], contiguous.
+
+    Raises:
+        UserError: if it cannot be read, or is too small for the window of SSIM.
+    """
+    image = read_rgb(path)
+    height, width = image.shape[:2]
+    if min(side - side % multiple for side in (height, width)) < 2 * crop_border + _WINDOW:
+        raise UserError(f'{path} is too small to measure: {width}x{height}')
+    return np.ascontiguousarray(mod_crop(image, multiple))
 
 
 def psnr(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
@@ -23,8 +73,8 @@ def psnr(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
     Raises:
         ValueError: if the sizes differ.
     """
-    _check_sizes(image, gt)
-    error = np.square(_luma(image, crop_border) - _luma(gt, crop_border)).mean()
+    x, y = _lumas(image, gt, crop_border)
+    error = np.square(x - y).mean()
     return 20 * math.log10(255 / math.sqrt(error)) if error else math.inf
 
 
@@ -39,9 +89,8 @@ def ssim(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
     Raises:
         ValueError: if the sizes differ.
     """
-    _check_sizes(image, gt)
-    x, y = _luma(image, crop_border), _luma(gt, crop_border)
-    kernel = cv2.getGaussianKernel(11, 1.5)
+    x, y = _lumas(image, gt, crop_border)
+    kernel = cv2.getGaussianKernel(_WINDOW, 1.5)
 
     def local_mean(values: np.ndarray) -> np.ndarray:
         return cv2.sepFilter2D(values, -1, kernel, kernel)[5:-5, 5:-5]
@@ -54,12 +103,8 @@ def ssim(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
     return float((luminance * (2 * covariance + c2) / (variances + c2)).mean())
 
 
-def _check_sizes(image: np.ndarray, gt: np.ndarray) -> None:
+def _lumas(image: np.ndarray, gt: np.ndarray, crop_border: int) -> list[np.ndarray]:
     if image.shape != gt.shape:
         raise ValueError(f'an image of shape {image.shape} is no match for one of {gt.shape}')
-
-
-def _luma(image: np.ndarray, crop_border: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    inner = image[crop_border : height - crop_border, crop_border : width - crop_border]
-    return inner.astype(np.float64) @ _LUMA + _OFFSET
+    rows, columns = (slice(crop_border, side - crop_border) for side in gt.shape[:2])
+    return [x[rows, columns].astype(np.float64) @ _LUMA + _OFFSET for x in (image, gt)]

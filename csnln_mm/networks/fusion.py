@@ -88,21 +88,17 @@ class MutualProjectedFusion(nn.Module):
         cross_scale: Tensor | None = None,
     ) -> Tensor:
         """Shapes are those of the module's documentation."""
-        if in_scale is not None and cross_scale is not None:
-            fused = self._project(in_scale, cross_scale)
-        else:
-            fused = in_scale if in_scale is not None else cross_scale
+        if in_scale is None or cross_scale is None:
+            fused = cross_scale if in_scale is None else in_scale
+        elif self.recipe == 'paper':
+            fused = in_scale + self.projection(in_scale - cross_scale)
+        else:  # in + (R + projection(R)), where in + R is the cross-scale branch itself
+            fused = cross_scale + self.projection(cross_scale - in_scale)
         if local is None:
             return fused
         if fused is None:
             return self.upsample(local)
         return fused + self.upsample(local - self.downsample(fused))
-
-    def _project(self, in_scale: Tensor, cross_scale: Tensor) -> Tensor:
-        if self.recipe == 'paper':
-            return in_scale + self.projection(in_scale - cross_scale)
-        # in + (R + projection(R)), where in + R is the cross-scale branch itself.
-        return cross_scale + self.projection(cross_scale - in_scale)
 
 
 class AdditionFusion(nn.Module):

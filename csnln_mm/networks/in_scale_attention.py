@@ -49,20 +49,11 @@ class InScaleNonLocalAttention(nn.Module):
         rows, columns = (min(parts, side) for parts, side in zip(self.grid, x.shape[-2:]))
         if (rows, columns) == (1, 1):
             return attend(query, key, value)
-        bands = zip(*(t.tensor_split(rows, -2) for t in (query, key, value)))
-        return torch.cat(
-            [
-                torch.cat(
-                    [
-                        attend(*region)
-                        for region in zip(*(t.tensor_split(columns, -1) for t in band))
-                    ],
-                    -1,
-                )
-                for band in bands
-            ],
-            -2,
-        )
+        bands = []
+        for band in zip(*(t.tensor_split(rows, -2) for t in (query, key, value))):
+            regions = zip(*(t.tensor_split(columns, -1) for t in band))
+            bands.append(torch.cat([attend(*region) for region in regions], -1))
+        return torch.cat(bands, -2)
 
     def weights_at(self, x: Tensor, positions: Sequence[tuple[int, int]]) -> Tensor:
         """How much each position counts for some pixels, to look at.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ['as_blocks', 'check_inputs', 'pad_to_multiple']
+__all__ = ['as_blocks', 'check_inputs', 'check_maps', 'pad_to_multiple']
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -38,25 +38,27 @@ def as_blocks(x: Tensor, side: int) -> Tensor:
     return x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 1, 3, 5, 2, 4)
 
 
+def check_maps(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """Raise ValueError, naming the first in question, unless all are maps, on one device."""
+    for name, x in dict(query=query, key=key, value=value).items():
+        if x.dim() != 4:
+            raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(x.shape)}')
+        if min(x.shape) < 1:
+            raise ValueError(f'{name} must not be empty, got shape {tuple(x.shape)}')
+        if x.device != query.device:
+            raise ValueError(f'query is on {query.device}, {name} on {x.device}')
+        if not x.is_floating_point():
+            raise ValueError(f'{name} must be of a floating dtype, got {x.dtype}')
+
+
 def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_size: int) -> None:
     """Raise ValueError, with the shapes, unless the three maps fit together."""
-    for name, tensor in (('query', query), ('key', key), ('value', value)):
-        if tensor.dim() != 4:
-            raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(tensor.shape)}')
-        if not tensor.is_floating_point():
-            raise ValueError(f'{name} must be of a floating dtype, got {tensor.dtype}')
-        if tensor.device != query.device:
-            raise ValueError(f'query is on {query.device}, {name} on {tensor.device}')
+    check_maps(query, key, value)
     if not isinstance(scale, int) or scale < 1:
         raise ValueError(f'scale must be a positive integer, got {scale}')
     if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:
         raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
     n, channels, height, width = query.shape
-    if min(query.shape) < 1 or value.shape[1] < 1:
-        raise ValueError(
-            f'query and value must not be empty, got query {tuple(query.shape)} '
-            f'and value {tuple(value.shape)}'
-        )
     expected_key = (n, channels, -(-height // scale), -(-width // scale))
     if tuple(key.shape) != expected_key:
         raise ValueError(

@@ -33,9 +33,8 @@ class MatrixLayout:
         self.radius = radius
         self.height, self.width = query_size
         self.padded_width = self.width + radius
-        self.key_height, self.key_width = key_size
-        self.padded_key_width = self.key_width + radius
-        self.candidates = self.key_height * self.padded_key_width
+        self.padded_key_width = key_size[1] + radius
+        self.candidates = key_size[0] * self.padded_key_width
         self.row_elements = self.padded_width * self.candidates
 
 

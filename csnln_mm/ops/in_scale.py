@@ -8,7 +8,7 @@ block. The backward pass makes the weights again, from the sums.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from math import isqrt, log, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -234,19 +234,17 @@ def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Ten
     return query.to(dtype), key.to(dtype), value.to(product_dtype(value))
 
 
-class _Tile(NamedTuple):
+# A slice of candidates with some matrices [n, positions, candidates].
+_Block = tuple[slice, list[Tensor]]
+
+
+def _tiles(
+    queries: Tensor, keys: Tensor, tile: int, matrices: int
+) -> Iterator[tuple[slice, slice, Iterator[_Block]]]:
     """Samples and query positions, and the blocks of their rows of the matrix.
 
-    A block is a slice of candidates with some matrices [n, positions, candidates].
+    The matrices are the same memory again and again.
     """
-
-    samples: slice
-    positions: slice
-    blocks: Iterator[tuple[slice, list[Tensor]]]
-
-
-def _tiles(queries: Tensor, keys: Tensor, tile: int, matrices: int) -> Iterator[_Tile]:
-    """All tiles; the matrices are the same memory again and again."""
     n, _, positions = queries.shape
     tile, limit = min(tile, positions), block_elements(queries.device)
     width = _equal_part(keys.shape[2], limit // tile)
@@ -255,7 +253,7 @@ def _tiles(queries: Tensor, keys: Tensor, tile: int, matrices: int) -> Iterator[
     group = min(n, max(1, limit // (tile * width))) if whole else 1
     memory = queries.new_empty(matrices, group * tile * width)
 
-    def blocks(samples: int, rows: int) -> Iterator[tuple[slice, list[Tensor]]]:
+    def blocks(samples: int, rows: int) -> Iterator[_Block]:
         for start in range(0, keys.shape[2], width):
             stop = min(start + width, keys.shape[2])
             shape = samples, rows, stop - start
@@ -265,6 +263,4 @@ def _tiles(queries: Tensor, keys: Tensor, tile: int, matrices: int) -> Iterator[
         last = min(sample + group, n)
         for start in range(0, positions, tile):
             stop = min(start + tile, positions)
-            yield _Tile(
-                slice(sample, last), slice(start, stop), blocks(last - sample, stop - start)
-            )
+            yield slice(sample, last), slice(start, stop), blocks(last - sample, stop - start)

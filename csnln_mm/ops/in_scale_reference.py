@@ -2,20 +2,14 @@
 
 from torch import Tensor
 
+from csnln_mm.ops.cross_scale_geometry import check_maps
+
 __all__ = ['in_scale_attention_reference', 'check_in_scale_inputs']
 
 
 def check_in_scale_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
     """Raise ValueError, with the shapes, unless the three maps fit together."""
-    for name, tensor in (('query', query), ('key', key), ('value', value)):
-        if tensor.dim() != 4:
-            raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(tensor.shape)}')
-        if min(tensor.shape) < 1:
-            raise ValueError(f'{name} must not be empty, got shape {tuple(tensor.shape)}')
-        if tensor.device != query.device:
-            raise ValueError(f'query is on {query.device}, {name} on {tensor.device}')
-        if not tensor.is_floating_point():
-            raise ValueError(f'{name} must be of a floating dtype, got {tensor.dtype}')
+    check_maps(query, key, value)
     if key.shape[:2] != query.shape[:2]:
         raise ValueError(
             f'key must have the batch and channels of the query '

@@ -6,6 +6,7 @@ import platform
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,9 @@ def run_benchmark(
         label = f'{case.name}, {case.side}x{case.side}'
         row: Row = dict(what=case.name, side=case.side, **_time(case, torch.device(device), runs))
         progress(f'{label}: {_seconds(row["time"])}, reference {_seconds(row["reference"])}')
-        for key, reference in (('memory', False), ('reference_memory', True)):
-            wanted = case.reference or not reference
-            row[key] = (
-                peak_memory(case, reference, device, torch.get_num_threads()) if wanted else None
-            )
+        peak = partial(peak_memory, case, device=device, threads=torch.get_num_threads())
+        row['memory'] = peak(reference=False)
+        row['reference_memory'] = peak(reference=True) if case.reference else None
         progress(
             f'{label}: {_megabytes(row["memory"])}, reference {_megabytes(row["reference_memory"])}'
         )
@@ -100,7 +99,9 @@ def _time(case: Case, device: torch.device, runs: int) -> Row:
 
     def measure(side: str) -> float:
         with reference_operators() if side == 'reference' else nullcontext():
-            return _seconds_of(sides[side])
+            start = timer()  # which waits for the GPU
+            sides[side]()
+            return timer() - start
 
     for side in sides:
         first = measure(side)
@@ -125,12 +126,6 @@ def _time(case: Case, device: torch.device, runs: int) -> Row:
         runs=len(times['time']),
         reference_runs=len(times.get('reference', ())),
     )
-
-
-def _seconds_of(function: Callable[[], Any]) -> float:
-    start = timer()  # which waits for the GPU
-    function()
-    return timer() - start
 
 
 def describe_machine(device: str) -> dict[str, Any]:

@@ -10,20 +10,19 @@ import numpy as np
 
 from csnln_mm.datasets.benchmarks import find_test_sets
 from csnln_mm.errors import UserError
-from csnln_mm.images import downsample, mod_crop, psnr, read_rgb, ssim, upsample
+from csnln_mm.images import downsample, upsample
+from csnln_mm.images.metrics import Score, read_gt
 from csnln_mm.paper.model_size import model_size
-from csnln_mm.paper.published import COMPACT, Score
+from csnln_mm.paper.published import COMPACT
 from csnln_mm.paper.tables import format_table
 from csnln_mm.upscaling import Upscaler
+from csnln_mm.visualization.comparison import BICUBIC
 
 __all__ = ['BICUBIC', 'Measured', 'collect_images', 'measure', 'measured_table', 'multiply_adds']
 
-BICUBIC = 'bicubic'
 # Of the image that multiply-adds are counted for, as papers on small models count them.
 _RESULT = 1280, 720
 _TIMED_SIDE = 512
-# The window of SSIM.
-_SSIM_WINDOW = 11
 
 
 class Measured(NamedTuple):
@@ -91,23 +90,23 @@ def measure(
     for test_set, paths in sets.items():
         each: dict[str, list[Score]] = {name: [] for name in methods}
         for path in track(test_set, paths):
-            gt = _read_gt(path, scale)
+            gt = read_gt(path, 12, scale)
             lq = downsample(gt, scale)
             for name, upscaler in methods.items():
                 result = upsample(lq, scale) if upscaler is None else upscaler(lq)
-                each[name].append(Score(psnr(result, gt, scale), ssim(result, gt, scale)))
+                each[name].append(Score.of(result, gt, scale))
         for name, values in each.items():
-            scores[name][test_set] = Score(*np.mean(values, axis=0).tolist())
+            scores[name][test_set] = Score.mean(values)
     rows = []
     for name, upscaler in methods.items():
-        if upscaler is None:
-            rows.append(Measured(name, scores[name]))
-            continue
-        parameters = sum(p.numel() for p in upscaler.network.parameters())
-        seconds = _seconds(upscaler) if with_time else None
-        rows.append(
-            Measured(name, scores[name], parameters, multiply_adds(upscaler, scale), seconds)
-        )
+        row = Measured(name, scores[name])
+        if upscaler is not None:
+            row = row._replace(
+                parameters=sum(p.numel() for p in upscaler.network.parameters()),
+                multiply_adds=multiply_adds(upscaler, scale),
+                seconds=_seconds(upscaler) if with_time else None,
+            )
+        rows.append(row)
     return rows
 
 
@@ -151,25 +150,12 @@ def measured_table(rows: Iterable[Measured], scale: int, style: str = 'text') ->
             row.name,
             '' if row.parameters is None else f'{row.parameters / 1e3:,.0f}K',
             '' if row.multiply_adds is None else f'{row.multiply_adds / 1e9:,.1f}G',
-            *(
-                f'{row.scores[name].psnr:.2f} / {row.scores[name].ssim:.4f}'
-                if name in row.scores
-                else '-'
-                for name in sets
-            ),
+            *(str(row.scores.get(name, '-')) for name in sets),
         ]
         if timed:
             cells.insert(3, '' if row.seconds is None else f'{row.seconds:.1f}')
         lines.append(cells)
     return format_table(header, lines, style)
-
-
-def _read_gt(path: Path, scale: int) -> np.ndarray:
-    image = read_rgb(path)
-    height, width = image.shape[:2]
-    if min(side - side % 12 for side in (height, width)) < 2 * scale + _SSIM_WINDOW:
-        raise UserError(f'{path} is too small to measure: {width}x{height}')
-    return np.ascontiguousarray(mod_crop(image, 12))
 
 
 def _seconds(upscaler: Upscaler) -> float:

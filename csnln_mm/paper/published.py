@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from csnln_mm.images.metrics import Score
+
 __all__ = [
     'ABLATIONS',
     'BENCHMARKS',
@@ -17,13 +19,6 @@ __all__ = [
 ]
 
 BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100', 'Manga109')
-
-
-class Score(NamedTuple):
-    """On the Y channel: PSNR in dB, and SSIM."""
-
-    psnr: float
-    ssim: float
 
 
 class Table1Row(NamedTuple):

@@ -33,9 +33,8 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], style: st
         table.add_column(title, justify='right' if i else 'left', no_wrap=True)
     for cells in rows:
         table.add_row(*cells)
-    width = 4 + sum(3 + max(len(line[i]) for line in (header, *rows)) for i in range(len(header)))
     # A file, so that neither the width of a terminal nor its colours change the text.
-    console = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
+    console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False, highlight=False)
     console.print(table)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]
     if markdown:  # rich leaves out the alignment of columns
@@ -80,9 +79,13 @@ def table_1(result: Table1Row, style: str = 'text') -> str:
         result: from :func:`result_row`.
         style: 'text' or 'markdown'.
     """
-    paper = [row for row in TABLE_1 if row.scale == result.scale]
     header = [f'x{result.scale}, PSNR / SSIM', *BENCHMARKS]
-    return format_table(header, [_cells(row) for row in (*paper, result)], style)
+    rows = [
+        [row.method, *(str(row.scores[name] or '-') for name in BENCHMARKS)]
+        for row in (*TABLE_1, result)
+        if row.scale == result.scale
+    ]
+    return format_table(header, rows, style)
 
 
 def table_2(method: str, size: ModelSize, style: str = 'text') -> str:
@@ -103,23 +106,7 @@ def table_2(method: str, size: ModelSize, style: str = 'text') -> str:
         ('all', size.multiply_adds, size.reference_multiply_adds),
     ]
     height, width = size.lr_size
-    return '\n\n'.join(
-        [
-            format_table(('model', 'parameters', 'trainable'), parameters, style),
-            format_table(
-                (f'multiply-adds, LR {height}x{width}', 'as computed', 'reference'),
-                [(name, *(f'{count / 1e9:.2f}G' for count in counts)) for name, *counts in adds],
-                style,
-            ),
-        ]
-    )
-
-
-def _cells(row: Table1Row) -> list[str]:
-    return [
-        row.method,
-        *(
-            '-' if score is None else f'{score.psnr:.2f} / {score.ssim:.4f}'
-            for score in (row.scores[name] for name in BENCHMARKS)
-        ),
-    ]
+    header = f'multiply-adds, LR {height}x{width}', 'as computed', 'reference'
+    rows = [(name, *(f'{count / 1e9:.2f}G' for count in counts)) for name, *counts in adds]
+    first = format_table(('model', 'parameters', 'trainable'), parameters, style)
+    return f'{first}\n\n{format_table(header, rows, style)}'

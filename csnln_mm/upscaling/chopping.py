@@ -1,20 +1,10 @@
 """Inference in quarters, as the published numbers of CSNLN were measured."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from torch import Tensor
 
 __all__ = ['check_overlap', 'chopped_forward']
-
-
-class _Span(NamedTuple):
-    """A range of LR rows or columns: what the model sees, and what is kept of its result."""
-
-    start: int
-    stop: int
-    keep_start: int
-    keep_stop: int
 
 
 def chopped_forward(
@@ -51,25 +41,21 @@ def chopped_forward(
     if len(rows) == len(columns) == 1:
         return model(x)
     out = None
-    for row in rows:
-        for column in columns:
-            piece = x[..., row.start : row.stop, column.start : column.stop]
+    for row, kept_rows in rows:
+        for column, kept_columns in columns:
+            piece = x[..., row, column]
             if piece.shape[-2] * piece.shape[-1] < max_pixels:
                 piece = model(piece)
             else:
                 piece = chopped_forward(model, piece, scale, overlap=overlap, max_pixels=max_pixels)
             if out is None:
                 out = piece.new_empty(*piece.shape[:2], scale * height, scale * width)
-            out[
+            part = piece[
                 ...,
-                scale * row.keep_start : scale * row.keep_stop,
-                scale * column.keep_start : scale * column.keep_stop,
-            ] = piece[
-                ...,
-                scale * (row.keep_start - row.start) : scale * (row.keep_stop - row.start),
-                scale * (column.keep_start - column.start) : scale
-                * (column.keep_stop - column.start),
+                _upscaled(kept_rows, scale, row.start),
+                _upscaled(kept_columns, scale, column.start),
             ]
+            out[..., _upscaled(kept_rows, scale), _upscaled(kept_columns, scale)] = part
     return out
 
 
@@ -79,11 +65,22 @@ def check_overlap(overlap: int) -> None:
         raise ValueError(f'overlap must be an integer of at least 0, got {overlap!r}')
 
 
-def _halves(length: int, scale: int, overlap: int) -> list[_Span]:
-    """Two overlapping spans, or the whole length where a span would reach the other end."""
+def _upscaled(part: slice, scale: int, origin: int = 0) -> slice:
+    """LR rows or columns as those of a result that begins at ``origin``."""
+    return slice(scale * (part.start - origin), scale * (part.stop - origin))
+
+
+def _halves(length: int, scale: int, overlap: int) -> list[tuple[slice, slice]]:
+    """Two overlapping halves, or the whole length where one would reach the other end.
+
+    Of each what the model sees, and what is kept of its result.
+    """
     middle = length // 2
     reach = middle + overlap
     reach += scale - reach % scale
     if reach >= length:
-        return [_Span(0, length, 0, length)]
-    return [_Span(0, reach, 0, middle), _Span(length - reach, length, middle, length)]
+        return [(slice(0, length), slice(0, length))]
+    return [
+        (slice(0, reach), slice(0, middle)),
+        (slice(length - reach, length), slice(middle, length)),
+    ]

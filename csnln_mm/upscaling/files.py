@@ -113,17 +113,16 @@ def plan_jobs(
             target = out
         else:
             target = out / (place or Path(source.name)).with_suffix(kind)
+        reason = ''
         if target.resolve() == source.resolve():
-            failed.append((str(source), f'the result would replace the input: {target}'))
+            reason = f'the result would replace the input: {target}'
         elif target.resolve() in taken:
-            other = taken[target.resolve()]
-            failed.append(
-                (
-                    str(source),
-                    f'{target} is already the result of {other}; use another '
-                    'output folder or --format same',
-                )
+            reason = (
+                f'{target} is already the result of {taken[target.resolve()]}; use another '
+                'output folder or --format same'
             )
+        if reason:
+            failed.append((str(source), reason))
         else:
             taken[target.resolve()] = source
             jobs.append(Job(source, target))
@@ -293,23 +292,20 @@ class _Run:
     def run(self) -> list[UpscaleResult]:
         results: list[UpscaleResult | Future[UpscaleResult]] = []
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            reading = reader.submit(_read, self.jobs[0].source)
+            reading = reader.submit(read_image, self.jobs[0].source)
             for index in range(len(self.jobs)):
-                started = time.monotonic()
-                image = reading.result()
+                started, current = time.monotonic(), reading
                 if index + 1 < len(self.jobs):
-                    reading = reader.submit(_read, self.jobs[index + 1].source)
+                    reading = reader.submit(read_image, self.jobs[index + 1].source)
                 try:
-                    if isinstance(image, Exception):
-                        raise image
-                    image = self._upscale(index, image)
+                    image = self._upscale(index, current.result())
                 except (UserError, MemoryError) as error:
                     results.append(self._failed(index, error))
                     continue
                 if results and isinstance(results[-1], Future):
                     results[-1].result()  # one result waits to be written, not many
                 results.append(writer.submit(self._write, index, image, started))
-                del image
+                del image, current
         return [result.result() if isinstance(result, Future) else result for result in results]
 
     def _expected_cost(self, job: Job) -> float:
@@ -368,10 +364,3 @@ class _Run:
         job, reason = self.jobs[index], str(error) or 'not enough memory'
         self.tell(event='failed', number=index + 1, source=str(job.source), reason=reason)
         return UpscaleResult(str(job.source), job.target, 'failed', reason)
-
-
-def _read(path: Path) -> ImageData | UserError | MemoryError:
-    try:
-        return read_image(path)
-    except (UserError, MemoryError) as error:
-        return error

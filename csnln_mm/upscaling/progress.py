@@ -70,7 +70,6 @@ class _Lines:
         kind = event['event']
         if kind == 'start':
             self.images = event['images']
-            self.started = self.last = time.monotonic()
         if 'number' not in event:
             return
         label = f'[{event["number"]}/{self.images}] {event["source"]}'

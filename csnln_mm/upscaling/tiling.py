@@ -45,21 +45,20 @@ def tiled_forward(
     height, width = x.shape[-2:]
     if tile == 0 or (height <= tile and width <= tile):
         return model(x)
-    rows = _Axis(height, tile, overlap, margin, scale, x.device)
-    columns = _Axis(width, tile, overlap, margin, scale, x.device)
+    rows, columns = (
+        _weighted_tiles(side, tile, overlap, margin, scale, x.device) for side in (height, width)
+    )
     out = None
-    for row, row_weights in zip(rows.starts, rows.weights):
-        for column, column_weights in zip(columns.starts, columns.weights):
-            y = model(x[..., row : row + rows.length, column : column + columns.length])
+    for row, row_weights in rows:
+        for column, column_weights in columns:
+            y = model(x[..., row : row + tile, column : column + tile])
             if out is None:
                 dtype = torch.promote_types(y.dtype, torch.float32)
                 out = torch.zeros(
                     *y.shape[:2], scale * height, scale * width, dtype=dtype, device=y.device
                 )
             area = out[
-                ...,
-                scale * row : scale * (row + rows.length),
-                scale * column : scale * (column + columns.length),
+                ..., scale * row : scale * (row + tile), scale * column : scale * (column + tile)
             ]
             area += y * row_weights[:, None] * column_weights
     return out
@@ -112,31 +111,24 @@ def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[in
     return sorted(starts | {last})
 
 
-class _Axis:
-    """The tiles along one side of the image.
-
-    ``weights`` has a row per tile, of ``scale * length`` values in 0..1.
-    """
-
-    def __init__(
-        self, side: int, tile: int, overlap: int, margin: int, scale: int, device: torch.device
-    ) -> None:
-        self.starts = tile_starts(side, tile, overlap, scale)
-        self.length = min(tile, side)
-        size = scale * self.length
-        # Rises over the overlap from both ends, less the margins, which the ends of the image do
-        # not have; nor do they need the ramp, which the division below brings about.
-        position = torch.arange(size, device=device) + 0.5
-        width = scale * (overlap - 2 * margin)
-        ramps = []
-        for start in self.starts:
-            rise = position - (scale * margin if start else 0)
-            fall = position.flip(0) - (scale * margin if start + self.length < side else 0)
-            ramp = torch.minimum(rise, fall)
-            ramps.append((ramp / width).clamp(0, 1) if width else (ramp > 0).float())
-        total = torch.zeros(scale * side, device=device)
-        for start, ramp in zip(self.starts, ramps):
-            total[scale * start : scale * start + size] += ramp
-        self.weights = torch.stack(
-            [ramp / total[scale * s : scale * s + size] for s, ramp in zip(self.starts, ramps)]
-        )
+def _weighted_tiles(
+    side: int, tile: int, overlap: int, margin: int, scale: int, device: torch.device
+) -> list[tuple[int, Tensor]]:
+    """Where tiles begin along one side, each with the weights of its pixels, in 0..1."""
+    starts = tile_starts(side, tile, overlap, scale)
+    length = min(tile, side)
+    size = scale * length
+    # Rises over the overlap from both ends, less the margins, which the ends of the image do
+    # not have; nor do they need the ramp, which the division below brings about.
+    position = torch.arange(size, device=device) + 0.5
+    width = scale * (overlap - 2 * margin)
+    ramps = []
+    for start in starts:
+        rise = position - (scale * margin if start else 0)
+        fall = position.flip(0) - (scale * margin if start + length < side else 0)
+        ramp = torch.minimum(rise, fall)
+        ramps.append((ramp / width).clamp(0, 1) if width else (ramp > 0).float())
+    total = torch.zeros(scale * side, device=device)
+    for start, ramp in zip(starts, ramps):
+        total[scale * start : scale * start + size] += ramp
+    return [(s, ramp / total[scale * s : scale * s + size]) for s, ramp in zip(starts, ramps)]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.degradation import downsample, mod_crop, upsample
+from csnln_mm.images.degradation import downsample, upsample
 from csnln_mm.images.image_file import list_images, read_rgb
-from csnln_mm.images.metrics import psnr, ssim
+from csnln_mm.images.metrics import Score, read_gt
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.drawing import BOX_COLOURS, draw_box, new_figure, render, show
 
@@ -24,18 +24,6 @@ __all__ = [
 ]
 
 BICUBIC = 'bicubic'
-# The window of SSIM.
-_SSIM_WINDOW = 11
-
-
-class Score(NamedTuple):
-    """PSNR in dB and SSIM of a whole image, on Y, without a border of ``scale`` pixels."""
-
-    psnr: float
-    ssim: float
-
-    def __str__(self) -> str:
-        return f'{self.psnr:.2f} dB / {self.ssim:.4f}'
 
 
 class Comparison(NamedTuple):
@@ -45,7 +33,7 @@ class Comparison(NamedTuple):
         name: of the image, without folder and suffix.
         gt: the ground truth, uint8 RGB, [H, W, 3].
         results: by method, of the same size.
-        scores: by method.
+        scores: by method, of the whole image without a border of ``scale`` pixels.
         scale: S.
     """
 
@@ -122,12 +110,7 @@ def _compare(
     scale: int,
     on_tile: Callable[[int, int], None],
 ) -> Comparison:
-    image = read_rgb(path)
-    least = 2 * scale + _SSIM_WINDOW
-    height, width = image.shape[:2]
-    if min(side - side % scale for side in (height, width)) < least:
-        raise UserError(f'{path} is too small to measure: {width}x{height}')
-    gt = np.ascontiguousarray(mod_crop(image, scale))
+    gt = read_gt(path, scale, scale)
     lq = downsample(gt, scale)
     results = {}
     for name, run in runs.items():
@@ -139,10 +122,7 @@ def _compare(
             results[name] = read_rgb(run[path.stem])
             if results[name].shape != gt.shape:
                 raise UserError(f'{run[path.stem]} is not of the size of {path} (at x{scale})')
-    scores = {
-        name: Score(psnr(result, gt, scale), ssim(result, gt, scale))
-        for name, result in results.items()
-    }
+    scores = {name: Score.of(result, gt, scale) for name, result in results.items()}
     return Comparison(path.stem, gt, results, scores, scale)
 
 
@@ -155,17 +135,13 @@ def comparison_table(scores: Mapping[str, Mapping[str, Score]]) -> str:
         scores: by image, then by method; the same methods for each image.
     """
     methods = list(next(iter(scores.values())))
-    mean = {
-        method: Score(*np.mean([one[method] for one in scores.values()], axis=0).tolist())
-        for method in methods
-    }
+    mean = {method: Score.mean(one[method] for one in scores.values()) for method in methods}
     gain = len(methods) > 1
     lines = [['image', *methods, *(['gain'] if gain else [])]]
     for name, row in [*scores.items(), ('mean', mean)]:
-        cells = [f'{row[method].psnr:.2f} / {row[method].ssim:.4f}' for method in methods]
+        lines.append([name, *(str(row[method]) for method in methods)])
         if gain:
-            cells.append(f'{row[methods[-1]].psnr - row[methods[0]].psnr:+.2f} dB')
-        lines.append([name, *cells])
+            lines[-1].append(f'{row[methods[-1]].psnr - row[methods[0]].psnr:+.2f} dB')
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = [
         '  '.join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
@@ -193,7 +169,7 @@ def comparison_figure(
     """
     _, gt, results, scores, scale = comparison
     height, width = gt.shape[:2]
-    x, y, box_width, box_height = box = box or largest_difference(gt, results)
+    x, y, box_width, box_height = box or largest_difference(gt, results)
     if (
         min(x, y) < 0
         or min(box_width, box_height) < 1
@@ -205,10 +181,10 @@ def comparison_figure(
         )
     best = max(score.psnr for score in scores.values())
     panels = [('ground truth', 'PSNR / SSIM', gt, False)]
-    panels += [
-        (name, str(scores[name]), result, len(results) > 1 and scores[name].psnr == best)
-        for name, result in results.items()
-    ]
+    for name, result in results.items():
+        psnr, ssim = scores[name]
+        caption = f'{psnr:.2f} dB / {ssim:.4f}'
+        panels.append((name, caption, result, len(results) > 1 and psnr == best))
     columns = len(panels) if len(panels) <= 3 else -(-len(panels) // 2)
     rows = -(-len(panels) // columns)
     cell = 2.6

@@ -197,7 +197,6 @@ def matches_figure(
     upper, lower = figure.subfigures(2, 1, height_ratios=heights)
     axis = upper.subplots()
     show(axis, one.input)
-    target = target_patch(one)
     for number, match in reversed(list(enumerate(matches, 1))):
         colour = BOX_COLOURS[number - 1]
         draw_box(axis, match.x, match.y, match.side, match.side, colour)
@@ -211,12 +210,12 @@ def matches_figure(
             color=colour,
             path_effects=outline(),
         )
+    target = target_patch(one)
     draw_box(axis, *target, target[-1], POINT)
     x, y = point
-    network = upscaler.network
     upper.suptitle(
         f'Target around pixel ({x}, {y}) and the {len(matches)} patches that count most for it '
-        f'(recurrence {one.recurrence} of {network.num_recurrences})',
+        f'(recurrence {one.recurrence} of {upscaler.network.num_recurrences})',
         fontsize=13,
     )
     text = f'together {100 * sum(m.weight for m in matches):.3g} % of the weight'
@@ -224,28 +223,29 @@ def matches_figure(
         text += f'; not shown: {skipped:,} across the border or nearly the same as a stronger one'
     axis.set_xlabel(f'{text}\n{_input_text(one, image)}', fontsize=11)
     strip = lower.subplots(1, columns)
-    factor = upscaler.scale
-    crops = [
-        ('target', 'input', one.input, target, POINT),
-        (
-            'became',
-            f'x{factor} result',
-            one.output,
-            tuple(factor * value for value in target),
-            POINT,
-        ),
-    ]
-    crops += [
-        (f'patch {i}', f'{100 * m.weight:.3g} %', one.input, (m.x, m.y, m.side), BOX_COLOURS[i - 1])
-        for i, m in enumerate(matches, 1)
-    ]
-    for axis, (title, caption, image, square, colour) in zip(strip, crops):
-        show(axis, crop_patch(image, *square), frame=colour)
+    texts = [('target', 'input'), ('became', f'x{upscaler.scale} result')]
+    texts += [(f'patch {i}', f'{100 * m.weight:.3g} %') for i, m in enumerate(matches, 1)]
+    crops = crop_matches(one, matches, upscaler.scale)
+    for axis, (crop, colour), (title, caption) in zip(strip, crops, texts):
+        show(axis, crop, frame=colour)
         axis.set_title(title, fontsize=12)
         axis.set_xlabel(caption, fontsize=12)
     for axis in strip[len(crops) :]:
         axis.set_axis_off()
     return render(figure)
+
+
+def crop_matches(
+    one: AttentionMaps, matches: Sequence[Match], scale: int
+) -> list[tuple[np.ndarray, str]]:
+    """The target patch, what it became at ``scale``, and the patches, each with its colour."""
+    target = target_patch(one)
+    squares = [
+        (one.input, target, POINT),
+        (one.output, tuple(scale * value for value in target), POINT),
+        *((one.input, match[1:], colour) for match, colour in zip(matches, BOX_COLOURS)),
+    ]
+    return [(_crop_patch(image, *square), colour) for image, square, colour in squares]
 
 
 def target_patch(one: AttentionMaps) -> tuple[float, float, float]:
@@ -259,7 +259,7 @@ def target_patch(one: AttentionMaps) -> tuple[float, float, float]:
     )
 
 
-def crop_patch(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
+def _crop_patch(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
     """A square, grey where it reaches beyond the image."""
     size = max(1, round(side))
     left, top = round(x) + size, round(y) + size

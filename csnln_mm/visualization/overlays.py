@@ -14,7 +14,7 @@ from csnln_mm.visualization.figures import (
     Match,
     attribution_weights,
     block_and_margin,
-    crop_patch,
+    crop_matches,
     gamma,
     relative_weights,
     target_patch,
@@ -84,19 +84,10 @@ def match_crops(one: AttentionMaps, matches: Sequence[Match], scale: int) -> lis
         matches: as of :func:`draw_matches`.
         scale: S of the network.
     """
-    target = target_patch(one)
-    squares = [
-        ('target', one.input, target, POINT),
-        ('became', one.output, tuple(scale * value for value in target), POINT),
-    ]
-    squares += [
-        (f'{number}: {100 * match.weight:.3g} %', one.input, match[1:], colour)
-        for number, (match, colour) in enumerate(zip(matches, BOX_COLOURS), 1)
-    ]
-    return [
-        Crop(crop_patch(image, *square), caption, colour)
-        for caption, image, square, colour in squares
-    ]
+    captions = ['target', 'became']
+    captions += [f'{i}: {100 * match.weight:.3g} %' for i, match in enumerate(matches, 1)]
+    crops = crop_matches(one, matches, scale)
+    return [Crop(crop, caption, colour) for (crop, colour), caption in zip(crops, captions)]
 
 
 def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.ndarray:
