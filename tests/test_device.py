@@ -5,9 +5,9 @@ from csnln_mm.device import free_memory, select_device, set_malloc_thresholds
 from csnln_mm.errors import UserError
 
 
-@pytest.mark.parametrize('name', [None, 'auto'])
 @pytest.mark.parametrize(
-    ('cuda', 'mps', 'wanted'), [(True, True, 'cuda'), (False, True, 'mps'), (False, False, 'cpu')]
+    'name, cuda, mps, wanted',
+    [(None, True, True, 'cuda'), ('auto', False, True, 'mps'), (None, False, False, 'cpu')],
 )
 def test_the_fastest_device_is_chosen(monkeypatch, name, cuda, mps, wanted):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)

@@ -1,6 +1,7 @@
 """Whatever a checkpoint file holds: its content, or one clear line."""
 
 import io
+import zipfile
 from collections import Counter, OrderedDict
 
 import numpy as np
@@ -20,7 +21,8 @@ def encode(new_format):
     content = dict(
         state_dict=OrderedDict(weight=torch.arange(6.0).view(2, 3).t(), step=torch.tensor(3)),
         parameter=torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16)),
-        meta=dict(cfg='a = 1'),
+        meta=dict(cfg='a = 1', seed=1),
+        optimizer=torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict(),
     )
     if new_format:  # what MMEngine saves, which is later than the older format
         log = HistoryBuffer()
@@ -99,8 +101,6 @@ def test_a_mutated_stream_does_no_harm(path, data):
 @given(program=st.binary(max_size=60))
 def test_random_programs(path, program):
     """Bytes where the pickle is, which are instructions."""
-    import zipfile
-
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('archive/data.pkl', program + b'.')
     attempt(path)

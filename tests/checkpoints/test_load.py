@@ -10,23 +10,6 @@ from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.errors import UserError
 
 
-def test_reads_what_a_training_saves(tmp_path):
-    log = HistoryBuffer()
-    log.update(3.0)
-    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))])
-    saved = dict(
-        state_dict=dict(weight=torch.arange(3.0)),
-        optimizer=optimizer.state_dict(),
-        message_hub=dict(log_scalars=dict(loss=log)),
-        meta=dict(seed=1, cfg='a = 1'),
-    )
-    torch.save(saved, tmp_path / 'a.pth')
-    loaded = load_checkpoint(tmp_path / 'a.pth')
-    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.0))
-    assert loaded['message_hub']['log_scalars']['loss'].values.tolist() == [3]
-    assert loaded['optimizer'] == saved['optimizer'] and loaded['meta'] == saved['meta']
-
-
 def test_reads_safetensors(tmp_path):
     weights = dict(a=torch.arange(3.0), b=torch.ones(2, 2, dtype=torch.bfloat16))
     save_file(weights, tmp_path / 'a.safetensors', dict(architecture='{}'))

@@ -31,14 +31,8 @@ def files(folder, network):
     model = dict(type='CSNLNEditor', generator=generator)
     yield save(folder / 'trained.pth', prefixed, model), None
     # Of a training with further networks, the generator alone.
-    yield (
-        save(
-            folder / 'gan.pth',
-            dict(prefixed, **{'discriminator.a': weights['head.0.0.bias']}),
-            dict(model, type='ESRGAN'),
-        ),
-        None,
-    )
+    prefixed['discriminator.a'] = weights['head.0.0.bias']
+    yield save(folder / 'gan.pth', prefixed, dict(model, type='ESRGAN')), None
     meta = dict(architecture=json.dumps(dict(type='CSNLNNet', **SMALL)))
     save_file(weights, folder / 'a.safetensors', meta)
     yield folder / 'a.safetensors', None
@@ -65,15 +59,12 @@ def test_released_weights_give_the_released_numbers(tmp_path, suffix):
     sizes = dict(num_recurrences=2)
     for architecture in None, sizes:
         network = load_network(path, architecture)
-        assert (network.upscale_factor, network.num_recurrences, network.mid_channels) == (
-            2,
-            2,
-            128,
-        )
+        sizes_found = network.upscale_factor, network.num_recurrences, network.mid_channels
+        assert sizes_found == (2, 2, 128)
         assert torch.equal(network.head[0][0].weight, weights['head.0.0.weight'])
 
 
-@pytest.mark.parametrize('kind', ['RRDBNet', 'EDSRNet', 'mmagic.models.RRDBNet'])
+@pytest.mark.parametrize('kind', ['RRDBNet', 'mmagic.models.RRDBNet'])
 def test_a_network_of_mmagic_needs_its_config(tmp_path, kind):
     model = dict(type='BaseEditModel', generator=dict(type=kind, in_channels=3))
     save(tmp_path / 'a.pth', {'generator.a': torch.ones(1)}, model)
@@ -85,13 +76,9 @@ def test_what_does_not_fit_is_named(network, tmp_path):
     path = save(tmp_path / 'a.pth', network.state_dict())
     with pytest.raises(UserError, match='carries no config'):
         load_network(path)
-    with pytest.raises(
-        UserError, match='a.pth does not fit the config: .* is .*, the config makes'
-    ):
+    with pytest.raises(UserError, match='a.pth does not fit the config: .* the config makes'):
         load_network(path, dict(SMALL, mid_channels=5))
-    with pytest.raises(
-        UserError, match='the config for checkpoint .*a.pth is refused: .*midchannels'
-    ):
+    with pytest.raises(UserError, match='config for checkpoint .*a.pth is refused: .*midchannels'):
         load_network(path, dict(midchannels=5))
     model = dict(generator=dict(type='CSNLNNet', **SMALL))
     path = save(tmp_path / 'b.pth', network.state_dict(), model)

@@ -21,7 +21,6 @@ def handler():
 
 
 def raising(error):
-
     def main():
         raise error
 
@@ -32,11 +31,7 @@ def raising(error):
     'error, status, line',
     [
         (UserError('it is so'), 2, 'csnln: error: it is so\n'),
-        (
-            PermissionError(13, 'Permission denied', 'a/b'),
-            2,
-            'csnln: error: a/b: Permission denied\n',
-        ),
+        (PermissionError(13, 'not allowed', 'a/b'), 2, 'csnln: error: a/b: not allowed\n'),
         (OSError(28, 'No space left on device'), 2, 'csnln: error: No space left on device\n'),
         (KeyboardInterrupt(), 130, 'interrupted\n'),
     ],

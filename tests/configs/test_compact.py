@@ -8,13 +8,12 @@ import torch
 from forked_tool import end_of, start_tool
 from mmengine.config import Config
 from short_training import assert_same_training, checkpoint, output_of
-from tiny_data import make_benchmark, smooth_noise
+from tiny_data import make_benchmark, make_div2k
 
 from csnln_mm.checkpoints import list_pretrained
 from csnln_mm.checkpoints.architecture import differences
 from csnln_mm.checkpoints.network import read_network
 from csnln_mm.cli import main
-from csnln_mm.images import downsample, write_image
 
 COMPACT = Path(__file__).parents[2] / 'configs/compact'
 LR = 'data/DIV2K/DIV2K_train_LR_bicubic/X2_sub'
@@ -24,11 +23,7 @@ LR = 'data/DIV2K/DIV2K_train_LR_bicubic/X2_sub'
 def folder(tmp_path_factory):
     """Two sub-images in the layout of DIV2K."""
     root = tmp_path_factory.mktemp('compact')
-    for name in 'a', 'b':
-        gt = smooth_noise(96, 108, seed=ord(name))
-        write_image(root / 'data/DIV2K/DIV2K_train_HR_sub' / f'{name}.png', gt)
-        write_image(root / LR / f'{name}.png', downsample(gt, 2))
-    (root / 'data/DIV2K/meta_info_DIV2K800sub_GT.txt').write_text('a.png (1,1,3)\nb.png (1,1,3)\n')
+    make_div2k(root / 'data/DIV2K', 2, size=(96, 108))
     make_benchmark(root / 'data/Set5', 1)
     return root
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from damage import cut_off
+from tiny_data import contents
 
 from csnln_mm.datasets.benchmarks import find_test_sets, prepare_benchmarks
 from csnln_mm.errors import UserError
@@ -13,12 +15,6 @@ def hr(tmp_path):
     for name, size in (('a', (50, 61)), ('b', (36, 24))):
         write_image(tmp_path / 'hr' / f'{name}.png', random.randint(0, 256, (*size, 3), np.uint8))
     return tmp_path / 'hr'
-
-
-def contents(folder):
-    return {
-        str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()
-    }
 
 
 def test_a_folder_becomes_a_test_set(hr, tmp_path):
@@ -47,18 +43,14 @@ def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(hr, tmp_pat
 
 
 def test_a_corrupt_or_tiny_image_is_named_and_the_rest_is_done(hr, tmp_path):
-    content = (hr / 'a.png').read_bytes()
-    (hr / 'cut.png').write_bytes(content[: len(content) // 2])
+    write_image(hr / 'cut.png', read_rgb(hr / 'a.png'))
+    cut_off(hr / 'cut.png')
     write_image(hr / 'tiny.png', np.zeros((11, 30, 3), np.uint8))
     counts, failures = prepare_benchmarks(hr, tmp_path / 'out', scales=[2], processes=2)
     assert counts == {'': 4}
     assert [path.name for path, _ in failures] == ['cut.png', 'tiny.png']
-    assert sorted(contents(tmp_path / 'out')) == [
-        'GTmod12/a.png',
-        'GTmod12/b.png',
-        'LRbicx2/a.png',
-        'LRbicx2/b.png',
-    ]
+    made = {f'{folder}/{name}.png' for folder in ('GTmod12', 'LRbicx2') for name in 'ab'}
+    assert contents(tmp_path / 'out').keys() == made
 
 
 def test_a_tree_becomes_a_tree(hr, tmp_path):
@@ -67,10 +59,9 @@ def test_a_tree_becomes_a_tree(hr, tmp_path):
         (tree / name).mkdir(parents=True)
     (hr / 'a.png').rename(tree / 'SetA/HR/a.png')
     (hr / 'b.png').rename(tree / 'SetB/b.png')
-    assert {name: len(paths) for name, paths in find_test_sets(tree).items()} == {
-        'SetA': 1,
-        'SetB': 1,
-    }
+    assert {name: len(paths) for name, paths in find_test_sets(tree).items()} == dict(
+        SetA=1, SetB=1
+    )
     assert list(find_test_sets(tree / 'SetA')) == ['']
     prepare_benchmarks(tree, tmp_path / 'out', scales=[4], processes=1)
     assert sorted(contents(tmp_path / 'out')) == [

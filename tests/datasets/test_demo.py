@@ -1,3 +1,5 @@
+from tiny_data import contents
+
 from csnln_mm.datasets import demo
 from csnln_mm.images.degradation import downsample
 from csnln_mm.images.image_file import read_rgb
@@ -9,7 +11,7 @@ def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, 'TRAIN_PHOTOGRAPHS', {'camera': train['camera']})
     monkeypatch.setattr(demo, 'TEST_PHOTOGRAPHS', {'chelsea': test['chelsea']})
     demo.prepare_demo(tmp_path, 3)
-    files = {str(p.relative_to(tmp_path)): p.stat().st_mtime_ns for p in tmp_path.rglob('*.png')}
+    files = contents(tmp_path)
     assert sorted(files) == [
         'test/GTmod12/chelsea.png',
         'test/LRbicx3/chelsea.png',
@@ -22,6 +24,4 @@ def test_photographs_are_laid_out_as_benchmarks_and_stay(tmp_path, monkeypatch):
     grey = read_rgb(tmp_path / 'train/GTmod12/camera.png')
     assert (grey == train['camera']()[:504, :504, None]).all()
     demo.prepare_demo(tmp_path, 3)
-    assert files == {
-        str(p.relative_to(tmp_path)): p.stat().st_mtime_ns for p in tmp_path.rglob('*.png')
-    }
+    assert files == contents(tmp_path)

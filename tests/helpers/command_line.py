@@ -17,6 +17,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def environment(**changed):
+    """Of a shell with this Python first, in which this checkout and tests/helpers are found."""
+    default = dict(
+        PORT=str(free_port()),
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
+        OMP_NUM_THREADS='1',
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+    )
+    return dict(os.environ) | default | changed
+
+
 def run(*command, cwd, expect=0):
     """The output of a tool of this checkout, run from a folder that is not the repository's.
 
@@ -32,23 +43,27 @@ def run(*command, cwd, expect=0):
         status, text = end_of(process), output.read_text()
         assert status == expect, text[-20000:]
         return text
-    env = dict(
-        os.environ,
-        PORT=str(free_port()),
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
-        OMP_NUM_THREADS='1',
-        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-    )
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=env,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     assert done.returncode == expect, done.stdout[-20000:]
     return done.stdout
+
+
+def error_of(*command, cwd):
+    """The message of a tool that refuses: one line, no traceback."""
+    return error_in(run(sys.executable, *command, cwd=cwd, expect=2))
+
+
+def error_in(output):
+    assert 'Traceback' not in output and 'Logging error' not in output, output
+    (line,) = [line for line in output.splitlines() if line.startswith('csnln: error: ')]
+    return line
 
 
 OPTIONS = [

@@ -11,24 +11,23 @@ from csnln_mm.images.image_file import write_image
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack('>I', len(content))
-        + kind
-        + content
-        + struct.pack('>I', zlib.crc32(kind + content))
-    )
+    check = zlib.crc32(kind + content)
+    return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', check)
 
 
-def write_bomb(path: Path, side: int = 30000) -> None:
-    """A PNG of some kilobytes that claims, and unpacks to, ``side`` x ``side`` grey pixels."""
-    header = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
-    content = zlib.compress(bytes(2**20), 9)
-    path.write_bytes(
-        b'\x89PNG\r\n\x1a\n'
-        + png_chunk(b'IHDR', header)
-        + png_chunk(b'IDAT', content)
-        + png_chunk(b'IEND', b'')
+def png(header: tuple[int, int, int, int], content: bytes) -> bytes:
+    """``header``: width, height, bits, and PNG's number of a colour type."""
+    chunks = (
+        (b'IHDR', struct.pack('>IIBBBBB', *header, 0, 0, 0)),
+        (b'IDAT', content),
+        (b'IEND', b''),
     )
+    return b'\x89PNG\r\n\x1a\n' + b''.join(png_chunk(*chunk) for chunk in chunks)
+
+
+def write_bomb(path: Path) -> None:
+    """A PNG of a kilobyte that claims to have 30000 x 30000 grey pixels."""
+    path.write_bytes(png((30000, 30000, 8, 0), zlib.compress(bytes(2**20), 9)))
 
 
 def spoil_middle(path: Path) -> None:

@@ -25,3 +25,19 @@ def make_benchmark(root: Path, count: int = 2, scale: int = 2, size=(48, 60)) ->
         write_image(root / 'GTmod12' / f'{i}.png', gt)
         write_image(root / f'LRbicx{scale}' / f'{i}.png', downsample(gt, scale))
     return root
+
+
+def make_div2k(root: Path, scale: int, size=(240, 252)) -> Path:
+    """Sub-images 1 and 2 in the layout of the training configs."""
+    for i in 1, 2:
+        gt = smooth_noise(*size, seed=i)
+        write_image(root / f'DIV2K_train_HR_sub/{i}.png', gt)
+        write_image(root / f'DIV2K_train_LR_bicubic/X{scale}_sub/{i}.png', downsample(gt, scale))
+    (root / 'meta_info_DIV2K800sub_GT.txt').write_text('1.png (1,1,3)\n2.png (1,1,3)\n')
+    return root
+
+
+def contents(folder: Path) -> dict[str, int]:
+    """When each file below a folder was written."""
+    files = (path for path in folder.rglob('*') if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in files}

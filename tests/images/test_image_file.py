@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from damage import write_bomb
+from damage import spoil_middle, write_bomb
 from PIL import Image, ImageCms, ImageOps
 
 from csnln_mm.errors import UserError
@@ -50,7 +50,7 @@ def test_grey_transparent_and_16_bit_images_become_8_bit_rgb(tmp_path, image, su
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp'])
-@pytest.mark.parametrize('part', [0, 0.02, 0.5, 0.9])
+@pytest.mark.parametrize('part', [0.02, 0.9])
 def test_a_cut_off_image_is_refused_by_name(tmp_path, image, suffix, part):
     path = tmp_path / f'cut{suffix}'
     write_image(path, image)
@@ -63,9 +63,7 @@ def test_a_cut_off_image_is_refused_by_name(tmp_path, image, suffix, part):
 def test_a_flipped_byte_in_a_png_is_noticed(tmp_path, image):
     path = tmp_path / 'bad.png'
     write_image(path, image)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
+    spoil_middle(path)
     with pytest.raises(UserError, match='bad.png'):
         read_rgb(path)
 

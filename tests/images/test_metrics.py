@@ -9,7 +9,7 @@ from tiny_data import smooth_noise
 from csnln_mm.images.metrics import psnr, ssim
 
 
-@pytest.mark.parametrize('size', [(40, 50), (23, 31), (15, 15)])
+@pytest.mark.parametrize('size', [(40, 50), (15, 15)])
 @pytest.mark.parametrize('border', [0, 2])
 def test_they_are_mmagics(size, border):
     metrics = pytest.importorskip('mmagic.evaluation.metrics')

@@ -1,19 +1,19 @@
 """What is exported is taken back, bit for bit, and says what it is."""
 
 import json
-from pathlib import Path
+import re
 
 import pytest
 import torch
+from damage import cut_off
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny_network import photograph, save_checkpoint
+from tiny_network import save_checkpoint
 
 from csnln_mm.checkpoints import load_checkpoint, load_network
 from csnln_mm.checkpoints.convert import convert_to_released_file
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
-from csnln_mm.images import write_image
 from csnln_mm.integrations.safetensors import export_safetensors
 
 # Settings that leave no trace in the weights, and branches that do.
@@ -31,8 +31,7 @@ def state_dict(path):
 
 
 def same(a, b):
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[key], b[key]) and a[key].dtype == b[key].dtype for key in a)
+    torch.testing.assert_close(dict(a), dict(b), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -71,14 +70,8 @@ def test_the_metadata_say_what_it_is_and_where_it_is_from(tmp_path):
     architecture = json.loads(written.pop('architecture'))
     assert architecture == dict(COMPACT, type='CSNLNNet', mid_channels=4)
     del written['csnln_mm_version']
-    assert written == dict(
-        format='pt',
-        upscale_factor='3',
-        source='iter_7.pth',
-        iteration='7',
-        epoch='2',
-        license='mit',
-    )
+    about = dict(source='iter_7.pth', iteration='7', epoch='2', license='mit')
+    assert written == dict(about, format='pt', upscale_factor='3')
     assert load_file(first).keys() - state_dict(first) == {'csnln_architecture'}
     # An export of an export is the same file.
     export_safetensors(first, second)
@@ -125,46 +118,21 @@ def test_half_precision(tmp_path):
     assert not (tmp_path / 'b.safetensors').exists()
 
 
-def test_upscale_and_visualize_take_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    save_checkpoint('a.pth', **COMPACT)
-    write_image(Path('a.png'), photograph(40, 40))
-    assert main('export a.pth -o a.safetensors'.split()) == 0
-    for name in 'a.pth', 'a.safetensors':
-        assert main(f'upscale a.png -o {name}.png -n {name} -g cpu'.split()) == 0
-    assert (tmp_path / 'a.pth.png').read_bytes() == (tmp_path / 'a.safetensors.png').read_bytes()
-    words = 'visualize attention a.png --checkpoint a.safetensors --at 5,5 --recurrence 2'
-    assert main([*words.split(), '--out', 'figure.png']) == 0
-
-
-def lie_about_channels(path):
-    save_file(load_file(path), path, dict(architecture='{"type": "CSNLNNet", "mid_channels": 5}'))
-
-
-def name_another_type(path):
-    save_file(load_file(path), path, dict(architecture='{"type": "RRDBNet"}'))
-
-
-def say_nothing_of_json(path):
-    save_file(load_file(path), path, dict(architecture='mid_channels=4'))
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def hold_another_network(path):
-    save_file(dict(weight=torch.ones(1)), path)
+def describe(architecture):
+    return lambda path: save_file(load_file(path), path, dict(architecture=architecture))
 
 
 @pytest.mark.parametrize(
     'spoil, message',
     [
-        (lie_about_channels, 'does not fit the config: .* is .*, the config makes it'),
-        (name_another_type, "is of a 'RRDBNet', which csnln_mm.networks does not have"),
-        (say_nothing_of_json, 'the config in checkpoint .* is refused'),
-        (cut, 'is cut off or not a checkpoint'),
-        (hold_another_network, 'carries no config, and is none that was released'),
+        (describe('{"type": "CSNLNNet", "mid_channels": 5}'), 'the config: .* the config makes it'),
+        (describe('{"type": "RRDBNet"}'), "is of a 'RRDBNet', which csnln_mm.networks does not"),
+        (describe('mid_channels=4'), 'the config in checkpoint .* is refused'),
+        (cut_off, 'is cut off or not a checkpoint'),
+        (
+            lambda path: save_file(dict(a=torch.ones(1)), path),
+            'carries no config, and is none that',
+        ),
     ],
 )
 def test_bad_files_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, message):
@@ -174,9 +142,7 @@ def test_bad_files_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, 
     before = sorted(tmp_path.iterdir())
     assert main(['export', str(source), '-o', str(target)]) == 2
     error = capsys.readouterr().err
-    assert error.count('\n') == 1 and 'bad.safetensors' in error
-    with pytest.raises(UserError, match=message):
-        export_safetensors(source, target)
+    assert error.count('\n') == 1 and 'bad.safetensors' in error and re.search(message, error)
     assert sorted(tmp_path.iterdir()) == before
 
 

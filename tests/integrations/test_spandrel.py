@@ -29,28 +29,14 @@ COMPACT = dict(mid_channels=4, num_recurrences=2, attention_recurrences=[2], ima
 RELEASED = dict(mid_channels=4, num_recurrences=2, image_skip=False)
 
 
-@pytest.fixture(params=[2, 3, 4])
-def scale(request):
-    return request.param
+def export(folder, **settings):
+    export_safetensors(save_checkpoint(folder / 'a.pth', **settings), folder / 'a.safetensors')
+    return folder / 'a.safetensors'
 
 
-@pytest.fixture(params=['compact', 'released recipe', 'released file'])
-def file(request, scale, tmp_path):
-    """What spandrel loads."""
-    settings = COMPACT if request.param == 'compact' else RELEASED
-    path = save_checkpoint(tmp_path / 'a.pth', upscale_factor=scale, **settings)
-    if request.param == 'released file':
-        convert_to_released_file(path, tmp_path / 'released.pt')
-        return tmp_path / 'released.pt'
-    export_safetensors(path, tmp_path / 'a.safetensors')
-    return tmp_path / 'a.safetensors'
-
-
-@pytest.fixture()
+@pytest.fixture
 def compact(tmp_path):
-    path = save_checkpoint(tmp_path / 'a.pth', **COMPACT)
-    export_safetensors(path, tmp_path / 'a.safetensors')
-    return tmp_path / 'a.safetensors'
+    return export(tmp_path, **COMPACT)
 
 
 def to_tensor(image):
@@ -62,7 +48,12 @@ def to_image(tensor):
     return tensor[0].movedim(0, -1).mul(255).round().byte().numpy()
 
 
-def test_it_gives_the_upscalers_image(file, scale):
+@pytest.mark.parametrize('scale, kind', [(2, 'file'), (3, 'export'), (4, 'file'), (4, 'compact')])
+def test_it_gives_the_upscalers_image(tmp_path, scale, kind):
+    file = export(tmp_path, upscale_factor=scale, **(COMPACT if kind == 'compact' else RELEASED))
+    if kind == 'file':
+        convert_to_released_file(file, tmp_path / 'released.pt')
+        file = tmp_path / 'released.pt'
     model = load(file)
     assert isinstance(model, spandrel.ImageModelDescriptor)
     assert (model.architecture.id, model.purpose, model.scale) == ('CSNLN', 'SR', scale)
@@ -76,16 +67,11 @@ def test_it_gives_the_upscalers_image(file, scale):
 def test_a_hosts_large_tile_is_cut_and_each_part_is_told(compact):
     seen = []
     model = load(compact)
-    largest = 0
-
-    def note_size(module, inputs):
-        nonlocal largest
-        largest = max(largest, *inputs[0].shape[-2:])
-
-    model.model.network.register_forward_pre_hook(note_size)
+    sides = []
+    model.model.network.register_forward_pre_hook(lambda _, x: sides.extend(x[0].shape[-2:]))
     model.model.on_tile = lambda done, total: seen.append((done, total))
     model(torch.rand(1, 3, 100, 128))
-    assert largest == 64
+    assert max(sides) == 64
     tiling = Upscaler(compact, device='cpu').tiling(128, 100)
     assert seen == [(i + 1, tiling.count) for i in range(tiling.count)] and len(seen) == 6
 
@@ -118,8 +104,7 @@ def test_memory_that_runs_out_halves_the_tile(compact):
     model.model.network.register_forward_pre_hook(refuse)
     result = to_image(model(image))
     with torch.inference_mode():
-        pixels = image[0].movedim(0, -1).mul(255).round().byte().numpy()
-        assert np.abs(result.astype(int) - expected(pixels)).max() <= 2
+        assert np.abs(result.astype(int) - expected(to_image(image))).max() <= 2
     most = 16
     # What hosts catch to try with less.
     with pytest.raises(torch.cuda.OutOfMemoryError):
@@ -162,12 +147,8 @@ def tiled_scale(image, model, tile, overlap=32):
             ramp = torch.minimum(position, position.flip(0)) / (scale * overlap)
             ramps.append(ramp.clamp(max=1))
         mask = ramps[0][:, None] * ramps[1]
-        place = (
-            scale * column,
-            size[1] - scale * column - y.shape[-1],
-            scale * row,
-            size[0] - scale * row - y.shape[-2],
-        )
+        left, top = scale * column, scale * row
+        place = left, size[1] - left - y.shape[-1], top, size[0] - top - y.shape[-2]
         out = out + torch.nn.functional.pad(y * mask, place)
         weights = weights + torch.nn.functional.pad(mask, place)
     return out / weights
@@ -176,11 +157,8 @@ def tiled_scale(image, model, tile, overlap=32):
 def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
     """Copied into custom_nodes, it has ComfyUI's nodes load and run the network."""
     folder = tmp_path / 'custom_nodes/csnln'
-    shutil.copytree(
-        Path(integrations.__file__).parent / 'comfyui',
-        folder,
-        ignore=shutil.ignore_patterns('__pycache__'),
-    )
+    ignored = shutil.ignore_patterns('__pycache__')
+    shutil.copytree(Path(integrations.__file__).parent / 'comfyui', folder, ignore=ignored)
     moves = []
 
     class ProgressBar:

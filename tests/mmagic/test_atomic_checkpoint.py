@@ -6,9 +6,12 @@ import shutil
 import subprocess
 
 import pytest
+from command_line import error_in
 from short_training import CONFIG, end_of, make_data, output_of, settings, start, train
 
 from csnln_mm.mmagic.resume import latest_valid_checkpoint, list_checkpoints
+
+pytestmark = pytest.mark.slow
 
 STEPS = 12
 
@@ -35,23 +38,21 @@ def tmpfs(folder, size):
     return mounted(folder, '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs')
 
 
-def error_in(output):
-    assert 'Traceback' not in output and 'Logging error' not in output, output
-    (line,) = [line for line in output.splitlines() if line.startswith('csnln: error: ')]
-    return line
+def fail(folder, work_dir, *options):
+    """The message of a training that ends with an error."""
+    status, output = train(folder, work_dir, *options)
+    assert status == 2, output
+    return error_in(output)
 
 
-@pytest.mark.slow
 def test_full_disk(folder, tmp_path):
     options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': -1})
     with tmpfs(tmp_path / 'disk', '1m') as work_dir:
-        status, output = train(folder, work_dir, *options)
-        assert status == 2, output
-        assert 'No space left on device' in error_in(output)
-        kept = list_checkpoints(work_dir)
+        error = fail(folder, work_dir, *options)
+        assert 'No space left on device' in error
         newest = latest_valid_checkpoint(work_dir)
-        assert newest.path == kept[0] and not newest.skipped
-        assert f'The newest checkpoint is {newest.path}; --resume' in error_in(output)
+        assert newest.path == list_checkpoints(work_dir)[0] and not newest.skipped
+        assert f'The newest checkpoint is {newest.path}; --resume' in error
         assert not list(work_dir.glob('.*.partial'))
         # Room is made.
         subprocess.run(['mount', '-o', 'remount,size=100m', str(work_dir)], check=True)
@@ -61,36 +62,28 @@ def test_full_disk(folder, tmp_path):
         assert latest_valid_checkpoint(work_dir).path.name == f'iter_{STEPS}.pth'
 
 
-@pytest.mark.slow
 def test_disk_full_from_the_beginning(folder, tmp_path):
     with tmpfs(tmp_path / 'disk', '64k') as disk:
         with contextlib.suppress(OSError):
             (disk / 'filler').write_bytes(bytes(10**6))
-        status, output = train(folder, disk / 'work', *settings(STEPS))
-        assert status == 2, output
-        assert f'cannot write to the work directory {disk}/work: No space' in error_in(output)
+        error = fail(folder, disk / 'work', *settings(STEPS))
+        assert f'cannot write to the work directory {disk}/work: No space' in error
 
 
-@pytest.mark.slow
 def test_read_only_work_directory(folder, tmp_path):
     with tmpfs(tmp_path / 'disk', '2m') as disk:
         subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)
-        status, output = train(folder, disk / 'work', *settings(STEPS))
-        assert status == 2, output
-        assert 'cannot write to the work directory' in error_in(output)
-        assert 'Read-only file system' in error_in(output)
+        error = fail(folder, disk / 'work', *settings(STEPS))
+        assert 'cannot write to the work directory' in error and 'Read-only file system' in error
 
 
-@pytest.mark.slow
 def test_a_file_where_the_work_directory_should_be(folder, tmp_path):
     (tmp_path / 'file').write_text('mine')
-    status, output = train(folder, tmp_path / 'file', *settings(STEPS))
-    assert status == 2, output
-    assert 'cannot write to the work directory' in error_in(output)
+    error = fail(folder, tmp_path / 'file', *settings(STEPS))
+    assert 'cannot write to the work directory' in error
     assert (tmp_path / 'file').read_text() == 'mine'
 
 
-@pytest.mark.slow
 def test_work_directory_vanishes(folder, tmp_path):
     process = start(folder, CONFIG, '--work-dir', tmp_path / 'work', *settings(1000))
     while process.is_alive() and not (tmp_path / 'work/iter_2.pth').exists():
@@ -103,10 +96,8 @@ def test_work_directory_vanishes(folder, tmp_path):
     assert not latest_valid_checkpoint(tmp_path / 'moved').skipped
 
 
-@pytest.mark.slow
 def test_read_only_data(folder, tmp_path):
-    data = folder / 'data'
-    with mounted(tmp_path / 'data', '--bind', str(data)) as read_only:
+    with mounted(tmp_path / 'data', '--bind', str(folder / 'data')) as read_only:
         subprocess.run(['mount', '-o', 'remount,bind,ro', str(read_only)], check=True)
         with pytest.raises(OSError, match='Read-only'):
             (read_only / 'x').touch()
@@ -115,7 +106,6 @@ def test_read_only_data(folder, tmp_path):
         assert status == 0, output
 
 
-@pytest.mark.slow
 def test_one_checkpoint_is_kept_until_the_next_is_whole(folder, tmp_path):
     """With room for less than two, the first stays."""
     options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': 1})
@@ -123,7 +113,6 @@ def test_one_checkpoint_is_kept_until_the_next_is_whole(folder, tmp_path):
     assert status == 0, output
     size = (tmp_path / 'measured/iter_1.pth').stat().st_size
     with tmpfs(tmp_path / 'disk', f'{int(1.6 * size) // 1024}k') as work_dir:
-        status, output = train(folder, work_dir, *options)
-        assert status == 2 and 'No space left on device' in error_in(output), output
+        assert 'No space left on device' in fail(folder, work_dir, *options)
         assert latest_valid_checkpoint(work_dir).path.name == 'iter_1.pth'
         shutil.rmtree(tmp_path / 'measured')

@@ -33,169 +33,131 @@ def message_of(build, cfg):
     return str(caught.value)
 
 
+# KEY stands for the key itself.
 MISTAKES = [
     (
         'model.type',
         'CSNLNEditr',
-        "model.type: there is no model 'CSNLNEditr'; did you mean 'CSNLNEditor'?",
+        "KEY: there is no model 'CSNLNEditr'; did you mean 'CSNLNEditor'?",
     ),
-    ('model.generator.type', 'CSNLN', "model.generator.type: there is no model 'CSNLN'; did you"),
+    ('model.generator.type', 'CSNLN', "KEY: there is no model 'CSNLN'; did you"),
     ('model.generator.upscale_factor', 5, 'upscale_factor must be one of [2, 3, 4], got 5'),
     ('model.generator.upscale_factor', 'x2', 'upscale_factor must be one of [2, 3, 4]'),
-    (
-        'model.generator.num_recurrences',
-        -1,
-        'num_recurrences must be an integer of at least 1, got -1',
-    ),
+    ('model.generator.num_recurrences', -1, 'recurrences must be an integer of at least 1, got -1'),
     ('model.generator.mid_channels', 0, 'mid_channels must be an integer of at least 1, got 0'),
     ('model.generator.mid_channels', 'many', 'mid_channels must be an integer of at least 1'),
     (
         'model.generator.num_recurences',
         3,
-        'model.generator.num_recurences: CSNLNNet has no such '
-        "argument; did you mean 'num_recurrences'? It has "
+        "KEY: CSNLNNet has no such argument; did you mean 'num_recurrences'? It has "
         'in_channels, out_channels, mid_channels,',
     ),
-    (
-        'model.generator.cell.branches',
-        ['local', 'global'],
-        "branches must be distinct ones of ('local', 'in_scale', 'cross_scale')",
-    ),
+    ('model.generator.cell.branches', ['global'], "branches must be distinct ones of ('local', '"),
     ('model.generator.cell.patch_size', 4, 'patch_size must be a positive odd integer, got 4'),
     ('model.generator.cell.stages', [2, 2], 'stages must multiply to the upscale_factor 2'),
     (
         'model.generator.cell.patchsize',
         3,
-        "model.generator.cell.patchsize: SEMCell has no such argument; did you mean 'patch_size'?",
+        "KEY: SEMCell has no such argument; did you mean 'patch_",
     ),
-    (
-        'model.generator.cell.fusion.type',
-        'Fusion',
-        "model.generator.cell.fusion.type: there is no model 'Fusion'",
-    ),
+    ('model.generator.cell.fusion.type', 'Fusion', "KEY: there is no model 'Fusion'"),
     ('model.test_cfg.mode', 'halves', "test_cfg['mode'] must be one of ('whole', 'chop', 'tile')"),
     ('model.test_cfg.overlapp', 1, "test_cfg has unknown keys ['overlapp']; accepted:"),
-    ('model.pixel_loss.type', 'L3Loss', "model.pixel_loss.type: there is no model 'L3Loss'"),
-    ('model.pixel_los', dict(type='L1Loss'), 'model.pixel_los: '),
-    (
-        'val_dataloader.batchsize',
-        1,
-        "val_dataloader.batchsize: DataLoader has no such argument; did you mean 'batch_size'?",
-    ),
-    (
-        'val_dataloader.dataset.type',
-        'ImagePair',
-        "val_dataloader.dataset.type: there is no dataset 'ImagePair'; did you mean",
-    ),
+    ('model.pixel_loss.type', 'L3Loss', "KEY: there is no model 'L3Loss'"),
+    ('model.pixel_los', dict(type='L1Loss'), 'KEY: '),
+    ('val_dataloader.batchsize', 1, "KEY: DataLoader has no such argument; did you mean 'batch_"),
+    ('val_dataloader.dataset.type', 'ImagePair', "KEY: there is no dataset 'ImagePair'; did you"),
     (
         'val_evaluator.metrics',
         [dict(type='PSRN')],
-        "val_evaluator.metrics[0].type: there is no metric 'PSRN'; did you mean 'PSNR'?",
+        "KEY[0].type: there is no metric 'PSRN'; did you",
     ),
-    ('custom_hooks', [dict(type='Hok')], "custom_hooks[0].type: there is no hook 'Hok'"),
-    ('default_hooks.logger.intervall', 1, 'default_hooks.logger.intervall: LoggerHook has no'),
+    ('custom_hooks', [dict(type='Hok')], "KEY[0].type: there is no hook 'Hok'"),
+    ('default_hooks.logger.intervall', 1, 'KEY: LoggerHook has no'),
     ('default_hooks.logger.interval', 0, 'default_hooks.logger: interval must be greater than 0'),
     ('val_dataloader.batch_size', 0, 'val_dataloader: batch_size should be a positive integer'),
     (
         'test_dataloader.0.num_workers',
         -1,
-        'test_dataloader[0]: num_workers option should be non-negative',
+        'test_dataloader[0]: num_workers option should be non-neg',
     ),
-    ('randomness.seed', 'abc', "randomness.seed must be an integer of at least 0, got 'abc'"),
-    (
-        'randomness.sed',
-        1,
-        "randomness.sed: set_randomness has no such argument; did you mean 'seed'?",
-    ),
+    ('randomness.seed', 'abc', "KEY must be an integer of at least 0, got 'abc'"),
+    ('randomness.sed', 1, "KEY: set_randomness has no such argument; did you mean 'seed'?"),
 ]
 
 
 @pytest.mark.parametrize('key, value, expected', MISTAKES)
 def test_a_mistake_is_told_by_its_key(key, value, expected):
     text = message(build_train_runner, **{key: value})
-    assert expected in text and str(DEMO) in text
+    assert expected.replace('KEY', key) in text and str(DEMO) in text
 
 
 def test_a_test_is_checked_as_a_training_is():
     key, value, expected = MISTAKES[0]
-    assert expected in message(build_test_runner, **{key: value})
+    assert expected.replace('KEY', key) in message(build_test_runner, **{key: value})
+
+
+PIPELINE = 'train_dataloader.dataset.pipeline'
 
 
 @pytest.mark.parametrize(
     'key, value, expected',
     [
-        (
-            'optim_wrapper.optimizer.type',
-            'Adm',
-            "optim_wrapper.optimizer.type: there is no optimizer 'Adm'; did you mean",
-        ),
-        ('optim_wrapper.optimizer.rl', 1, 'optim_wrapper.optimizer.rl: Adam has no such argument'),
+        ('optim_wrapper.optimizer.type', 'Adm', "KEY: there is no optimizer 'Adm'; did you mean"),
+        ('optim_wrapper.optimizer.rl', 1, 'KEY: Adam has no such argument'),
         ('optim_wrapper.optimizer.lr', -1, 'optim_wrapper.optimizer: '),
         ('optim_wrapper.optimizer.lr', 'abc', 'optim_wrapper.optimizer: '),
-        (
-            'param_scheduler.milestones',
-            'abc',
-            "param_scheduler: milestones must be integers, got 'abc'",
-        ),
+        ('param_scheduler.milestones', 'abc', "milestones must be integers, got 'abc'"),
         ('param_scheduler.milestones', 3, 'param_scheduler: '),
         (
             'param_scheduler.milestone',
             [1],
-            'param_scheduler.milestone: MultiStepParamScheduler has no such argument; did you',
+            'KEY: MultiStepParamScheduler has no such argument; did',
         ),
-        (
-            'train_cfg.max_iter',
-            4,
-            'train_cfg.max_iter: IterBasedTrainLoop has no such argument; did you',
-        ),
-        ('train_cfg.max_iters', 0, 'train_cfg.max_iters must be an integer of at least 1, got 0'),
-        ('train_cfg.max_iters', 'abc', 'train_cfg.max_iters must be an integer of at least 1'),
-        ('train_cfg.val_interval', 0, 'train_cfg.val_interval must be an integer of at least 1'),
+        ('train_cfg.max_iter', 4, 'KEY: IterBasedTrainLoop has no such argument; did you'),
+        ('train_cfg.max_iters', 0, 'KEY must be an integer of at least 1, got 0'),
+        ('train_cfg.max_iters', 'abc', 'KEY must be an integer of at least 1'),
+        ('train_cfg.val_interval', 0, 'KEY must be an integer of at least 1'),
         ('train_dataloader.batch_size', 0, 'train_dataloader: batch_size should be a positive'),
         (
-            'train_dataloader.dataset.pipeline',
+            PIPELINE,
             [dict(type='Flipp')],
-            "dataset.pipeline[0].type: there is no transform 'Flipp'; did you mean",
+            "KEY[0].type: there is no transform 'Flipp'; did you mean",
         ),
         (
-            'train_dataloader.dataset.pipeline',
+            PIPELINE,
             [dict(type='Flip', keys=['img'], ratio=1)],
-            'train_dataloader.dataset.pipeline[0].ratio: Flip has no such argument',
+            'KEY[0].ratio: Flip has no such argument',
         ),
         (
-            'train_dataloader.dataset.pipeline',
+            PIPELINE,
             [dict(type='SetValues', dictionary=dict(scale=3))],
-            'train_dataloader.dataset.pipeline[0].dictionary.scale is 3, but '
-            'model.generator.upscale_factor 2',
+            'KEY[0].dictionary.scale is 3, but model.generator.upscale_factor 2',
         ),
         (
-            'train_dataloader.dataset.pipeline',
+            PIPELINE,
             [dict(type='PairedRandomCrop', gt_patch_size=47)],
             'gt_patch_size must be a multiple of model.generator.upscale_factor (2), got 47',
         ),
-        ('train_dataloader.sampler.type', 'Infinite', 'sampler.type: there is no data sampler'),
+        ('train_dataloader.sampler.type', 'Infinite', 'KEY: there is no data sampler'),
     ],
 )
 def test_mistakes_of_a_training(key, value, expected):
-    assert expected in message(build_train_runner, **{key: value})
+    assert expected.replace('KEY', key) in message(build_train_runner, **{key: value})
 
 
 @pytest.mark.parametrize(
     'key, expected',
     [
-        (
-            'trian_cfg.max_iters',
-            "has no 'trian_cfg', to set trian_cfg.max_iters; did you mean 'train_cfg'?",
-        ),
-        ('load_frm', "has no 'load_frm', to set load_frm; did you mean 'load_from'?"),
-        ('test_dataloader.batch_size', 'test_dataloader.batch_size cannot be set: '),
-        ('test_dataloader.7.batch_size', 'test_dataloader.7.batch_size cannot be set: '),
+        ('trian_cfg.max_iters', "has no 'trian_cfg', to set KEY; did you mean 'train_cfg'?"),
+        ('load_frm', "has no 'load_frm', to set KEY; did you mean 'load_from'?"),
+        ('test_dataloader.batch_size', 'KEY cannot be set: '),
+        ('test_dataloader.7.batch_size', 'KEY cannot be set: '),
     ],
 )
 def test_a_setting_that_leads_nowhere(key, expected):
-    with pytest.raises(UserError) as caught:
-        load_config(str(DEMO), options={key: 1})
-    assert expected in str(caught.value) and '\n' not in str(caught.value)
+    text = message_of(lambda config: load_config(config, options={key: 1}), str(DEMO))
+    assert expected.replace('KEY', key) in text
 
 
 def test_settings_that_a_config_may_leave_to_mmengine():
@@ -205,17 +167,12 @@ def test_settings_that_a_config_may_leave_to_mmengine():
 
 def test_a_config_that_is_for_something_else():
     bicubic = load_config(str(CONFIGS / 'bicubic_x2.py'))
-    assert 'has no train_dataloader: it is not for training' in message_of(
-        build_train_runner, bicubic
-    )
+    assert 'no train_dataloader: it is not for training' in message_of(build_train_runner, bicubic)
     bicubic.test_dataloader = None
     assert 'has no test_dataloader' in message_of(build_test_runner, bicubic)
 
 
 def test_a_fusion_has_its_settings():
-    fusion = dict(type='MutualProjectedFusion', recipe='own')
-    text = message(build_train_runner, **{'model.generator.cell.fusion': fusion})
-    assert "recipe must be 'released' or 'paper', got 'own'" in text
     text = message(build_train_runner, **{'model.generator.cell.fusion.recipe': 'other'})
     assert "recipe must be 'released' or 'paper', got 'other'" in text
     fusion = dict(type='AdditionFusion', recipe='paper')
@@ -223,14 +180,10 @@ def test_a_fusion_has_its_settings():
     assert 'model.generator.cell.fusion.recipe: AdditionFusion has no such argument' in text
 
 
-@pytest.mark.parametrize(
-    'name',
-    sorted(
-        str(path.relative_to(CONFIGS))
-        for path in CONFIGS.rglob('*.py')
-        if '_base_' not in path.parts
-    ),
-)
+ALL = sorted(path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+
+
+@pytest.mark.parametrize('name', [str(path.relative_to(CONFIGS)) for path in ALL])
 def test_the_configs_have_no_mistakes(name):
     """What is wrong is only that there is no data."""
     build, options = build_train_runner, TINY
@@ -252,10 +205,8 @@ def checkpoints(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp('checkpoints')
     for scale in 2, 3, 4:
-        cfg = load_config(
-            str(CONFIGS / f'csnln_x{scale}_div2k.py'),
-            options=dict(TINY, **{'model.generator.image_skip': True}),
-        )
+        options = dict(TINY, **{'model.generator.image_skip': True})
+        cfg = load_config(str(CONFIGS / f'csnln_x{scale}_div2k.py'), options=options)
         state_dict = build_parts(cfg).state_dict()
         meta = dict(cfg=cfg.pretty_text, iter=1)
         torch.save(dict(state_dict=state_dict, meta=meta), folder / f'x{scale}.pth')
@@ -265,7 +216,6 @@ def checkpoints(tmp_path_factory):
 
 @pytest.mark.parametrize('scale', [3, 4])
 def test_a_checkpoint_of_another_scale(checkpoints, scale):
-
     def train(cfg):
         cfg.load_from = path
         build_train_runner(cfg)

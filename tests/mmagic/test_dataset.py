@@ -67,16 +67,8 @@ def test_a_loading_process_hands_the_message_on(tmp_path):
 
 @pytest.mark.parametrize(
     'name',
-    [
-        '../outside.png',
-        'a/../../outside.png',
-        '/etc/passwd',
-        '//etc/passwd',
-        '///etc/passwd',
-        '../GTmod12/../../x.png',
-        '..',
-        'a\0b.png',
-    ],
+    '../outside.png a/../../outside.png /etc/passwd //etc/passwd ///etc/passwd '
+    '../GTmod12/../../x.png .. a\0b.png'.split(),
 )
 def test_annotations_do_not_lead_out_of_the_folders(tmp_path, name):
     make_benchmark(tmp_path, 1)

@@ -28,62 +28,34 @@ def build(**kwargs):
     )
 
 
-def predict(model, image):
+@pytest.mark.parametrize(
+    'test_cfg, forward',
+    [
+        (None, lambda network, x: network(x)),
+        # Options of another mode do not matter.
+        (dict(mode='whole', overlap=4, max_pixels=200), lambda network, x: network(x)),
+        (
+            dict(mode='chop', overlap=4, max_pixels=200),
+            lambda network, x: chopped_forward(network, x, 2, overlap=4, max_pixels=200),
+        ),
+        (
+            dict(mode='tile', tile=16, overlap=4),
+            lambda network, x: tiled_forward(network, x, 2, tile=16, overlap=4),
+        ),
+        (dict(ensemble=True), lambda network, x: SpatialTemporalEnsemble()(x, network)),
+    ],
+)
+def test_what_it_predicts(test_cfg, forward):
+    model, image = build(test_cfg=test_cfg), torch.randint(0, 256, (3, 40, 31)).float()
     data = model.data_preprocessor(dict(inputs=[image], data_samples=[DataSample()]))
     with torch.no_grad():
-        return model(**data, mode='predict')[0].output.pred_img
-
-
-def test_predicts_the_whole_image_by_default():
-    model, image = build(), torch.randint(0, 256, (3, 40, 31)).float()
-    with torch.no_grad():
-        expected = model.generator(image[None] / 255)[0] * 255
-    torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
-
-
-def test_options_of_another_mode_do_not_matter():
-    image = torch.randint(0, 256, (3, 40, 31)).float()
-    model = build(test_cfg=dict(mode='whole', overlap=4, max_pixels=200))
-    torch.testing.assert_close(predict(model, image), predict(build(), image))
-
-
-def test_predicts_in_released_pieces():
-    model = build(test_cfg=dict(mode='chop', overlap=4, max_pixels=200))
-    image = torch.randint(0, 256, (3, 40, 31)).float()
-    with torch.no_grad():
-        expected = (
-            chopped_forward(model.generator, image[None] / 255, 2, overlap=4, max_pixels=200)[0]
-            * 255
-        )
-    torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
-
-
-def test_predicts_in_blended_tiles():
-    model = build(test_cfg=dict(mode='tile', tile=16, overlap=4))
-    image = torch.randint(0, 256, (3, 40, 31)).float()
-    with torch.no_grad():
-        expected = tiled_forward(model.generator, image[None] / 255, 2, tile=16, overlap=4)[0] * 255
-    torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
-
-
-def test_the_ensemble_is_the_mean_over_flips_and_rotations():
-    model = build(test_cfg=dict(ensemble=True))
-    image = torch.randint(0, 256, (3, 12, 9)).float()
-    x, sides = image[None] / 255, (-2, -1)
-    variants = []
-    with torch.no_grad():
-        for turns in range(4):
-            for flip in (), (-1,):
-                y = model.generator(x.rot90(turns, sides).flip(flip))
-                variants.append(y.flip(flip).rot90(-turns, sides))
-    expected = torch.stack(variants).mean(0)[0] * 255
-    torch.testing.assert_close(predict(model, image), expected.clamp(0, 255))
+        predicted = model(**data, mode='predict')[0].output.pred_img
+        expected = forward(model.generator, image[None] / 255)[0] * 255
+    torch.testing.assert_close(predicted, expected.clamp(0, 255))
 
 
 def test_the_ensemble_is_mmagics_to_the_bit():
-    """Which the figures of before were measured with."""
-    generator = build().generator
-    x = torch.rand(1, 3, 12, 9)
+    generator, x = build().generator, torch.rand(1, 3, 12, 9)
     with torch.no_grad():
         expected = SpatialTemporalEnsemble()(x, generator)
         assert torch.equal(self_ensemble(generator, x), expected)

@@ -1,5 +1,7 @@
 """Exported files within MMagic: as load_from of a config, and made with one."""
 
+from functools import partial
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,12 +17,10 @@ from csnln_mm.mmagic.check_config import build_model
 from csnln_mm.mmagic.generator import load_generator
 from csnln_mm.mmagic.resume import check_checkpoint, find_start
 
-
-def same(a, b):
-    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+same = partial(torch.testing.assert_close, rtol=0, atol=0)
 
 
-@pytest.fixture()
+@pytest.fixture
 def files(tmp_path):
     """A checkpoint, its export, and its config."""
     path = save_checkpoint(tmp_path / 'a.pth', num_recurrences=2, attention_recurrences=[2])
@@ -44,14 +44,6 @@ def test_load_from_takes_it_bit_for_bit(files):
     same(model.generator.state_dict(), load_network(path).state_dict())
 
 
-def test_load_from_refuses_settings_that_leave_no_trace(files):
-    _, exported, config = files
-    config = Config.fromfile(config)
-    config.model.generator.image_skip = False
-    with pytest.raises(UserError, match='it was trained with image_skip=True, not False'):
-        check_checkpoint(config, build(config), str(exported))
-
-
 def test_a_config_may_be_given_with_it_or_for_it(files, tmp_path):
     path, exported, config = files
     weights = load_network(path).state_dict()
@@ -64,24 +56,17 @@ def test_a_config_may_be_given_with_it_or_for_it(files, tmp_path):
 
 
 def test_a_gan_starts_from_a_generator_alone(tmp_path):
-    path = save_checkpoint(tmp_path / 'a.pth', upscale_factor=4)
-    generator = dict(
-        type='CSNLNNet', mid_channels=4, num_recurrences=1, image_skip=True, upscale_factor=4
+    options = dict(upscale_factor=4, mid_channels=4, num_recurrences=1, image_skip=True)
+    path = save_checkpoint(tmp_path / 'a.pth', **options)
+    discriminator = dict(type='UNetDiscriminatorWithSpectralNorm', in_channels=3, mid_channels=4)
+    gan = dict(
+        type='RealESRGAN',
+        generator=dict(options, type='CSNLNNet'),
+        discriminator=discriminator,
+        pixel_loss=dict(type='L1Loss'),
+        is_use_ema=True,
     )
-    config = Config(
-        dict(
-            model=dict(
-                type='RealESRGAN',
-                generator=generator,
-                discriminator=dict(type='UNetDiscriminatorWithSpectralNorm', in_channels=3),
-                pixel_loss=dict(type='L1Loss'),
-                is_use_ema=True,
-            ),
-            load_from=str(path),
-            work_dir=str(tmp_path / 'work'),
-        )
-    )
-    config.model.discriminator.mid_channels = 4
+    config = Config(dict(model=gan, load_from=str(path), work_dir=str(tmp_path / 'work')))
     model = build(config)
     with torch.no_grad():
         for p in model.generator_ema.parameters():

@@ -8,30 +8,14 @@ import pytest
 import torch
 from mmagic.registry import MODELS
 
-EDSR = dict(
-    type='EDSRNet', in_channels=3, out_channels=3, mid_channels=4, num_blocks=2, upscale_factor=2
-)
-RDN = dict(
-    type='RDNNet',
-    in_channels=3,
-    out_channels=3,
-    mid_channels=4,
-    num_blocks=2,
-    num_layers=2,
-    channel_growth=2,
-    upscale_factor=2,
-)
+SMALL = dict(in_channels=3, out_channels=3, mid_channels=4, num_blocks=2, upscale_factor=2)
+EDSR = dict(SMALL, type='EDSRNet')
+RDN = dict(SMALL, type='RDNNet', num_layers=2, channel_growth=2)
 
 
 def extended(network, after):
-    return MODELS.build(
-        dict(
-            type='ExtendedNetwork',
-            network=network,
-            after=after,
-            module=dict(type='CrossScaleEnhancer', channels=4),
-        )
-    )
+    module = dict(type='CrossScaleEnhancer', channels=4)
+    return MODELS.build(dict(type='ExtendedNetwork', network=network, after=after, module=module))
 
 
 def test_it_is_the_network_itself():

@@ -3,7 +3,9 @@
 test_random_signals sends them to processes at random moments, test_two_processes to one of two.
 """
 
+import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -81,23 +83,31 @@ MOMENTS = {
 }
 
 
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """Folders of runs of steps and of epochs without a signal."""
+    folder = tmp_path_factory.mktemp('whole')
+    for by_epoch in False, True:
+        make_runner(folder / str(by_epoch), by_epoch=by_epoch).train()
+    return folder
+
+
 @pytest.mark.parametrize('by_epoch', [False, True], ids=['steps', 'epochs'])
 @pytest.mark.parametrize('moment', MOMENTS)
-def test_a_resumed_run_equals_one_without_interruption(tmp_path, moment, by_epoch):
-    train(make_runner(tmp_path / 'whole', by_epoch=by_epoch))
+def test_a_resumed_run_equals_one_without_interruption(whole, tmp_path, moment, by_epoch):
+    whole = whole / str(by_epoch)
     runner = make_runner(tmp_path / 'ended', At(*MOMENTS[moment], tell()), by_epoch=by_epoch)
     interrupt(runner)
     template = 'epoch_{}.pth' if by_epoch else 'iter_{}.pth'
     newest = latest_valid_checkpoint(tmp_path / 'ended', template)
     assert newest.content['meta']['iter'] == runner.optim_wrapper._inner_count
     train(make_runner(tmp_path / 'ended', by_epoch=by_epoch, load_from=newest.path))
-    assert names(tmp_path / 'ended') == names(tmp_path / 'whole')
-    last = latest_valid_checkpoint(tmp_path / 'whole', template).path.name
-    whole, ended = (load_checkpoint(tmp_path / name / last) for name in ('whole', 'ended'))
-    assert_same_training(whole, ended)
-    hubs = (content['message_hub']['runtime_info'] for content in (whole, ended))
-    kept, kept_by_the_other = (hub['keep_ckpt_ids'] for hub in hubs)
-    assert kept == kept_by_the_other
+    assert names(tmp_path / 'ended') == names(whole)
+    last = latest_valid_checkpoint(whole, template).path.name
+    one, other = (load_checkpoint(folder / last) for folder in (whole, tmp_path / 'ended'))
+    assert_same_training(one, other)
+    one, other = (content['message_hub']['runtime_info'] for content in (one, other))
+    assert one['keep_ckpt_ids'] == other['keep_ckpt_ids']
 
 
 @pytest.mark.parametrize('moment', ['before_run', 'before_train'])
@@ -136,24 +146,18 @@ def test_averaged_weights_stay_apart_from_the_weights(tmp_path):
 
 
 def test_a_disk_that_is_full_then_keeps_the_checkpoint_before(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
     def fill():
         # No file of this process may grow any more: the system says so as it says of a full disk.
-        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
 
-        limits.append(resource.getrlimit(resource.RLIMIT_FSIZE))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[0][1]))
-
-    limits = []
-    runner = make_runner(
-        tmp_path, At('before_train_iter', 6, tell()), At('after_train_iter', 6, fill)
-    )
+    hooks = At('before_train_iter', 6, tell()), At('after_train_iter', 6, fill)
     try:
         with pytest.raises(OSError, match='interrupted_iter_6.pth'):
-            train(runner)
+            train(make_runner(tmp_path, *hooks))
     finally:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits[0])
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert names(tmp_path) == CHECKPOINTS
     assert not list(tmp_path.glob('.*'))
 
@@ -224,7 +228,6 @@ def test_a_training_in_another_thread_goes_without(tmp_path):
 
 def test_dataloader_workers_outlive_a_signal_to_all(tmp_path):
     """As a cluster sends it; torch's own handler would end them, and with them the step."""
-    import multiprocessing
 
     def tell_all():
         for worker in multiprocessing.active_children():

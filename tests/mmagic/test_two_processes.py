@@ -11,13 +11,12 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from command_line import free_port
+from command_line import environment
 from forked_job import end_of_job, run_job, run_torchrun, start_job
 from forked_tool import end_of as end_of_tool
 from forked_tool import start_tool
@@ -33,6 +32,8 @@ from short_training import (
 
 from csnln_mm.mmagic.resume import list_checkpoints
 
+pytestmark = pytest.mark.slow
+
 STEPS = 6
 OPTIONS = ['--auto-scale-lr', *settings(STEPS)]
 WITHOUT_INTERVAL = [*OPTIONS, 'default_hooks.checkpoint.interval=99']
@@ -44,16 +45,10 @@ def folder(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp('two'))
 
 
-def start(folder, config, *arguments, **environment):
+def start(folder, config, *arguments, **changed):
     """tools/dist_train.sh, whose processes write to output.txt."""
-    env = dict(
-        os.environ,
-        PORT=str(free_port()),
-        PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')]),
-        CSNLN_CHECKED='1',  # tests/tools/test_faults.py has what is checked before
-        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-        **environment,
-    )
+    # tests/tools/test_faults.py has what is checked before.
+    env = environment(CSNLN_CHECKED='1', **changed)
     command = ['bash', ROOT / 'tools/dist_train.sh', config, 2, *arguments]
     with open(folder / 'output.txt', 'wb') as output:
         return subprocess.Popen(
@@ -119,14 +114,12 @@ def death(mark):
     return dict(type='DieOnceHook', rank=1, step=4, mark=mark)
 
 
-@pytest.mark.slow
 def test_both_see_their_own_samples_and_end_with_the_same_weights(folder, whole):
     first, second = (torch.load(folder / f'weights/{rank}.pth') for rank in (0, 1))
     assert not set(first['seen']) & set(second['seen'])
     assert_same(first['weights'], second['weights'])
 
 
-@pytest.mark.slow
 def test_a_test_by_two_equals_one_by_one(folder, whole):
     words = CONFIG, f'whole/iter_{STEPS}.pth', '--cfg-options', 'model.generator.mid_channels=4'
     statuses, output = run_job(folder, 'test.py', *words, '--out', 'two.json')
@@ -137,7 +130,6 @@ def test_a_test_by_two_equals_one_by_one(folder, whole):
     assert one == pytest.approx(two, abs=1e-4)
 
 
-@pytest.mark.slow
 def test_the_job_ends_and_can_be_resumed(folder, whole):
     config = faulty_config(folder, 'ends', death('ends.mark'))
     arguments = config, '--work-dir', 'ends', *OPTIONS
@@ -154,7 +146,6 @@ def test_the_job_ends_and_can_be_resumed(folder, whole):
     assert_same_training(whole, checkpoint(folder / 'ends', STEPS))
 
 
-@pytest.mark.slow
 def test_all_of_the_job_is_told_to_end(folder, whole, tmp_path):
     """By a cluster, or by a terminal: torchrun, which tells its processes and what loads for
     them."""
@@ -174,7 +165,6 @@ def test_all_of_the_job_is_told_to_end(folder, whole, tmp_path):
     resume_and_compare(folder, whole, tmp_path)
 
 
-@pytest.mark.slow
 def test_one_process_is_told_and_both_end_after_the_same_step(folder, whole, tmp_path):
     job = start_job(folder, 'train.py', CONFIG, '--work-dir', tmp_path, *WITHOUT_INTERVAL)
     while job[0].is_alive() and '[2/6]' not in (folder / 'rank_0.txt').read_text():
@@ -201,7 +191,6 @@ def resume_and_compare(folder, whole, work_dir):
     assert not list(work_dir.glob('interrupted_*'))
 
 
-@pytest.mark.slow
 def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     config = faulty_config(folder, 'again', death('again.mark'))
     arguments = config, '--work-dir', 'again', *OPTIONS
@@ -213,7 +202,6 @@ def test_torchrun_starts_the_job_again_where_it_was(folder, whole):
     assert_same_training(whole, checkpoint(folder / 'again', STEPS))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not KILLS, reason='takes 15 s for each of CSNLN_TEST_TWO_PROCESS_KILLS')
 def test_killed_at_random_moments(folder, whole):
     """One of the two, or what loads for them, also while the job starts or resumes."""
@@ -234,7 +222,6 @@ def test_killed_at_random_moments(folder, whole):
     assert_same_training(whole, checkpoint(folder / 'random', STEPS))
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_infinite_in_one_process_stops_both(folder):
     config = faulty_config(folder, 'loss', dict(type='InfiniteLossHook', rank=1, step=3))
     statuses, output = run_job(folder, 'train.py', config, '--work-dir', 'loss', *OPTIONS)

@@ -6,9 +6,9 @@ from csnln_mm import ops
 from csnln_mm.networks import CrossScaleNonLocalAttention, build_network
 
 
-@pytest.mark.parametrize('scale', [2, 3, 4, 5])
-@pytest.mark.parametrize('patch_size', [1, 3, 5])
-@pytest.mark.parametrize('size', [(1, 1), (6, 8), (7, 5)])
+@pytest.mark.parametrize(
+    'scale, patch_size, size', [(2, 3, (6, 8)), (3, 5, (1, 1)), (4, 1, (7, 5)), (5, 3, (7, 5))]
+)
 def test_is_the_direct_formula_on_a_replicated_map(scale, patch_size, size):
     torch.manual_seed(0)
     module = build_network(

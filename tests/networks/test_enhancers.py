@@ -7,8 +7,7 @@ from csnln_mm.networks import CrossScaleEnhancer, SEMEnhancer, build_network
 
 
 @pytest.mark.parametrize('enhancer', [CrossScaleEnhancer, SEMEnhancer])
-@pytest.mark.parametrize('scale', [2, 3, 4])
-@pytest.mark.parametrize('size', [(1, 1), (7, 10), (12, 12)])
+@pytest.mark.parametrize('scale, size', [(2, (1, 1)), (3, (7, 10)), (4, (12, 12))])
 def test_the_shape_stays(enhancer, scale, size):
     x = torch.rand(2, 6, *size)
     assert enhancer(6, scale=scale)(x).shape == x.shape
@@ -27,10 +26,8 @@ def test_features_pass_and_all_weights_learn(enhancer):
 def test_arguments_reach_what_is_inside():
     config = dict(type='CrossScaleEnhancer', channels=4, attention=dict(patch_size=5))
     assert build_network(config).attention.patch_size == 5
-    cell = build_network(
-        dict(type='SEMEnhancer', channels=4, cell=dict(branches=['in_scale']))
-    ).cell
-    assert not cell.stages[0].use_cross_scale
+    config = dict(type='SEMEnhancer', channels=4, cell=dict(branches=['in_scale']))
+    assert not build_network(config).cell.stages[0].use_cross_scale
 
 
 @pytest.mark.parametrize('enhancer', [CrossScaleEnhancer, SEMEnhancer])

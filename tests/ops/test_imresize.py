@@ -8,7 +8,7 @@ from csnln_mm.images.degradation import downsample, upsample
 from csnln_mm.ops.imresize import imresize
 
 
-@pytest.mark.parametrize('size', [(12, 24), (60, 12), (132, 120)])
+@pytest.mark.parametrize('size', [(12, 24), (132, 120)])
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_reductions_are_mmagics_to_the_pixel_and_enlargements_but_for_ties(size, scale):
     transforms = pytest.importorskip('mmagic.datasets.transforms')

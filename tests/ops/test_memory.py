@@ -19,8 +19,9 @@ def largest_in_each_pass(operator, inputs, **options):
 
 
 # A map large enough for the default tile to be a small part of it, and tiles on small maps.
-@pytest.mark.parametrize('size, tile', [((72, 72), None), ((24, 20), (4, 20)), ((24, 20), (3, 5))])
-@pytest.mark.parametrize('scale', [2, 3])
+@pytest.mark.parametrize(
+    'size, tile, scale', [((72, 72), None, 2), ((24, 20), (4, 20), 3), ((24, 20), (3, 5), 2)]
+)
 def test_cross_scale_attention(size, tile, scale):
     inputs = cross_scale_inputs(size, scale, embed=4, channels=2, dtype=torch.float32)
     matrix = inputs[0][0, 0].numel() * inputs[1][0, 0].numel()
@@ -46,7 +47,7 @@ def test_the_direct_formulas_are_caught():
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
-@pytest.mark.parametrize('side', [128, 192, 256, 512, 1024, 2048])
+@pytest.mark.parametrize('side', [128, 192, 512, 2048])
 def test_a_tile_grows_with_the_map_not_with_its_square(scale, side):
     """Twice the side: 16 times the matrix, 4.5 times the largest part of it, or 64 MB at most."""
     cpu = torch.device('cpu')

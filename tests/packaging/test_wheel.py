@@ -1,7 +1,6 @@
 """The wheel, used in an empty folder as docs/installed.md says."""
 
 import importlib.util
-import os
 import re
 import shlex
 import shutil
@@ -9,9 +8,9 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
+from command_line import environment
 from doc_pages import ROOT, blocks, commands
 from forked_code import ForkServer
 
@@ -21,24 +20,10 @@ from csnln_mm.version import __version__
 pytestmark = pytest.mark.slow
 
 PAGE = blocks(ROOT / 'docs/installed.md')
-SOURCES = [
-    'csnln_mm',
-    'configs',
-    'docs',
-    'requirements',
-    'tests',
-    'tools',
-    'pyproject.toml',
-    'setup.cfg',
-    'MANIFEST.in',
-    'README.md',
-    'LICENSE',
-    'CITATION.cff',
-    'CONTRIBUTING.md',
-    'Makefile',
-    'model-index.yml',
-    '.pre-commit-config.yaml',
-]
+SOURCES = (
+    'csnln_mm configs docs requirements tests tools pyproject.toml setup.cfg MANIFEST.in README.md '
+    'LICENSE CITATION.cff CONTRIBUTING.md Makefile model-index.yml .pre-commit-config.yaml'.split()
+)
 COMMANDS = [command for block in PAGE if block.language == 'bash' for command in commands(block)]
 
 
@@ -47,12 +32,7 @@ def run(*command, cwd, path=''):
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=dict(
-            os.environ,
-            PYTHONPATH=str(path),
-            OMP_NUM_THREADS='1',
-            PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
-        ),
+        env=environment(PYTHONPATH=str(path)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -68,12 +48,8 @@ def built(tmp_path_factory):
     # Building leaves files beside the sources.
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name,
-                source / name,
-                symlinks=True,
-                ignore=shutil.ignore_patterns('__pycache__', '_build'),
-            )
+            ignored = shutil.ignore_patterns('__pycache__', '_build')
+            shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(ROOT / name, source)
     run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', dist, source, cwd=dist)
@@ -101,9 +77,11 @@ def test_both_carry_version_licence_and_citation(built):
 def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = {name for name in archive.namelist() if '.dist-info' not in name}
-    files = [path for path in (ROOT / 'csnln_mm').rglob('*.*') if path.is_file()]
-    expected = {str(p.relative_to(ROOT)) for p in files if p.suffix != '.pyc'}
-    expected = {name for name in expected if '.mim' not in name}
+    expected = {
+        str(p.relative_to(ROOT))
+        for p in (ROOT / 'csnln_mm').rglob('*.*')
+        if p.is_file() and p.suffix != '.pyc' and '.mim' not in p.parts
+    }
     # make_env.py is for a checkout.
     for pattern in 'configs/**/*.py', 'configs/*.yml', 'tools/*.*', 'model-index.yml':
         expected |= {
@@ -118,18 +96,8 @@ def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
 def installed(built, tmp_path_factory):
     """(folder of packages with the wheel in it, empty folder to work in)."""
     packages, empty = tmp_path_factory.mktemp('packages'), tmp_path_factory.mktemp('empty')
-    run(
-        sys.executable,
-        '-m',
-        'pip',
-        'install',
-        '--no-deps',
-        '--no-index',
-        '--target',
-        packages,
-        built[1],
-        cwd=empty,
-    )
+    install = '-m pip install --no-deps --no-index --target'.split()
+    run(sys.executable, *install, packages, built[1], cwd=empty)
     return packages, empty
 
 
@@ -192,14 +160,9 @@ def with_little_work(words):
     """Where a command trains: nobody loads for it, single images are its batches."""
     if words[1] != 'train':
         return words
-    options = [] if '--cfg-options' in words else ['--cfg-options']
-    return [
-        *words,
-        *options,
-        'train_dataloader.batch_size=1',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-    ]
+    options = dict(batch_size=1, num_workers=0, persistent_workers=False)
+    words = [*words, *(() if '--cfg-options' in words else ['--cfg-options'])]
+    return [*words, *(f'train_dataloader.{key}={value}' for key, value in options.items())]
 
 
 def test_the_page(installed, tmp_path):

@@ -17,46 +17,32 @@ from csnln_mm.paper.ablation import (
 )
 from csnln_mm.paper.published import ABLATIONS
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / 'configs/ablation'
+CONFIGS = Path(__file__).parents[2] / 'configs/ablation'
 VARIANTS = [(table, variant.config) for table in ABLATIONS for variant in ABLATIONS[table].variants]
-
-# What Table 3, 4 and 5 vary, from the built cell.
-BRANCHES = {
-    'branches_none': (),
-    'branches_local': ('local',),
-    'branches_in_scale': ('in_scale',),
-    'branches_cross_scale': ('cross_scale',),
-    'branches_local_in_scale': ('local', 'in_scale'),
-    'branches_local_cross_scale': ('local', 'cross_scale'),
-    'branches_in_scale_cross_scale': ('in_scale', 'cross_scale'),
-}
 
 
 @pytest.mark.parametrize('table, name', VARIANTS)
 def test_every_variant_is_what_its_name_says(table, name):
+    """What Tables 3, 4 and 5 vary, from the built cell."""
     cfg = load_config(str(CONFIGS / f'{name}.py'))
     assert cfg.train_cfg.max_iters == 200_000 and cfg.param_scheduler.milestones[0] == 150_000
     assert (cfg.model.generator.mid_channels, cfg.model.generator.num_recurrences) == (128, 12)
     cfg.model.generator.update(mid_channels=4, num_recurrences=1)
     cell = MODELS.build(cfg.model.generator).cell
-    branches = BRANCHES.get(name, ('local', 'in_scale', 'cross_scale'))
-    if not branches:
+    if name == 'branches_none':
         convolutions = [m for m in cell.plain if type(m).__name__ == 'ConvPReLU']
         assert len(convolutions) == 10 and len(cell.stages) == 0
         return
     (stage,) = cell.stages
-    assert (stage.use_local, stage.use_in_scale, stage.use_cross_scale) == tuple(
-        branch in branches for branch in ('local', 'in_scale', 'cross_scale')
-    )
+    branches = name if name.startswith('branches_') and name != 'branches_all' else 'local_all'
+    named = branches.replace('all', 'in_scale_cross_scale')
+    for branch in 'local', 'in_scale', 'cross_scale':
+        assert getattr(stage, f'use_{branch}') == (branch in named), branch
     if stage.use_cross_scale:
         patch = {'patch_1': 1, 'patch_5': 5}.get(name, 3)
         assert stage.cross_scale_attention.patch_size == patch
-    fusion = {
-        'fusion_addition': 'AdditionFusion',
-        'fusion_concatenation': 'ConcatenationFusion',
-    }.get(name, 'MutualProjectedFusion')
-    assert type(stage.fusion).__name__ == fusion
+    fusion = dict(fusion_addition='Addition', fusion_concatenation='Concatenation')
+    assert type(stage.fusion).__name__ == fusion.get(name, 'MutualProjected') + 'Fusion'
 
 
 @pytest.fixture
@@ -79,12 +65,8 @@ def tiny_budget(data, **changes):
 
 
 def test_the_budget_reaches_the_config(data):
-    options = {'model.generator.image_skip': True}
-    cfg = variant_config(
-        CONFIGS / 'patch_1.py',
-        data / 'work',
-        tiny_budget(data, max_iters=400, seed=7, options=options),
-    )
+    budget = tiny_budget(data, max_iters=400, seed=7, options={'model.generator.image_skip': True})
+    cfg = variant_config(CONFIGS / 'patch_1.py', data / 'work', budget)
     assert cfg.param_scheduler.milestones[0] == 300 and cfg.train_cfg.max_iters == 400
     generator = cfg.model.generator
     assert (generator.mid_channels, generator.num_recurrences) == (4, 1)
@@ -99,18 +81,15 @@ def test_the_budget_reaches_the_config(data):
 def test_mistakes_show_before_the_first_step(data):
     with pytest.raises(UserError, match="no variant 'patch_7'"):
         run_ablation(4, tiny_budget(data), data / 'work', variants=['patch_7'])
-    with pytest.raises(UserError, match='does not exist; prepare it'):
-        run_ablation(4, tiny_budget(data, test_data=str(data / 'none')), data / 'work')
-    for option, match in (
-        ({'modell.x': 1}, "has no 'modell'"),
-        ({'model.generator.x': 1}, 'CSNLNNet has no such argument'),
+    for changes, match in (
+        (dict(test_data=str(data / 'none')), 'does not exist; prepare it'),
+        (dict(options={'modell.x': 1}), "has no 'modell'"),
+        (dict(options={'model.generator.x': 1}), 'CSNLNNet has no such argument'),
+        (dict(seed=-1), 'seed must be an integer of at least 0, got -1'),
+        (dict(patch_size=100), 'smaller than the training patch of 200'),
     ):
         with pytest.raises(UserError, match=match):
-            run_ablation(4, tiny_budget(data, options=option), data / 'work')
-    with pytest.raises(UserError, match='seed must be an integer of at least 0, got -1'):
-        run_ablation(4, tiny_budget(data, seed=-1), data / 'work')
-    with pytest.raises(UserError, match='smaller than the training patch of 200'):
-        run_ablation(4, tiny_budget(data, patch_size=100), data / 'work')
+            run_ablation(4, tiny_budget(data, **changes), data / 'work')
     assert not (data / 'work').exists()
 
 
@@ -165,6 +144,7 @@ def test_the_table_stands_beside_the_papers(data):
     budget = tiny_budget(data)
     lines = ablation_table(4, results, budget).splitlines()
     assert 'steps 4' in lines[0]
+    assert [len(ABLATIONS[i].variants) for i in (3, 4, 5)] == [8, 3, 3]
     assert lines[-2].split() == ['3x3', '12,345', '30.13', '0.8765', '7.89', '33.74']
     assert lines[-1].split() == ['5x5', '-', '-', '-', '-', '33.61']
     results['branches_all'] = VariantResult(30.126, 0.87654, 12345)  # of an earlier version

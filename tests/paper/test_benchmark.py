@@ -105,7 +105,6 @@ def test_refuses_less_than_one(name):
         run_benchmark([], **{name: 0})
 
 
-@pytest.mark.parametrize('device', ['foo', 'meta', 'cuda:99'])
-def test_refuses_a_device_that_does_not_compute(device):
-    with pytest.raises(UserError, match=f'^device {device}: '):
-        run_benchmark([], device=device)
+def test_refuses_a_device_that_does_not_compute():
+    with pytest.raises(UserError, match='^device meta: '):
+        run_benchmark([], device='meta')

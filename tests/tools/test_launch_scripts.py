@@ -9,12 +9,7 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def run(script, *arguments):
-    return subprocess.run(
-        ['bash', TOOLS / script, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return subprocess.run(['bash', TOOLS / script, *arguments], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(

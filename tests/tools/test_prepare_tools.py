@@ -1,6 +1,7 @@
 """``csnln prepare``: what it prints, and how it exits."""
 
 import pytest
+from damage import cut_off
 from tiny_data import smooth_noise
 
 from csnln_mm.cli import main
@@ -18,8 +19,8 @@ def images(tmp_path):
     folder = tmp_path / 'images'
     for name in 'a', 'b':
         write_image(folder / f'{name}.png', smooth_noise(48, 60, ord(name)))
-    content = (folder / 'a.png').read_bytes()
-    (folder / 'cut.png').write_bytes(content[: len(content) // 2])
+    write_image(folder / 'cut.png', smooth_noise(48, 60, 1))
+    cut_off(folder / 'cut.png')
     return folder
 
 
@@ -40,7 +41,7 @@ def test_div2k(images, tmp_path, capfd, option):
     assert ': 24 sub-images' in capfd.readouterr().out
 
 
-@pytest.mark.parametrize('number', ['0', '-1', 'two'])
+@pytest.mark.parametrize('number', ['0', 'two'])
 def test_processes_is_at_least_one(images, tmp_path, number, capsys):
     with pytest.raises(SystemExit):
         run('benchmarks', images, tmp_path / 'out', '--processes', number)

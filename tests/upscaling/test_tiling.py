@@ -1,6 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling.tiling import tile_starts, tiled_forward
@@ -10,19 +12,23 @@ def nearest(scale):
     return lambda x: F.interpolate(x, scale_factor=scale, mode='nearest')
 
 
-@pytest.mark.parametrize('scale', [2, 3, 4])
-@pytest.mark.parametrize('size', [(1, 1), (5, 40), (33, 17), (64, 50)])
-@pytest.mark.parametrize('tile, overlap', [(16, 4), (16, 0), (15, 7), (8, 4), (0, 0)])
+@pytest.mark.parametrize('scale', [2, 3])
+@pytest.mark.parametrize('size', [(1, 1), (5, 40), (33, 17)])
+@pytest.mark.parametrize('tile, overlap', [(16, 4), (15, 7), (8, 4), (16, 0), (0, 0)])
 def test_tiles_of_a_local_model_make_the_whole(scale, size, tile, overlap):
     x = torch.rand(2, 3, *size)
     out = tiled_forward(nearest(scale), x, scale, tile=tile, overlap=overlap)
     torch.testing.assert_close(out, nearest(scale)(x))
 
 
-@pytest.mark.parametrize('length', [1, 16, 17, 23, 40, 100, 101])
-@pytest.mark.parametrize('scale', [1, 2, 3, 4])
-@pytest.mark.parametrize('tile, overlap', [(16, 0), (16, 4), (16, 8), (7, 3), (2, 1)])
+@given(
+    length=st.integers(1, 120),
+    scale=st.integers(1, 4),
+    tile=st.integers(2, 20),
+    overlap=st.integers(0, 10),
+)
 def test_tiles_cover_the_side_and_overlap(length, scale, tile, overlap):
+    overlap = min(overlap, tile // 2)
     starts = tile_starts(length, tile, overlap, scale)
     assert starts[0] == 0
     assert starts[-1] + min(tile, length) == length
@@ -33,30 +39,25 @@ def test_tiles_cover_the_side_and_overlap(length, scale, tile, overlap):
 
 def test_no_tile_is_larger_than_the_tile_and_their_number_is_linear_in_the_area():
     sizes = []
-
-    def model(x):
-        sizes.append(x.shape[-2:])
-        return nearest(2)(x)
-
-    tiled_forward(model, torch.rand(1, 3, 116, 66), 2, tile=16, overlap=5)
-    assert set(sizes) == {(16, 16)}
-    assert len(sizes) == 11 * 6
+    tiled_forward(
+        lambda x: sizes.append(x.shape[-2:]) or nearest(2)(x),
+        torch.rand(1, 3, 116, 66),
+        2,
+        tile=16,
+        overlap=5,
+    )
+    assert sizes == [(16, 16)] * 11 * 6
 
 
 def test_blends_linearly_between_tiles():
     values = iter([0.0, 1.0])
-
-    def model(x):
-        return torch.full((1, 1, *x.shape[-2:]), next(values))
-
-    out = tiled_forward(model, torch.zeros(1, 1, 4, 12), 1, tile=8, overlap=4)[0, 0, 0]
-    torch.testing.assert_close(
-        out, torch.tensor([0.0, 0, 0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1, 1, 1])
-    )
+    x = torch.zeros(1, 1, 4, 12)
+    out = tiled_forward(lambda x: torch.full_like(x, next(values)), x, 1, tile=8, overlap=4)
+    expected = [0.0, 0, 0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1, 1, 1]
+    torch.testing.assert_close(out[0, 0, 0], torch.tensor(expected))
 
 
-@pytest.mark.parametrize('scale', [2, 3, 4])
-@pytest.mark.parametrize('overlap', [0, 3])
+@pytest.mark.parametrize('scale, overlap', [(2, 0), (3, 3), (4, 0)])
 def test_tiles_whose_margin_is_what_the_network_looks_around_give_the_whole(scale, overlap):
     torch.manual_seed(0)
     cell = dict(branches=('local',))

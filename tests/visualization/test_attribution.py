@@ -98,33 +98,6 @@ def test_a_flat_image_has_no_attribution():
     assert (found.map == 0).all() and (found.start, found.end, found.error) == (0, 0, 0)
 
 
-# Invariances
-
-
-def same(a, b):
-    torch.testing.assert_close(a.map, b.map)
-
-
-def test_networks_that_compute_the_same_have_the_same_map():
-    one, other = Convolutions(), Convolutions()
-    order, gain = torch.tensor([2, 0, 3, 1]), torch.tensor([2.0, 0.5, 4.0, 8.0])
-    with torch.no_grad():
-        other.first.weight.copy_(one.first.weight[order] * gain.view(-1, 1, 1, 1))
-        other.first.bias.copy_(one.first.bias[order] * gain)
-        other.second.weight.copy_(one.second.weight[:, order] / gain.view(-1, 1, 1))
-    same(attribute(one, lq(), steps=3), attribute(other, lq(), steps=3))
-
-
-def test_brightness_does_not_count():
-    network = Convolutions()
-
-    class Shifted(nn.Module):
-        def forward(self, x):
-            return network(x - 0.25) + 0.5
-
-    same(attribute(network, lq(), steps=3), attribute(Shifted(), lq() + 0.25, steps=3))
-
-
 def test_a_transposed_image_has_the_transposed_map():
     network = csnln()
 
@@ -151,7 +124,7 @@ def test_steps_in_batches(batch_size):
     found = attribute(
         csnln(), lq(10, 12), steps=5, batch_size=batch_size, on_step=lambda *step: done.append(step)
     )
-    same(found, attribute(csnln(), lq(10, 12), steps=5))
+    torch.testing.assert_close(found.map, attribute(csnln(), lq(10, 12), steps=5).map)
     assert done[-1] == (5, 5) and len(done) == -(-5 // batch_size)
 
 
@@ -186,18 +159,12 @@ def edsr():
     return EDSRNet(3, 3, mid_channels=4, num_blocks=1, upscale_factor=2)
 
 
-def rrdb():
-    from mmagic.models.editors import RRDBNet
-
-    return RRDBNet(3, 3, mid_channels=4, num_blocks=1, growth_channels=2, upscale_factor=2)
-
-
 def spandrel():
     module = pytest.importorskip('spandrel.architectures.Compact.__arch.SRVGG')
     return module.SRVGGNetCompact(num_feat=4, num_conv=1, upscale=2)
 
 
-@pytest.mark.parametrize('build', [edsr, rrdb, spandrel])
+@pytest.mark.parametrize('build', [edsr, spandrel])
 def test_any_network(build):
     torch.manual_seed(0)
     found = attribute(build(), lq(), steps=8)
