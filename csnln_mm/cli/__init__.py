@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.version import __version__
 
 __all__ = ['COMMANDS', 'exit_status', 'main']
 
@@ -62,7 +63,7 @@ def _run(argv: list[str]) -> int | None:
         description='Cross-scale non-local super-resolution (CSNLN).',
         epilog='Start with: csnln upscale photo.jpg. For options: csnln COMMAND --help.',
     )
-    parser.add_argument('--version', action=_Version)
+    parser.add_argument('--version', action='version', version=f'csnln {__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     module = None
     for name, text in COMMANDS.items():
@@ -80,19 +81,6 @@ def _run(argv: list[str]) -> int | None:
     # What cannot be logged, on a full disk, is reported once by whoever stops, not for every line.
     logging.raiseExceptions = False
     return module.run(args)
-
-
-class _Version(argparse.Action):
-    """The version, imported when it is asked for."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(nargs=0, help='print the version', **options)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from csnln_mm.version import __version__
-
-        print(f'csnln {__version__}')
-        parser.exit()
 
 
 def exit_status(command: Callable[[], int | None]) -> int:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     if args.to_released and args.scale:
         raise UserError(
             '--scale is for checkpoints of the released code; omit it with --to-released'
@@ -48,17 +48,11 @@ def run(args: argparse.Namespace) -> int:
             f'the released model that loads it: scale {model.upscale_factor}, n_feats '
             f'{model.mid_channels}, depth {model.num_recurrences}'
         )
-        return 0
-    options = ''.join(
-        f' model.generator.{name}={value}'
-        for name, value, default in (
-            ('mid_channels', model.mid_channels, 128),
-            ('num_recurrences', model.num_recurrences, 12),
+        return
+    test = f'csnln test configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
+    if (model.mid_channels, model.num_recurrences) != (128, 12):
+        test += (
+            f' --cfg-options model.generator.num_recurrences={model.num_recurrences}'
+            f' model.generator.mid_channels={model.mid_channels}'
         )
-        if value != default
-    )
-    print(
-        f'test it: csnln test configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
-        + (f' --cfg-options{options}' if options else '')
-    )
-    return 0
+    print(f'test it: {test}')

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from csnln_mm.cli.arguments import output_file, output_folder
+from csnln_mm.cli.arguments import add_shared, output_file, output_folder
 from csnln_mm.errors import UserError
 
 HELP = """Write the network of a checkpoint as a file for other programs.
@@ -43,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='safetensors',
         help='default: safetensors',
     )
-    parser.add_argument(
-        '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
-    )
+    add_shared(parser, '--config')
     parser.add_argument('--half', action='store_true', help='weights in float16: half the size')
     parser.add_argument(
         '--tile',

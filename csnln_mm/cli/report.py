@@ -21,12 +21,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='checkpoint file, or a model of the package; none for configs without weights',
-    )
+    arguments.add_shared(parser, 'config', 'checkpoint', '--format')
     parser.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
     parser.add_argument(
         '--model-size',
@@ -36,9 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='print parameters, and multiply-adds for an LR image of H x W pixels',
     )
     parser.add_argument('--name', help='name of the row (default: that of the file)')
-    parser.add_argument(
-        '--format', choices=('text', 'markdown'), default='text', help='default: text'
-    )
     parser.add_argument(
         '--out', type=arguments.output_file, metavar='FILE', help='write the table to this file'
     )

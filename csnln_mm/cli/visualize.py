@@ -137,12 +137,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='image to write, e.g. out.png'
             + ('; for a folder, the folder of the figures' if command is compare else ''),
         )
-        command.add_argument(
-            '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
-        )
-        command.add_argument(
-            '--device', help='cpu or cuda:1, for example (default: cuda if available)'
-        )
+        arguments.add_shared(command, '--config', '--device')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -168,12 +163,11 @@ def _draw_attention(args: argparse.Namespace) -> Any:
     from csnln_mm.visualization import attention_figure, attribution_figure, matches_figure
 
     image = read_image(Path(args.image))
-    checkpoint = args.checkpoint
-    if checkpoint is None:
-        # Attribution is of any network.
-        with_attention = args.figure != 'attribution'
-        checkpoint = choose_pretrained(with_attention=with_attention).path
-    upscaler = Upscaler(_load(checkpoint, args.config), tile=0, device=args.device)
+    # Attribution is of any network.
+    with_attention = args.figure != 'attribution'
+    checkpoint = args.checkpoint or choose_pretrained(with_attention=with_attention).path
+    network = arguments.network(checkpoint, args.config)
+    upscaler = Upscaler(network, tile=0, device=args.device)
     options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
     if args.figure == 'attention':
         return attention_figure(upscaler, image, args.at, **options)
@@ -194,17 +188,9 @@ def _progress(points: list[tuple[int, int]]) -> Iterator[Callable[[int, int, int
 
         def on_step(number: int, done: int, total: int) -> None:
             x, y = points[number - 1]
+            tile = dict(number=number, source=f'pixel {x},{y}', tile=done, tiles=total)
             fraction = (number - 1 + done / total) / len(points)
-            tell(
-                dict(
-                    event='tile',
-                    number=number,
-                    source=f'pixel {x},{y}',
-                    tile=done,
-                    tiles=total,
-                    fraction=fraction,
-                )
-            )
+            tell(dict(event='tile', fraction=fraction, **tile))
 
         yield on_step
 
@@ -257,19 +243,9 @@ def _methods(args: argparse.Namespace) -> dict[str, Any]:
     return {
         name: path
         if path == BICUBIC or Path(path).is_dir()
-        else Upscaler(_load(path, args.config), scale=args.scale, device=args.device)
+        else Upscaler(arguments.network(path, args.config), scale=args.scale, device=args.device)
         for name, path in paths.items()
     }
-
-
-def _load(checkpoint: str | Path, config: str | None) -> Any:
-    if config:
-        from csnln_mm.mmagic.generator import load_generator
-
-        return load_generator(config, str(checkpoint))
-    from csnln_mm.checkpoints import load_network
-
-    return load_network(checkpoint)
 
 
 def _write(path: Path, figure: Any) -> None:

@@ -46,4 +46,4 @@ def test_help_imports_nothing_heavy(words):
 def test_only_the_command_in_question_is_imported():
     modules = imported('upscale', '--help')
     commands = {name for name in modules if name.startswith('csnln_mm.cli.')}
-    assert commands == {'csnln_mm.cli.upscale'}
+    assert commands == {'csnln_mm.cli.upscale', 'csnln_mm.cli.arguments'}
