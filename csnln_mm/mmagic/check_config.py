@@ -37,16 +37,10 @@ _WHOLE_NUMBERS = {
 
 
 def build_parts(cfg: Config) -> nn.Module:
-    """Build all of a run that needs no data: what cannot be built is a mistake in the config.
+    """Build all of a run that needs no data, and return the model.
 
-    Nothing is written. The model is for good; hooks, loaders, data sets without their images,
-    metrics, optimizers and schedules are built to see that they can be.
-
-    Args:
-        cfg: of a training or a test; not changed.
-
-    Returns:
-        The model.
+    Hooks, loaders, data sets without their images, metrics, optimizers and schedules are built to
+    see that they can be. Nothing is written.
 
     Raises:
         UserError: names the place in the config, and what would be accepted there.
@@ -54,10 +48,8 @@ def build_parts(cfg: Config) -> nn.Module:
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     if 'model' not in cfg:
         raise UserError(f'config {cfg.filename} has no model')
-    config = dict(cfg.model)
-    if cfg.get('data_preprocessor'):
-        config.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = build_model(config, f'config {cfg.filename}')
+    shared = {key: x for key, x in cfg.items() if key == 'data_preprocessor' and x}
+    model = build_model(dict(shared, **cfg.model), f'config {cfg.filename}')
     with _quietly():
         _try_to_build(cfg)
     _check_numbers(cfg)
@@ -66,7 +58,6 @@ def build_parts(cfg: Config) -> nn.Module:
 
 
 def _try_to_build(cfg: Config) -> None:
-    """Build all but the model, to see that it can be built."""
     for place, hook in _hooks(cfg):
         with config_errors(cfg, place, hook):
             registry.HOOKS.build({key: x for key, x in hook.items() if key != 'priority'})
@@ -85,7 +76,7 @@ def _try_to_build(cfg: Config) -> None:
             _check_loop(cfg, name)
     randomness = cfg.get('randomness') or {}
     with config_errors(cfg, 'randomness', randomness):
-        _check_arguments(Runner.set_randomness, 'set_randomness', randomness)
+        _check_arguments(Runner.set_randomness, randomness)
 
 
 @contextmanager
@@ -100,15 +91,7 @@ def _quietly() -> Iterator[None]:
 
 
 def build_model(model: dict, source: str) -> nn.Module:
-    """Build a model or a part of it.
-
-    Args:
-        model: its config; not changed.
-        source: names where the config is from, for messages.
-
-    Raises:
-        UserError: if a key or a value in it is wrong.
-    """
+    """Build a model or a part of it; a mistake is a UserError that begins with ``source``."""
     with config_errors(source, 'model', model):
         return registry.MODELS.build(copy.deepcopy(model))
 
@@ -117,8 +100,7 @@ def build_model(model: dict, source: str) -> nn.Module:
 def config_errors(source: Config | str, place: str, part: Any) -> Iterator[None]:
     """Turn whatever is raised within into a UserError that names the place in the config.
 
-    The environment variable ``CSNLN_TRACEBACK=1`` lets the original through, for whoever's own
-    component fails.
+    ``CSNLN_TRACEBACK=1`` lets the original through, for whoever's own component fails.
 
     Args:
         source: the config, or what names it in messages.
@@ -186,7 +168,6 @@ def _names_in(kind: Registry | None) -> list[str]:
 
 
 def _find_key(value: Any, key: str, place: str) -> str:
-    """Where a key stands within a part of a config; if it does not, the part with the key."""
     return next((at for at, name, _ in _walk(value, place) if name == key), f'{place}.{key}')
 
 
@@ -214,7 +195,7 @@ def _hooks(cfg: Config) -> Iterator[tuple[str, dict]]:
 
 
 def _items(value: Any, place: str) -> Iterator[tuple[str, dict]]:
-    """(place, config) of each of some, or of the one."""
+    """(place, config) of each in a list, or of the only one."""
     if isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             yield f'{place}[{i}]', item
@@ -259,17 +240,16 @@ def _check_loop(cfg: Config, place: str) -> None:
         kind = registry.LOOPS.get(cfg[place].type)
         if kind is None:
             raise KeyError(f'{cfg[place].type} is not in the mmagic::loop registry')
-        _check_arguments(kind.__init__, kind.__name__, cfg[place])
+        _check_arguments(kind, cfg[place])
 
 
-def _check_arguments(function: Callable, name: str, given: dict) -> None:
+def _check_arguments(function: Callable, given: dict) -> None:
     """Raise what a call would raise for an argument that there is not."""
-    accepted = inspect.signature(function).parameters
-    if any(p.kind == p.VAR_KEYWORD for p in accepted.values()):
-        return
-    for key in given:
-        if key not in ('type', '_scope_', *accepted):
-            raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+    given = {key: x for key, x in given.items() if key not in ('type', '_scope_')}
+    try:
+        inspect.signature(function).bind_partial(**given)
+    except TypeError as error:
+        raise TypeError(f'{function.__name__}() {error}') from error
 
 
 def _check_numbers(cfg: Config) -> None:

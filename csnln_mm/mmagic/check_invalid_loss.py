@@ -1,6 +1,5 @@
 """A training whose numbers are no longer finite stops, and keeps what was good."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,8 +63,8 @@ class CheckInvalidLossHook(Hook):
                     )
 
 
-def _is_finite(value: Any) -> bool:
-    return bool(value.isfinite().all()) if isinstance(value, Tensor) else math.isfinite(value)
+def _is_finite(value: float | Tensor) -> bool:
+    return bool(torch.as_tensor(value).isfinite().all())
 
 
 def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:

@@ -51,10 +51,6 @@ def load_config(
     except Exception as error:
         # A config is a program: whatever it raises is about the config.
         raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
-    if 'finite_numbers' in (cfg.get('default_hooks') or {}):
-        raise UserError(
-            f'config {path}: default_hooks.finite_numbers is called check_invalid_loss now'
-        )
     apply_cfg_options(cfg, options or {})
     cfg.launcher = launcher
     if work_dir:
@@ -65,11 +61,7 @@ def load_config(
 
 
 def apply_cfg_options(cfg: Config, options: dict) -> None:
-    """Change settings of a config in place.
-
-    Args:
-        cfg: what to change.
-        options: values by dotted name.
+    """Change settings of a config in place, by dotted name.
 
     Raises:
         UserError: if neither the config nor MMEngine knows where a name begins, or it leads on from
