@@ -46,15 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='forward and backward passes; more reduce the error, which the figure states '
         '(default: %(default)s)',
     )
-    for command in attention, attribution:
-        command.add_argument(
-            '--at',
-            required=True,
-            nargs='+',
-            type=_numbers('X,Y', 2),
-            metavar='X,Y',
-            help='pixels, counted from 0 at the top left of the upright image',
-        )
     matches = commands.add_parser(
         'matches',
         help='patches with the largest weights for a pixel (Figure 1)',
@@ -62,17 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'the target patch and its result.',
     )
     matches.add_argument(
-        '--at',
-        required=True,
-        type=_numbers('X,Y', 2),
-        metavar='X,Y',
-        help='pixel, counted from 0 at the top left of the upright image',
-    )
-    matches.add_argument(
         '--top', type=int, default=6, metavar='K', help='how many patches, 1 to 8 (default: 6)'
     )
     for command in attention, attribution, matches:
         command.add_argument('image', metavar='IMAGE', help='low-resolution image')
+        command.add_argument(
+            '--at',
+            required=True,
+            nargs=None if command is matches else '+',
+            type=_numbers('X,Y', 2),
+            metavar='X,Y',
+            help='counted from 0 at the top left of the upright image',
+        )
         command.add_argument(
             '--checkpoint',
             metavar='NAME|FILE',
