@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from csnln_mm.errors import UserError
-
 HELP = """Convert a checkpoint of the authors' released code for csnln test, train and load_from.
 
 Scale, channels and recurrences are read from the file. --to-released converts weights that were
@@ -18,10 +16,11 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='SRC', type=Path, help='checkpoint to read')
     parser.add_argument('target', metavar='DST', type=Path, help='checkpoint to write')
-    parser.add_argument(
+    direction = parser.add_mutually_exclusive_group()
+    direction.add_argument(
         '--scale', type=int, choices=(2, 3, 4), help='refuse a checkpoint for another scale'
     )
-    parser.add_argument(
+    direction.add_argument(
         '--to-released',
         action='store_true',
         help='SRC was trained or converted here, DST is for the released code',
@@ -29,10 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.to_released and args.scale:
-        raise UserError(
-            '--scale is for checkpoints of the released code; omit it with --to-released'
-        )
     from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
 
     if args.to_released:

@@ -21,9 +21,11 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_shared(parser, 'config', 'checkpoint', '--format')
-    parser.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
-    parser.add_argument(
+    arguments.add_shared(parser, 'config', '--format')
+    source = parser.add_mutually_exclusive_group()
+    arguments.add_shared(source, 'checkpoint')
+    source.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
+    source.add_argument(
         '--model-size',
         nargs=2,
         type=int,
@@ -38,11 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.checkpoint and args.results:
-        raise UserError('--results replaces the test: omit the checkpoint')
-    if args.model_size and (args.checkpoint or args.results):
-        raise UserError('--model-size tests nothing: omit the checkpoint and --results')
-
     from csnln_mm.files import atomic_write
     from csnln_mm.mmagic.config import load_config
 
