@@ -132,20 +132,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         arguments.add_shared(command, '--config', '--device')
 
 
-def run(args: argparse.Namespace) -> int:
-    if args.figure == 'compare' and Path(args.image).is_dir():
-        return _compare_folder(args)
-    _check(arguments.output_file, args.out)
-
+def run(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from csnln_mm.images.image_file import ImageData, check_format
+    from csnln_mm.images.image_file import ImageData, check_format, write_image
 
     # Fail before the work if the result could not be written.
-    check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
-    _write(args.out, _draw_comparison(args) if args.figure == 'compare' else _draw_attention(args))
-    print(args.out)
-    return 0
+    is_folder = args.figure == 'compare' and Path(args.image).is_dir()
+    try:
+        (arguments.output_folder if is_folder else arguments.output_file)(str(args.out))
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f'--out: {error}') from error
+    if not is_folder:
+        check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
+    if args.figure == 'compare':
+        _compare(args, is_folder)
+    else:
+        write_image(args.out, _draw_attention(args))
+    print(f'figures in {args.out}/' if is_folder else args.out)
 
 
 def _draw_attention(args: argparse.Namespace) -> Any:
@@ -187,31 +191,20 @@ def _progress(points: list[tuple[int, int]]) -> Iterator[Callable[[int, int, int
         yield on_step
 
 
-def _draw_comparison(args: argparse.Namespace) -> Any:
-    from csnln_mm.visualization import compare_methods, comparison_figure
-
-    (comparison,) = compare_methods(
-        args.image, _methods(args), scale=args.scale, device=args.device
-    )
-    return comparison_figure(comparison, box=args.box)
-
-
-def _compare_folder(args: argparse.Namespace) -> int:
+def _compare(args: argparse.Namespace, is_folder: bool) -> None:
     from csnln_mm.files import atomic_write
+    from csnln_mm.images.image_file import write_image
     from csnln_mm.visualization import compare_methods, comparison_figure, comparison_table
 
-    _check(arguments.output_folder, args.out)
-    scores = {}
-    for comparison in compare_methods(
-        args.image, _methods(args), scale=args.scale, device=args.device
-    ):
+    methods, scores = _methods(args), {}
+    for comparison in compare_methods(args.image, methods, scale=args.scale, device=args.device):
         scores[comparison.name] = comparison.scores
-        _write(args.out / f'{comparison.name}.png', comparison_figure(comparison, box=args.box))
-    table = comparison_table(scores)
-    atomic_write(args.out / 'table.txt', f'{table}\n'.encode())
-    print(table)
-    print(f'figures in {args.out}/')
-    return 0
+        path = args.out / f'{comparison.name}.png' if is_folder else args.out
+        write_image(path, comparison_figure(comparison, box=args.box))
+    if is_folder:
+        table = comparison_table(scores)
+        atomic_write(args.out / 'table.txt', f'{table}\n'.encode())
+        print(table)
 
 
 def _methods(args: argparse.Namespace) -> dict[str, Any]:
@@ -238,20 +231,6 @@ def _methods(args: argparse.Namespace) -> dict[str, Any]:
         else Upscaler(arguments.network(path, args.config), scale=args.scale, device=args.device)
         for name, path in paths.items()
     }
-
-
-def _write(path: Path, figure: Any) -> None:
-    from csnln_mm.images.image_file import ImageData, write_image
-
-    write_image(path, ImageData(figure))
-
-
-def _check(kind: Callable[[str], Path], path: Path) -> None:
-    """An output's type depends on the input's, so that argparse cannot check it."""
-    try:
-        kind(str(path))
-    except argparse.ArgumentTypeError as error:
-        raise UserError(f'--out: {error}') from error
 
 
 def _numbers(form: str, count: int) -> Any:

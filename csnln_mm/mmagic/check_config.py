@@ -132,13 +132,14 @@ def _explain(error: Exception, place: str, part: Any) -> str:
         accepted = _arguments_of(owner)
         hint = suggest(name, accepted) or '.'
         known = f' It has {", ".join(accepted)}' if accepted else ''
-        return f'{_find_key(part, name, place)}: {owner} has no such argument{hint}{known}'
+        at = next((at for at, key, _ in _walk(part, place) if key == name), f'{place}.{name}')
+        return f'{at}: {owner} has no such argument{hint}{known}'
     if found := _UNKNOWN_TYPE.match(text):
         name, kind = found.groups()
         names = _names_in(getattr(registry, f'{kind.replace(" ", "_").upper()}S', None))
-        return f'{_find_type(part, name, place)}.type: there is no {kind} {name!r}' + suggest(
-            name, names
-        )
+        places = (at for at, key, x in _walk(part, place) if key == 'type' and x == name)
+        at = next(places, f'{place}.type')
+        return f'{at}: there is no {kind} {name!r}{suggest(name, names)}'
     return f'{place}: {text:.300}'
 
 
@@ -165,15 +166,6 @@ def _names_in(kind: Registry | None) -> list[str]:
         names.update(kind.module_dict)
         kind = kind.parent
     return sorted(names)
-
-
-def _find_key(value: Any, key: str, place: str) -> str:
-    return next((at for at, name, _ in _walk(value, place) if name == key), f'{place}.{key}')
-
-
-def _find_type(value: Any, name: str, place: str) -> str:
-    found = (at for at, key, x in _walk(value, place) if key == 'type' and x == name)
-    return next(found, f'{place}.type').removesuffix('.type')
 
 
 def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:

@@ -24,11 +24,7 @@ class CheckInvalidLossHook(Hook):
     """
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: dict[str, Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any, outputs: dict[str, Any]
     ) -> None:
         """Hook of MMEngine, before that which saves checkpoints.
 
@@ -37,7 +33,7 @@ class CheckInvalidLossHook(Hook):
         """
         bad = {
             name: float(value)
-            for name, value in (outputs or {}).items()
+            for name, value in outputs.items()
             if isinstance(value, (float, Tensor)) and not _is_finite(value)
         }
         bad_processes = torch.tensor([float(bool(bad))])
