@@ -89,16 +89,18 @@ def exit_status(command: Callable[[], int | None]) -> int:
         status = command() or 0
         sys.stdout.flush()
         return status
+    except BrokenPipeError:
+        # The reader is gone; Python's own flush at exit should not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     except (UserError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader is gone; Python's own flush at exit should not complain either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return 128 + signal.SIGPIPE
-        # An OSError without a number is no failure of the system.
-        is_bug = isinstance(error, OSError) and error.errno is None
+        message, is_bug = str(error), False
+        if isinstance(error, OSError):
+            message = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+            is_bug = error.errno is None  # no failure of the system
         if is_bug or os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
             raise
-        if message := _message(error):
+        if message:
             _tell(f'csnln: error: {message}')
         return 2
     except RunInterrupted as error:
@@ -119,10 +121,3 @@ def _tell(line: str) -> None:
         attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
         with suppress(OSError), open(os.path.join(folder, attempt), 'a') as file:
             file.write(f'{line}\n')
-
-
-def _message(error: UserError | OSError) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    where = f'{error.filename}: ' if error.filename else ''
-    return f'{where}{error.strerror}'

@@ -105,9 +105,8 @@ def _card(model: _Model) -> str:
     if 'license' in metadata:
         front['license'] = metadata['license'].lower()
     if model.scores:
-        front['model-index'] = [
-            dict(name=model.name, results=[_result(*item) for item in model.scores.items()])
-        ]
+        results = [_result(test_set, *score) for test_set, score in model.scores.items()]
+        front['model-index'] = [dict(name=model.name, results=results)]
     # JSON is YAML.
     lines = ['---', *(f'{key}: {json.dumps(value)}' for key, value in front.items()), '---']
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -162,16 +161,14 @@ def _card(model: _Model) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _result(test_set: str, score: tuple[float, float]) -> dict[str, Any]:
+def _result(test_set: str, psnr: float, ssim: float) -> dict[str, Any]:
     """An entry of a card's ``model-index``."""
     return dict(
         task=dict(type='image-to-image', name='Image Super-Resolution'),
         dataset=dict(name=test_set, type=test_set.lower()),
         metrics=[
-            dict(type=kind, name=f'{name} (Y)', value=round(value, digits))
-            for (kind, name, digits), value in zip(
-                [('psnr', 'PSNR', 2), ('ssim', 'SSIM', 4)], score
-            )
+            dict(type='psnr', name='PSNR (Y)', value=round(psnr, 2)),
+            dict(type='ssim', name='SSIM (Y)', value=round(ssim, 4)),
         ],
     )
 

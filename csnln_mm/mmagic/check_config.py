@@ -48,8 +48,10 @@ def build_parts(cfg: Config) -> nn.Module:
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     if 'model' not in cfg:
         raise UserError(f'config {cfg.filename} has no model')
-    shared = {key: x for key, x in cfg.items() if key == 'data_preprocessor' and x}
-    model = build_model(dict(shared, **cfg.model), f'config {cfg.filename}')
+    config = dict(cfg.model)
+    if cfg.get('data_preprocessor'):
+        config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = build_model(config, f'config {cfg.filename}')
     with _quietly():
         _try_to_build(cfg)
     _check_numbers(cfg)
