@@ -105,8 +105,13 @@ def _export_onnx(
     metadata = {**origin(read.meta, args.checkpoint), **metadata}
     tile = 64 if args.tile is None else args.tile
     print('tracing the network: minutes if it has many recurrences', file=sys.stderr, flush=True)
-    columns = SpinnerColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
         bar.add_task('', total=None)
         export_onnx(read.network, args.out, tile=tile, half=half, metadata=metadata)
     return (
