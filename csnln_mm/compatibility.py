@@ -115,7 +115,9 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         _remove_empty_diffusers()
         if name == 'mmagic':
-            _restore_bool8()
+            import numpy
+
+            numpy.bool8 = numpy.bool_  # a name of numpy 1, which mmagic.utils asks for
         elif any(parent in _reasons for parent in _parents(name)[1:]):
             return ModuleSpec(name, _StandInLoader(), is_package=True)
         elif name == 'mmcv.ops':
@@ -134,9 +136,6 @@ class _Finder(MetaPathFinder):
 
 class _EmptyDiffusers(Loader):
     """``mmagic.models.archs`` lists what diffusers offers, and fails where there is none."""
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        return None
 
     def exec_module(self, module: types.ModuleType) -> None:
         module.models = types.ModuleType('diffusers.models')
@@ -160,14 +159,6 @@ def _remove_empty_diffusers() -> None:
 def _archs_are_listing() -> bool:
     spec = getattr(sys.modules.get('mmagic.models.archs'), '__spec__', None)
     return getattr(spec, '_initializing', False) and 'mmagic.models.archs.wrapper' in sys.modules
-
-
-def _restore_bool8() -> None:
-    """``mmagic.utils`` names a type that numpy 2 calls ``bool_`` alone."""
-    import numpy
-
-    if int(numpy.__version__.partition('.')[0]) >= 2:
-        numpy.bool8 = numpy.bool_
 
 
 def _parents(name: str) -> list[str]:

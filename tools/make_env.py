@@ -36,6 +36,8 @@ SECONDS_TO_END = 5
 PYTORCH = ('torch', 'triton', 'nvidia-', 'cuda-')
 LINES_SHOWN, CHARACTERS_SHOWN = 8, 300
 PR_SET_PDEATHSIG = 1
+PIP_INSTALL = '-m pip install --progress-bar off --disable-pip-version-check --no-input'.split()
+TRY = 'import csnln_mm.compatibility, mmagic.models, mmagic.datasets'
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What is found in the output of a step, and what it means for the user.
 ADVICE = (
@@ -87,22 +89,16 @@ class Failure(Exception):
 
 
 class Interrupted(BaseException):
-    """A signal asked this program to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    """A signal, whose number it has, asked this program to end."""
 
 
 def main() -> int:
-    """Makes the environment, and turns what went wrong into a message and an exit status."""
     arguments = parse_arguments()
     for number in SIGNALS:
         signal.signal(number, interrupt)
+    folder = Path(arguments.folder).absolute()
     try:
-        make_environment(
-            Path(arguments.folder).absolute(), arguments.versions, arguments.integrations
-        )
+        make_environment(folder, arguments.versions, arguments.integrations)
     except Failure as failure:
         say(str(failure), file=sys.stderr)
         return 1
@@ -111,12 +107,11 @@ def main() -> int:
         return 1
     except Interrupted as interrupted:
         say('interrupted; the same command continues from here', file=sys.stderr)
-        return 128 + interrupted.number
+        return 128 + interrupted.args[0]
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -147,7 +142,6 @@ def interrupt(number: int, frame: Optional[FrameType]) -> NoReturn:
 
 
 def say(text: str, file: Optional[IO[str]] = None) -> None:
-    """Prints a message under the name of this program."""
     print(f'make_env: {text}', file=file or sys.stdout, flush=True)
 
 
@@ -160,22 +154,15 @@ def make_environment(folder: Path, versions: str, integrations: bool) -> None:
     with locked(folder):
         pins = ROOT / 'requirements' / f'{versions}.txt'
         python, version = find_python(folder, PYTHONS[versions])
-        key = hashlib.sha256(
-            f'{pins.read_text()}{version}{platform.machine()}'.encode()
-        ).hexdigest()
+        made_of = f'{pins.read_text()}{version}{platform.machine()}'
+        key = hashlib.sha256(made_of.encode()).hexdigest()
         state = read(folder / MARKER)
         if state != key:
             prepare_folder(folder, state, key)
             install(folder, python, pins)
         install_checkout(folder)
         if state != key:
-            Step(folder, 'trying it').run(
-                [
-                    bin_python(folder),
-                    '-c',
-                    'import csnln_mm.compatibility, mmagic.models, mmagic.datasets',
-                ]
-            )
+            Step(folder, 'trying it').run([bin_python(folder), '-c', TRY])
             (folder / MARKER).write_text(key)
         if (integrations and install_integrations(folder)) or state != key:
             say(f'done; activate it with: . {folder}/bin/activate')
@@ -207,23 +194,15 @@ def read(path: Path) -> str:
 
 
 def bin_python(folder: Path) -> str:
-    """The Python of an environment."""
     return str(folder / 'bin' / 'python')
 
 
 def find_python(folder: Path, supported: Sequence[str]) -> Tuple[str, str]:
     """The Python to use, and its full version: PYTHON, or the environment's own, or the newest."""
     asked = os.environ.get('PYTHON')
-    candidates = (
-        [asked]
-        if asked
-        else [
-            bin_python(folder),
-            *(f'python{version}' for version in supported),
-            'python3',
-            'python',
-        ]
-    )
+    candidates = [bin_python(folder), *(f'python{x}' for x in supported), 'python3', 'python']
+    if asked:
+        candidates = [asked]
     reasons = []
     for candidate in candidates:
         about = describe_python(candidate)
@@ -252,13 +231,8 @@ def find_python(folder: Path, supported: Sequence[str]) -> Tuple[str, str]:
 def describe_python(command: str) -> Optional[Tuple[List[int], str, bool, str]]:
     """Version, full version, whether it has venv, and the interpreter below an environment."""
     try:
-        done = subprocess.run(
-            [command, '-c', DESCRIBE_PYTHON],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=60,
-        )
-        return json.loads(done.stdout.decode()) if done.returncode == 0 else None
+        done = subprocess.run([command, '-c', DESCRIBE_PYTHON], capture_output=True, timeout=60)
+        return json.loads(done.stdout) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
 
@@ -310,16 +284,13 @@ def empty(folder: Path) -> None:
 
 
 def install(folder: Path, python: str, pins: Path) -> None:
-    """Creates the virtual environment and installs the pinned packages."""
     if not has_pip(folder):
         empty(folder)
         Step(folder, '1/3 virtual environment').run([python, '-m', 'venv', folder])
     lines = [line for line in pins.read_text().splitlines() if line and line[0] != '#']
     for name, wanted in ('2/3 PyTorch', True), ('3/3 MMagic and the rest', False):
         part = folder / f'pins-{"pytorch" if wanted else "rest"}.txt'
-        part.write_text(
-            ''.join(f'{line}\n' for line in lines if line.startswith(PYTORCH) == wanted)
-        )
+        part.write_text('\n'.join(x for x in lines if x.startswith(PYTORCH) == wanted) + '\n')
         Step(folder, name).pip_requirements(part)
 
 
@@ -337,15 +308,9 @@ def install_integrations(folder: Path) -> bool:
 
 def has_pip(folder: Path) -> bool:
     """Whether the virtual environment is there and complete enough to install packages."""
+    command = [bin_python(folder), '-m', 'pip', '--version']
     try:
-        return (
-            subprocess.call(
-                [bin_python(folder), '-m', 'pip', '--version'],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            == 0
-        )
+        return subprocess.run(command, capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -369,19 +334,7 @@ class Step:
 
     def pip(self, *arguments: object) -> None:
         """Installs something with the environment's pip."""
-        self.run(
-            [
-                bin_python(self.folder),
-                '-m',
-                'pip',
-                'install',
-                '--progress-bar',
-                'off',
-                '--disable-pip-version-check',
-                '--no-input',
-                *arguments,
-            ]
-        )
+        self.run([bin_python(self.folder), *PIP_INSTALL, *arguments])
 
     def pip_requirements(self, pins: Path) -> None:
         """Installs a list of packages that is complete and has a wheel of each."""
@@ -414,9 +367,8 @@ class Step:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if process.returncode != 0:
             output = self.output(begin)
-            last = ''.join(
-                f'    {line[:CHARACTERS_SHOWN]}\n' for line in useful(output)[-LINES_SHOWN:]
-            )
+            shown = useful(output)[-LINES_SHOWN:]
+            last = ''.join(f'    {line[:CHARACTERS_SHOWN]}\n' for line in shown)
             raise Failure(
                 f'step "{self.name}" failed. The last lines of its output:\n{last}'
                 f'(all of it: {self.log})\n{advice(output)}'
@@ -460,7 +412,6 @@ class Step:
         return f'{self.name}, {elapsed}{activity}'
 
     def output(self, begin: int) -> str:
-        """What the command has printed."""
         with open(str(self.log), 'rb') as log:
             log.seek(begin)
             return log.read().decode(errors='replace')

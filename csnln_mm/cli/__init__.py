@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.version import __version__
 
 __all__ = ['COMMANDS', 'exit_status', 'main']
 
@@ -62,7 +63,7 @@ def _run(argv: list[str]) -> int | None:
         description='Cross-scale non-local super-resolution (CSNLN).',
         epilog='Start with: csnln upscale photo.jpg. For options: csnln COMMAND --help.',
     )
-    parser.add_argument('--version', action=_Version)
+    parser.add_argument('--version', action='version', version=f'csnln {__version__}')
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     module = None
     for name, text in COMMANDS.items():
@@ -82,35 +83,24 @@ def _run(argv: list[str]) -> int | None:
     return module.run(args)
 
 
-class _Version(argparse.Action):
-    """The version, imported when it is asked for."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(nargs=0, help='print the version', **options)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from csnln_mm.version import __version__
-
-        print(f'csnln {__version__}')
-        parser.exit()
-
-
 def exit_status(command: Callable[[], int | None]) -> int:
     """Run a command; an error that the user can fix becomes one line and a status."""
     try:
         status = command() or 0
         sys.stdout.flush()
         return status
+    except BrokenPipeError:
+        # The reader is gone; Python's own flush at exit should not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     except (UserError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader is gone; Python's own flush at exit should not complain either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return 128 + signal.SIGPIPE
-        # An OSError without a number is no failure of the system.
-        is_bug = isinstance(error, OSError) and error.errno is None
+        message, is_bug = str(error), False
+        if isinstance(error, OSError):
+            message = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+            is_bug = error.errno is None  # no failure of the system
         if is_bug or os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
             raise
-        if message := _message(error):
+        if message:
             _tell(f'csnln: error: {message}')
         return 2
     except RunInterrupted as error:
@@ -131,10 +121,3 @@ def _tell(line: str) -> None:
         attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
         with suppress(OSError), open(os.path.join(folder, attempt), 'a') as file:
             file.write(f'{line}\n')
-
-
-def _message(error: UserError | OSError) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    where = f'{error.filename}: ' if error.filename else ''
-    return f'{where}{error.strerror}'

@@ -49,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='made by csnln prepare benchmarks (default: %(default)s)',
     )
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    parser.add_argument(
-        '--format', choices=('text', 'markdown'), default='text', help='default: text'
-    )
+    arguments.add_shared(parser, '--format')
     parser.add_argument(
         '--out',
         type=arguments.output_file,

@@ -11,13 +11,24 @@ __all__ = [
     'add_cfg_options',
     'add_config_options',
     'add_launcher_options',
+    'add_shared',
     'at_least_one',
-    'is_restarted',
     'launcher',
+    'network',
     'output_file',
     'output_folder',
 ]
 
+_SHARED: dict[str, dict[str, Any]] = {
+    'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
+    'checkpoint': dict(
+        nargs='?',
+        help='checkpoint file, or a model of the package; none for configs without weights',
+    ),
+    '--config': dict(metavar='FILE', help='config file, for a checkpoint that carries none'),
+    '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
+    '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
+}
 # What each launcher tells the processes that it starts, and how it is used.
 _LAUNCHERS = {
     'pytorch': ('RANK', 'tools/dist_train.sh or dist_test.sh'),
@@ -56,21 +67,29 @@ def output_folder(text: str) -> Path:
     return path
 
 
+def add_shared(parser: argparse._ActionsContainer, *names: str) -> None:
+    """Add arguments that several commands have, by their names."""
+    for name in names:
+        parser.add_argument(name, **_SHARED[name])
+
+
+def network(checkpoint: str | Path | None, config: str | None) -> Any:
+    """What a checkpoint and ``--config`` name, as ``Upscaler`` takes it."""
+    if config is None:
+        return checkpoint
+    from csnln_mm.mmagic.generator import load_generator
+
+    return load_generator(config, str(checkpoint))
+
+
 class _CfgOptions(argparse.Action):
     """MMEngine's ``DictAction``, imported when the option is used."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
+    def __call__(self, *args: Any) -> None:
         from mmengine.config import DictAction
 
-        action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         try:
-            action(parser, namespace, values, option_string)
+            DictAction(self.option_strings, self.dest, nargs=self.nargs)(*args)
         except (AssertionError, ValueError) as error:
             raise argparse.ArgumentError(
                 self, 'expected KEY=VALUE with balanced brackets'
@@ -125,8 +144,3 @@ def launcher(args: argparse.Namespace) -> str:
             )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args.launcher
-
-
-def is_restarted() -> bool:
-    """Whether torchrun started this process again because one of the job failed."""
-    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from csnln_mm.errors import UserError
-
 HELP = """Convert a checkpoint of the authors' released code for csnln test, train and load_from.
 
 Scale, channels and recurrences are read from the file. --to-released converts weights that were
@@ -18,21 +16,18 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='SRC', type=Path, help='checkpoint to read')
     parser.add_argument('target', metavar='DST', type=Path, help='checkpoint to write')
-    parser.add_argument(
+    direction = parser.add_mutually_exclusive_group()
+    direction.add_argument(
         '--scale', type=int, choices=(2, 3, 4), help='refuse a checkpoint for another scale'
     )
-    parser.add_argument(
+    direction.add_argument(
         '--to-released',
         action='store_true',
         help='SRC was trained or converted here, DST is for the released code',
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    if args.to_released and args.scale:
-        raise UserError(
-            '--scale is for checkpoints of the released code; omit it with --to-released'
-        )
+def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints.convert import convert_released_file, convert_to_released_file
 
     if args.to_released:
@@ -48,17 +43,11 @@ def run(args: argparse.Namespace) -> int:
             f'the released model that loads it: scale {model.upscale_factor}, n_feats '
             f'{model.mid_channels}, depth {model.num_recurrences}'
         )
-        return 0
-    options = ''.join(
-        f' model.generator.{name}={value}'
-        for name, value, default in (
-            ('mid_channels', model.mid_channels, 128),
-            ('num_recurrences', model.num_recurrences, 12),
+        return
+    test = f'csnln test configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
+    if (model.mid_channels, model.num_recurrences) != (128, 12):
+        test += (
+            f' --cfg-options model.generator.num_recurrences={model.num_recurrences}'
+            f' model.generator.mid_channels={model.mid_channels}'
         )
-        if value != default
-    )
-    print(
-        f'test it: csnln test configs/csnln_x{model.upscale_factor}_div2k.py {args.target}'
-        + (f' --cfg-options{options}' if options else '')
-    )
-    return 0
+    print(f'test it: {test}')

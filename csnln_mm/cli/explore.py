@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from csnln_mm.cli.arguments import add_shared
 from csnln_mm.errors import UserError
 
 HELP = """Serve a page where you upscale images and see where their detail comes from.
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='refuse larger images (default: 4000000)',
     )
-    parser.add_argument('--device', help='cpu or cuda:1, for example (default: cuda if available)')
+    add_shared(parser, '--device')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -98,8 +99,8 @@ def _networks(checkpoints: list[str]) -> dict[str, Any]:
     networks = {}
     for checkpoint in checkpoints:
         name, equals, path = checkpoint.partition('=')
-        path = path if equals else checkpoint
-        name = name if equals else Path(checkpoint).stem
+        if not equals:
+            name, path = Path(checkpoint).stem, checkpoint
         if name in networks:
             raise UserError(f'two checkpoints are named {name}; use NAME=FILE')
         networks[name] = load_network(path)

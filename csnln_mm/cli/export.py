@@ -1,13 +1,11 @@
 """``csnln export``: a network for other programs."""
 
 import argparse
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from csnln_mm.cli.arguments import output_file, output_folder
+from csnln_mm.cli.arguments import add_shared, output_file, output_folder
 from csnln_mm.errors import UserError
 
 HELP = """Write the network of a checkpoint as a file for other programs.
@@ -43,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='safetensors',
         help='default: safetensors',
     )
-    parser.add_argument(
-        '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
-    )
+    add_shared(parser, '--config')
     parser.add_argument('--half', action='store_true', help='weights in float16: half the size')
     parser.add_argument(
         '--tile',
@@ -97,6 +93,9 @@ def run(args: argparse.Namespace) -> None:
 def _export_onnx(
     args: argparse.Namespace, *, architecture: Any, half: bool, metadata: dict[str, str]
 ) -> str:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
     from csnln_mm.checkpoints.network import check_paths, read_network
     from csnln_mm.integrations.onnx import OPSET, export_onnx
     from csnln_mm.integrations.safetensors import origin
@@ -105,33 +104,20 @@ def _export_onnx(
     read = read_network(args.checkpoint, architecture)
     metadata = {**origin(read.meta, args.checkpoint), **metadata}
     tile = 64 if args.tile is None else args.tile
-    with _time_passed('tracing the network: minutes if it has many recurrences'):
+    print('tracing the network: minutes if it has many recurrences', file=sys.stderr, flush=True)
+    with Progress(
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        bar.add_task('', total=None)
         export_onnx(read.network, args.out, tile=tile, half=half, metadata=metadata)
     return (
         f'{args.out}: x{read.network.upscale_factor}, tiles of {tile} px, opset {OPSET}, '
         f'{args.out.stat().st_size / 1e6:.1f} MB'
     )
-
-
-@contextlib.contextmanager
-def _time_passed(stage: str) -> Iterator[None]:
-    """What is being done; on terminals for how long so far, since torch tells no progress."""
-    if not sys.stderr.isatty():
-        print(stage, file=sys.stderr, flush=True)
-        yield
-        return
-    from rich import progress as rich_progress
-    from rich.console import Console
-
-    with rich_progress.Progress(
-        rich_progress.SpinnerColumn(),
-        rich_progress.TextColumn('{task.description}', markup=False),
-        rich_progress.TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        bar.add_task(stage, total=None)
-        yield
 
 
 def _architecture(config: str) -> Any:

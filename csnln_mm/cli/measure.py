@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from csnln_mm.cli.arguments import add_shared
 from csnln_mm.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,13 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='models that come with the package, or checkpoints (default: all of the package for '
         'this scale)',
     )
-    parser.add_argument(
-        '--device', default='auto', help='cpu or cuda:1, for example (default: cuda if available)'
-    )
     parser.add_argument('--time', action='store_true', help='measure seconds as well')
-    parser.add_argument(
-        '--format', choices=('text', 'markdown'), default='text', help='default: text'
-    )
+    add_shared(parser, '--device', '--format')
     parser.add_argument(
         '--record',
         action='store_true',

@@ -2,6 +2,8 @@
 
 import argparse
 
+from csnln_mm.cli import arguments
+
 HELP = """\
 List the models that come with the package.
 
@@ -12,9 +14,7 @@ example: csnln upscale photo.jpg -n csnln-x2-fast"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--format', choices=('text', 'markdown'), default='text', help='default: text'
-    )
+    arguments.add_shared(parser, '--format')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -21,14 +21,11 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='checkpoint file, or a model of the package; none for configs without weights',
-    )
-    parser.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
-    parser.add_argument(
+    arguments.add_shared(parser, 'config', '--format')
+    source = parser.add_mutually_exclusive_group()
+    arguments.add_shared(source, 'checkpoint')
+    source.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
+    source.add_argument(
         '--model-size',
         nargs=2,
         type=int,
@@ -37,20 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--name', help='name of the row (default: that of the file)')
     parser.add_argument(
-        '--format', choices=('text', 'markdown'), default='text', help='default: text'
-    )
-    parser.add_argument(
         '--out', type=arguments.output_file, metavar='FILE', help='write the table to this file'
     )
     arguments.add_config_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.checkpoint and args.results:
-        raise UserError('--results replaces the test: omit the checkpoint')
-    if args.model_size and (args.checkpoint or args.results):
-        raise UserError('--model-size tests nothing: omit the checkpoint and --results')
-
     from csnln_mm.files import atomic_write
     from csnln_mm.mmagic.config import load_config
 

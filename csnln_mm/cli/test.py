@@ -13,12 +13,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='checkpoint file, or a model of the package; none for configs without weights',
-    )
+    arguments.add_shared(parser, 'config', 'checkpoint')
     parser.add_argument(
         '--out',
         type=arguments.output_file,

@@ -1,6 +1,7 @@
 """``csnln train``: train a model from a config."""
 
 import argparse
+import os
 import signal
 from pathlib import Path
 
@@ -18,7 +19,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config file, e.g. configs/csnln_x2_div2k.py')
+    arguments.add_shared(parser, 'config')
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -101,26 +102,27 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.mmagic.training import run_training
 
     _check_own_images(args)
-    cfg = load_config(args.config, work_dir=args.work_dir, launcher=arguments.launcher(args))
+    cfg = load_config(args.config, launcher=arguments.launcher(args))
     if args.weights:
         own_images.set_weights(cfg, args.weights)
     if args.gt:
-        given = dict(
-            degradation=args.degradation,
+        own_images.set_images(
+            cfg,
+            args.gt,
+            args.lq,
+            degradation=args.degradation or 'bicubic',
             patch_size=args.patch_size,
-            validation=args.val,
+            validation=args.val or 0.05,
             val_gt=args.val_gt,
             val_lq=args.val_lq,
         )
-        given = {name: value for name, value in given.items() if value is not None}
-        own_images.set_images(cfg, args.gt, args.lq, **given)
     if args.steps:
         own_images.set_steps(cfg, args.steps)
     apply_cfg_options(cfg, args.cfg_options or {})
     if args.work_dir:
         cfg.work_dir = args.work_dir
     options = dict(
-        resume=args.resume or arguments.is_restarted(),
+        resume=args.resume or os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') != '0',
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
     )

@@ -6,8 +6,9 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from csnln_mm.cli.arguments import add_shared, network
 from csnln_mm.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder to write to, or a file for a single input; - for stdout (default: '
         '{stem}_x{scale}.{format} next to each input)',
     )
-    network = parser.add_argument_group('network')
-    network.add_argument(
+    group = parser.add_argument_group('network')
+    group.add_argument(
         '-n',
         '--model',
         '--checkpoint',
@@ -58,16 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='model that comes with the package (csnln models lists them), or a checkpoint: of a '
         'training run, converted, or as the authors released it (default: the model for --scale)',
     )
-    network.add_argument(
-        '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
-    )
-    network.add_argument(
+    add_shared(group, '--config')
+    group.add_argument(
         '-g',
         '--device',
         type=_device,
         help='cpu, cuda:1, or 1 for short (default: cuda if available)',
     )
-    network.add_argument(
+    group.add_argument(
         '-t',
         '--tile',
         type=_tile,
@@ -75,20 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='side of the tiles, in pixels of the input; also limits how far the attention sees. '
         '0: the whole image at once; auto: by device and free memory (default: auto)',
     )
-    network.add_argument(
+    group.add_argument(
         '--overlap',
         type=int,
         metavar='PIXELS',
         help='what neighbouring tiles share; needs --tile, and at most half of it (default: 16)',
     )
-    network.add_argument(
+    group.add_argument(
         '--tta',
         '--ensemble',
         dest='ensemble',
         action='store_true',
         help='average over the 8 flips and rotations: slightly better, takes 8 times as long',
     )
-    precision = network.add_mutually_exclusive_group()
+    precision = group.add_mutually_exclusive_group()
     precision.add_argument(
         '--dtype',
         choices=['float32', 'float16', 'bfloat16'],
@@ -154,11 +153,7 @@ def run(args: argparse.Namespace) -> int:
             f'{counts["done"]} done, {counts["skipped"]} skipped because the result exists, '
             f'{counts["failed"]} failed'
         )
-    failed = [result for result in results if result.status == 'failed']
-    for result in failed:
-        where = '' if result.source in result.reason else f'{result.source}: '
-        print(f'failed: {where}{result.reason}', file=sys.stderr)
-    return 1 if failed else 0
+    return _report_failures(results)
 
 
 def _upscale(
@@ -166,15 +161,10 @@ def _upscale(
 ) -> 'list[UpscaleResult]':
     from csnln_mm.upscaling import upscale
 
-    network: Any = args.model
-    if args.config:
-        from csnln_mm.mmagic.generator import load_generator
-
-        network = load_generator(args.config, args.model)
     return upscale(
         inputs,
         out,
-        checkpoint=network,
+        checkpoint=network(args.model, args.config),
         recursive=args.recursive,
         overwrite=args.overwrite,
         suffix='same' if args.format == 'same' else f'.{args.format}',
@@ -187,7 +177,7 @@ def _upscale(
         ensemble=args.ensemble,
         device=args.device,
         dtype=args.dtype,
-        progress=progress if progress == 'json' else progress == 'text',
+        progress={'json': 'json', 'text': True, 'none': False}[progress],
     )
 
 
@@ -206,23 +196,27 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         out = args.out
         if to_stdout:
-            kind = args.format
-            if kind == 'same':
-                kind = Path(source).suffix.lstrip('.') or 'png'
-            out = f'{folder}/stdout.{kind}'
+            suffix = f'.{args.format}'
+            if args.format == 'same':
+                suffix = Path(source).suffix or '.png'
+            out = f'{folder}/stdout{suffix}'
         progress = 'none' if to_stdout else args.progress or 'text'
         results = _upscale(args, [source], out, progress=progress)
-        failed = [result for result in results if result.status == 'failed']
-        for result in failed:
-            reason = result.reason.replace(f'{folder}/', '')
-            print(f'failed: {reason}', file=sys.stderr)
-        if failed:
-            return 1
-        if to_stdout:
+        status = _report_failures(results, f'{folder}/')
+        if to_stdout and status == 0:
             with open(out, 'rb') as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-    return 0
+    return status
+
+
+def _report_failures(results: 'list[UpscaleResult]', folder: str = '') -> int:
+    """Exit status; the folder of a pipe's files is not named."""
+    failed = [result for result in results if result.status == 'failed']
+    for result in failed:
+        where = '' if result.source in result.reason else f'{result.source}: '
+        print(f'failed: {where}{result.reason}'.replace(folder, ''), file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _tile(text: str) -> int | None:

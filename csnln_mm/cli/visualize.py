@@ -46,15 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='forward and backward passes; more reduce the error, which the figure states '
         '(default: %(default)s)',
     )
-    for command in attention, attribution:
-        command.add_argument(
-            '--at',
-            required=True,
-            nargs='+',
-            type=_numbers('X,Y', 2),
-            metavar='X,Y',
-            help='pixels, counted from 0 at the top left of the upright image',
-        )
     matches = commands.add_parser(
         'matches',
         help='patches with the largest weights for a pixel (Figure 1)',
@@ -62,17 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'the target patch and its result.',
     )
     matches.add_argument(
-        '--at',
-        required=True,
-        type=_numbers('X,Y', 2),
-        metavar='X,Y',
-        help='pixel, counted from 0 at the top left of the upright image',
-    )
-    matches.add_argument(
         '--top', type=int, default=6, metavar='K', help='how many patches, 1 to 8 (default: 6)'
     )
     for command in attention, attribution, matches:
         command.add_argument('image', metavar='IMAGE', help='low-resolution image')
+        command.add_argument(
+            '--at',
+            required=True,
+            nargs=None if command is matches else '+',
+            type=_numbers('X,Y', 2),
+            metavar='X,Y',
+            help='counted from 0 at the top left of the upright image',
+        )
         command.add_argument(
             '--checkpoint',
             metavar='NAME|FILE',
@@ -137,28 +129,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='image to write, e.g. out.png'
             + ('; for a folder, the folder of the figures' if command is compare else ''),
         )
-        command.add_argument(
-            '--config', metavar='FILE', help='config file, for a checkpoint that carries none'
-        )
-        command.add_argument(
-            '--device', help='cpu or cuda:1, for example (default: cuda if available)'
-        )
+        arguments.add_shared(command, '--config', '--device')
 
 
-def run(args: argparse.Namespace) -> int:
-    if args.figure == 'compare' and Path(args.image).is_dir():
-        return _compare_folder(args)
-    _check(arguments.output_file, args.out)
-
+def run(args: argparse.Namespace) -> None:
     import numpy as np
 
-    from csnln_mm.images.image_file import ImageData, check_format
+    from csnln_mm.images.image_file import ImageData, check_format, write_image
 
     # Fail before the work if the result could not be written.
-    check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
-    _write(args.out, _draw_comparison(args) if args.figure == 'compare' else _draw_attention(args))
-    print(args.out)
-    return 0
+    is_folder = args.figure == 'compare' and Path(args.image).is_dir()
+    try:
+        (arguments.output_folder if is_folder else arguments.output_file)(str(args.out))
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f'--out: {error}') from error
+    if not is_folder:
+        check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
+    if args.figure == 'compare':
+        _compare(args, is_folder)
+    else:
+        write_image(args.out, _draw_attention(args))
+    print(f'figures in {args.out}/' if is_folder else args.out)
 
 
 def _draw_attention(args: argparse.Namespace) -> Any:
@@ -168,12 +159,11 @@ def _draw_attention(args: argparse.Namespace) -> Any:
     from csnln_mm.visualization import attention_figure, attribution_figure, matches_figure
 
     image = read_image(Path(args.image))
-    checkpoint = args.checkpoint
-    if checkpoint is None:
-        # Attribution is of any network.
-        with_attention = args.figure != 'attribution'
-        checkpoint = choose_pretrained(with_attention=with_attention).path
-    upscaler = Upscaler(_load(checkpoint, args.config), tile=0, device=args.device)
+    # Attribution is of any network.
+    with_attention = args.figure != 'attribution'
+    checkpoint = args.checkpoint or choose_pretrained(with_attention=with_attention).path
+    network = arguments.network(checkpoint, args.config)
+    upscaler = Upscaler(network, tile=0, device=args.device)
     options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
     if args.figure == 'attention':
         return attention_figure(upscaler, image, args.at, **options)
@@ -194,46 +184,27 @@ def _progress(points: list[tuple[int, int]]) -> Iterator[Callable[[int, int, int
 
         def on_step(number: int, done: int, total: int) -> None:
             x, y = points[number - 1]
+            tile = dict(number=number, source=f'pixel {x},{y}', tile=done, tiles=total)
             fraction = (number - 1 + done / total) / len(points)
-            tell(
-                dict(
-                    event='tile',
-                    number=number,
-                    source=f'pixel {x},{y}',
-                    tile=done,
-                    tiles=total,
-                    fraction=fraction,
-                )
-            )
+            tell(dict(event='tile', fraction=fraction, **tile))
 
         yield on_step
 
 
-def _draw_comparison(args: argparse.Namespace) -> Any:
-    from csnln_mm.visualization import compare_methods, comparison_figure
-
-    (comparison,) = compare_methods(
-        args.image, _methods(args), scale=args.scale, device=args.device
-    )
-    return comparison_figure(comparison, box=args.box)
-
-
-def _compare_folder(args: argparse.Namespace) -> int:
+def _compare(args: argparse.Namespace, is_folder: bool) -> None:
     from csnln_mm.files import atomic_write
+    from csnln_mm.images.image_file import write_image
     from csnln_mm.visualization import compare_methods, comparison_figure, comparison_table
 
-    _check(arguments.output_folder, args.out)
-    scores = {}
-    for comparison in compare_methods(
-        args.image, _methods(args), scale=args.scale, device=args.device
-    ):
+    methods, scores = _methods(args), {}
+    for comparison in compare_methods(args.image, methods, scale=args.scale, device=args.device):
         scores[comparison.name] = comparison.scores
-        _write(args.out / f'{comparison.name}.png', comparison_figure(comparison, box=args.box))
-    table = comparison_table(scores)
-    atomic_write(args.out / 'table.txt', f'{table}\n'.encode())
-    print(table)
-    print(f'figures in {args.out}/')
-    return 0
+        path = args.out / f'{comparison.name}.png' if is_folder else args.out
+        write_image(path, comparison_figure(comparison, box=args.box))
+    if is_folder:
+        table = comparison_table(scores)
+        atomic_write(args.out / 'table.txt', f'{table}\n'.encode())
+        print(table)
 
 
 def _methods(args: argparse.Namespace) -> dict[str, Any]:
@@ -257,33 +228,9 @@ def _methods(args: argparse.Namespace) -> dict[str, Any]:
     return {
         name: path
         if path == BICUBIC or Path(path).is_dir()
-        else Upscaler(_load(path, args.config), scale=args.scale, device=args.device)
+        else Upscaler(arguments.network(path, args.config), scale=args.scale, device=args.device)
         for name, path in paths.items()
     }
-
-
-def _load(checkpoint: str | Path, config: str | None) -> Any:
-    if config:
-        from csnln_mm.mmagic.generator import load_generator
-
-        return load_generator(config, str(checkpoint))
-    from csnln_mm.checkpoints import load_network
-
-    return load_network(checkpoint)
-
-
-def _write(path: Path, figure: Any) -> None:
-    from csnln_mm.images.image_file import ImageData, write_image
-
-    write_image(path, ImageData(figure))
-
-
-def _check(kind: Callable[[str], Path], path: Path) -> None:
-    """An output's type depends on the input's, so that argparse cannot check it."""
-    try:
-        kind(str(path))
-    except argparse.ArgumentTypeError as error:
-        raise UserError(f'--out: {error}') from error
 
 
 def _numbers(form: str, count: int) -> Any:

@@ -42,7 +42,7 @@ class Server:
         sessions: the open pages.
 
     Raises:
-        UserError: if Gradio is not installed or too old, or the port is taken.
+        UserError: if Gradio is not installed, or the port is taken.
     """
 
     def __init__(
@@ -63,21 +63,19 @@ class Server:
         os.environ['GRADIO_TEMP_DIR'] = str(folder)
         os.environ['GRADIO_EXAMPLES_CACHE'] = str(folder / 'examples')
         try:
-            import gradio
+            from csnln_mm.explore.page import CSS, Page, theme
         except ImportError as error:
-            raise UserError("the page needs Gradio: pip install 'csnln-mm[explore]'") from error
-        if int(gradio.__version__.partition('.')[0]) < 6:
             raise UserError(
-                f'the page needs Gradio 6, not {gradio.__version__}: '
-                "pip install -U 'csnln-mm[explore]'"
-            )
-        from csnln_mm.explore.page import CSS, Page, theme
+                f"the page needs Gradio 6 ({error}): pip install 'csnln-mm[explore]'"
+            ) from error
 
         self.sessions = Sessions(folder, networks, max_pixels, device)
-        paths = _write_examples(folder / 'examples', examples or {})
-        self._blocks = Page(
-            self.sessions, examples=paths, open_first=open_first, scale=scale
-        ).blocks
+        paths = []
+        for name, image in (examples or {}).items():
+            paths.append(folder / 'examples' / name)
+            write_image(paths[-1], image)
+        page = Page(self.sessions, examples=paths, open_first=open_first, scale=scale)
+        self._blocks = page.blocks
         try:
             _, self.url, _ = self._blocks.launch(
                 server_name=host,
@@ -111,12 +109,3 @@ class Server:
         self.sessions.end_all()
         self._blocks.close(verbose=False)
         self._folder.cleanup()
-
-
-def _write_examples(folder: Path, examples: Mapping[str, ImageData | np.ndarray]) -> list[Path]:
-    folder.mkdir()
-    paths = []
-    for name, image in examples.items():
-        paths.append(folder / name)
-        write_image(paths[-1], image)
-    return paths

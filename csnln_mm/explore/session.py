@@ -191,9 +191,7 @@ class Sessions:
 
     Args:
         folder: that everything lies in, also Gradio's uploads.
-        networks: by name, those that every page has.
-        max_pixels: of an image that is taken.
-        device: see :class:`~csnln_mm.upscaling.Upscaler`.
+        networks: see :class:`Session`, as the others.
     """
 
     def __init__(

@@ -184,13 +184,7 @@ def attribution_views(
 ) -> list[Any]:
     """What the result around a pixel depends on: beside its attention, or in place of it.
 
-    Args:
-        session: with an image.
-        slot: the other one stays as it is.
-        name: of the network.
-        window: side of the square around the pixel that the network sees.
-        point: (x, y) of the pixel.
-        work: told of the steps.
+    ``window`` is the side of the square around the pixel that the network sees.
     """
     upscaler = session.upscaler(name)
     one = extract_attribution(

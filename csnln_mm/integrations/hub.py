@@ -76,7 +76,13 @@ def export_hub(
         )
         name = folder.absolute().name
         model = _Model(name, load_network(weights), written, _scores(written))
-        (partial / 'config.json').write_text(_json(_config(model)))
+        # Flat, so that PyTorchModelHubMixin finds the network's arguments.
+        config = dict(
+            model_type='csnln',
+            csnln_mm_version=written['csnln_mm_version'],
+            **json.loads(written['architecture']),
+        )
+        (partial / 'config.json').write_text(_json(config))
         (partial / 'README.md').write_text(_card(model))
         entry = f'{model.network.upscale_factor}x-{_identifier(name)}.json'
         (partial / entry).write_text(_json(_openmodeldb(model, weights.read_bytes())))
@@ -88,30 +94,19 @@ def export_hub(
     return folder
 
 
-def _config(model: _Model) -> dict[str, Any]:
-    """Flat, so that ``PyTorchModelHubMixin`` finds the network's arguments."""
-    return dict(
-        model_type='csnln',
-        csnln_mm_version=model.metadata['csnln_mm_version'],
-        **json.loads(model.metadata['architecture']),
-    )
-
-
 def _card(model: _Model) -> str:
     network, metadata = model.network, model.metadata
     scale = network.upscale_factor
-    front: dict[str, Any] = {}
-    if 'license' in metadata:
-        front['license'] = metadata['license'].lower()
-    front.update(
+    front: dict[str, Any] = dict(
         library_name='csnln-mm',
         pipeline_tag='image-to-image',
         tags=['super-resolution', 'image-super-resolution', 'csnln'],
     )
+    if 'license' in metadata:
+        front['license'] = metadata['license'].lower()
     if model.scores:
-        front['model-index'] = [
-            dict(name=model.name, results=[_result(*item) for item in model.scores.items()])
-        ]
+        results = [_result(test_set, *score) for test_set, score in model.scores.items()]
+        front['model-index'] = [dict(name=model.name, results=results)]
     # JSON is YAML.
     lines = ['---', *(f'{key}: {json.dumps(value)}' for key, value in front.items()), '---']
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -166,16 +161,14 @@ def _card(model: _Model) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _result(test_set: str, score: tuple[float, float]) -> dict[str, Any]:
+def _result(test_set: str, psnr: float, ssim: float) -> dict[str, Any]:
     """An entry of a card's ``model-index``."""
     return dict(
         task=dict(type='image-to-image', name='Image Super-Resolution'),
         dataset=dict(name=test_set, type=test_set.lower()),
         metrics=[
-            dict(type=kind, name=f'{name} (Y)', value=round(value, digits))
-            for (kind, name, digits), value in zip(
-                [('psnr', 'PSNR', 2), ('ssim', 'SSIM', 4)], score
-            )
+            dict(type='psnr', name='PSNR (Y)', value=round(psnr, 2)),
+            dict(type='ssim', name='SSIM (Y)', value=round(ssim, 4)),
         ],
     )
 

@@ -17,18 +17,8 @@ from csnln_mm.mmagic.exact_resume import (
     SeedPerSample,
 )
 from csnln_mm.mmagic.extended_network import extend_network
-from csnln_mm.mmagic.networks import (
-    AdditionFusion,
-    BicubicUpsampler,
-    ConcatenationFusion,
-    CrossScaleEnhancer,
-    CrossScaleNonLocalAttention,
-    CSNLNNet,
-    InScaleNonLocalAttention,
-    MutualProjectedFusion,
-    SEMCell,
-    SEMEnhancer,
-)
+from csnln_mm.mmagic.networks import *  # noqa: F403
+from csnln_mm.mmagic.networks import __all__ as _networks
 from csnln_mm.mmagic.resume import use_exported_files
 from csnln_mm.mmagic.transforms import BicubicDegradation
 
@@ -36,26 +26,17 @@ installed_packages.install()
 use_exported_files()
 
 __all__ = [
-    'AdditionFusion',
+    *_networks,
+    'AtomicCheckpointHook',
     'BFloat16OptimWrapper',
     'BicubicDegradation',
-    'BicubicUpsampler',
     'CSNLNEditor',
-    'CSNLNNet',
-    'ConcatenationFusion',
-    'CrossScaleEnhancer',
-    'CrossScaleNonLocalAttention',
-    'ExactResumeHook',
     'CheckInvalidLossHook',
+    'ExactResumeHook',
     'FolderPairDataset',
     'ImagePairDataset',
-    'InScaleNonLocalAttention',
-    'MutualProjectedFusion',
     'ResumableEpochSampler',
     'ResumableSampler',
-    'SEMCell',
-    'SEMEnhancer',
     'SeedPerSample',
-    'AtomicCheckpointHook',
     'extend_network',
 ]

@@ -3,8 +3,6 @@
 import errno
 import os
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +79,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         outdated = []
         if self.max_keep_ckpts > 0:
-            kept = [other for other in self.keep_ckpt_ids if other != step] + [step]
+            kept = [*(other for other in self.keep_ckpt_ids if other != step), step]
             outdated = kept[: -self.max_keep_ckpts]
             self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
@@ -102,36 +100,28 @@ class AtomicCheckpointHook(CheckpointHook):
             _AtomicFiles().put(
                 self.last_ckpt.encode(), os.path.join(runner.work_dir, 'last_checkpoint')
             )
-            for other in outdated:
-                if self.file_backend.isfile(self._path(other)):
-                    self.file_backend.remove(self._path(other))
+            for path in map(self._path, outdated):
+                if self.file_backend.isfile(path):
+                    self.file_backend.remove(path)
             _remove_interrupted(self)
         self.saved_steps = meta['iter']
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
-        with self._removing_afterwards():
-            super()._save_best_checkpoint(runner, metrics)
-
-    @contextmanager
-    def _removing_afterwards(self) -> Iterator[None]:
-        """What is removed within stays until its successor is there."""
-        backend, self.file_backend = self.file_backend, _RemoveLater(self.file_backend)
+        outdated: list[str] = []
+        self.file_backend.remove = outdated.append  # it stays until its successor is there
         try:
-            yield
-            outdated = self.file_backend.outdated
+            super()._save_best_checkpoint(runner, metrics)
         finally:
-            self.file_backend = backend
+            del self.file_backend.remove
+        best = [getattr(self, 'best_ckpt_path', None)]
+        best += getattr(self, 'best_ckpt_path_dict', {}).values()
         for path in outdated:
             # A validation that is done again replaces the file by one of the same name.
-            if path not in self._best_paths():
-                backend.remove(path)
+            if path not in best:
+                self.file_backend.remove(path)
 
     def _path(self, step: int) -> str:
         return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
-
-    def _best_paths(self) -> list[str | None]:
-        best: str | None = getattr(self, 'best_ckpt_path', None)
-        return [best, *getattr(self, 'best_ckpt_path_dict', {}).values()]
 
 
 def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False) -> None:
@@ -157,7 +147,8 @@ def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False)
         for other in runner.hooks:
             if isinstance(other, EMAHook):
                 other.after_val_epoch(runner)  # it has exchanged the weights for their mean
-    name = _interrupted_name(hook).format(runner.epoch if hook.by_epoch else steps)
+    template = interrupted_template(hook.filename_tmpl)
+    name = template.format(runner.epoch if hook.by_epoch else steps)
     backend = hook.backend_args
     if '://' not in hook.out_dir:
         backend = backend or dict(backend=_BACKEND)
@@ -173,26 +164,8 @@ def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False)
         _remove_interrupted(hook, but=name)
 
 
-def _interrupted_name(hook: CheckpointHook) -> str:
-    return interrupted_template(hook.filename_tmpl)
-
-
 def _remove_interrupted(hook: CheckpointHook, but: str = '') -> None:
     """Remove the checkpoint of an interrupted run, now that there is a later one."""
-    for path in Path(hook.out_dir).glob(_interrupted_name(hook).format('*')):
+    for path in Path(hook.out_dir).glob(interrupted_template(hook.filename_tmpl).format('*')):
         if path.name != but:
             path.unlink()
-
-
-class _RemoveLater:
-    """A storage that only notes what it is to remove."""
-
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
-        self.outdated: list[str] = []
-
-    def remove(self, path: str) -> None:
-        self.outdated.append(path)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.backend, name)

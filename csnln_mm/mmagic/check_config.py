@@ -37,16 +37,10 @@ _WHOLE_NUMBERS = {
 
 
 def build_parts(cfg: Config) -> nn.Module:
-    """Build all of a run that needs no data: what cannot be built is a mistake in the config.
+    """Build all of a run that needs no data, and return the model.
 
-    Nothing is written. The model is for good; hooks, loaders, data sets without their images,
-    metrics, optimizers and schedules are built to see that they can be.
-
-    Args:
-        cfg: of a training or a test; not changed.
-
-    Returns:
-        The model.
+    Hooks, loaders, data sets without their images, metrics, optimizers and schedules are built to
+    see that they can be. Nothing is written.
 
     Raises:
         UserError: names the place in the config, and what would be accepted there.
@@ -66,7 +60,6 @@ def build_parts(cfg: Config) -> nn.Module:
 
 
 def _try_to_build(cfg: Config) -> None:
-    """Build all but the model, to see that it can be built."""
     for place, hook in _hooks(cfg):
         with config_errors(cfg, place, hook):
             registry.HOOKS.build({key: x for key, x in hook.items() if key != 'priority'})
@@ -85,7 +78,7 @@ def _try_to_build(cfg: Config) -> None:
             _check_loop(cfg, name)
     randomness = cfg.get('randomness') or {}
     with config_errors(cfg, 'randomness', randomness):
-        _check_arguments(Runner.set_randomness, 'set_randomness', randomness)
+        _check_arguments(Runner.set_randomness, randomness)
 
 
 @contextmanager
@@ -100,15 +93,7 @@ def _quietly() -> Iterator[None]:
 
 
 def build_model(model: dict, source: str) -> nn.Module:
-    """Build a model or a part of it.
-
-    Args:
-        model: its config; not changed.
-        source: names where the config is from, for messages.
-
-    Raises:
-        UserError: if a key or a value in it is wrong.
-    """
+    """Build a model or a part of it; a mistake is a UserError that begins with ``source``."""
     with config_errors(source, 'model', model):
         return registry.MODELS.build(copy.deepcopy(model))
 
@@ -117,8 +102,7 @@ def build_model(model: dict, source: str) -> nn.Module:
 def config_errors(source: Config | str, place: str, part: Any) -> Iterator[None]:
     """Turn whatever is raised within into a UserError that names the place in the config.
 
-    The environment variable ``CSNLN_TRACEBACK=1`` lets the original through, for whoever's own
-    component fails.
+    ``CSNLN_TRACEBACK=1`` lets the original through, for whoever's own component fails.
 
     Args:
         source: the config, or what names it in messages.
@@ -150,13 +134,14 @@ def _explain(error: Exception, place: str, part: Any) -> str:
         accepted = _arguments_of(owner)
         hint = suggest(name, accepted) or '.'
         known = f' It has {", ".join(accepted)}' if accepted else ''
-        return f'{_find_key(part, name, place)}: {owner} has no such argument{hint}{known}'
+        at = next((at for at, key, _ in _walk(part, place) if key == name), f'{place}.{name}')
+        return f'{at}: {owner} has no such argument{hint}{known}'
     if found := _UNKNOWN_TYPE.match(text):
         name, kind = found.groups()
         names = _names_in(getattr(registry, f'{kind.replace(" ", "_").upper()}S', None))
-        return f'{_find_type(part, name, place)}.type: there is no {kind} {name!r}' + suggest(
-            name, names
-        )
+        places = (at for at, key, x in _walk(part, place) if key == 'type' and x == name)
+        at = next(places, f'{place}.type')
+        return f'{at}: there is no {kind} {name!r}{suggest(name, names)}'
     return f'{place}: {text:.300}'
 
 
@@ -185,16 +170,6 @@ def _names_in(kind: Registry | None) -> list[str]:
     return sorted(names)
 
 
-def _find_key(value: Any, key: str, place: str) -> str:
-    """Where a key stands within a part of a config; if it does not, the part with the key."""
-    return next((at for at, name, _ in _walk(value, place) if name == key), f'{place}.{key}')
-
-
-def _find_type(value: Any, name: str, place: str) -> str:
-    found = (at for at, key, x in _walk(value, place) if key == 'type' and x == name)
-    return next(found, f'{place}.type').removesuffix('.type')
-
-
 def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:
     """(place, key, value) of all that a nested config holds."""
     if isinstance(value, dict):
@@ -214,7 +189,7 @@ def _hooks(cfg: Config) -> Iterator[tuple[str, dict]]:
 
 
 def _items(value: Any, place: str) -> Iterator[tuple[str, dict]]:
-    """(place, config) of each of some, or of the one."""
+    """(place, config) of each in a list, or of the only one."""
     if isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             yield f'{place}[{i}]', item
@@ -259,17 +234,16 @@ def _check_loop(cfg: Config, place: str) -> None:
         kind = registry.LOOPS.get(cfg[place].type)
         if kind is None:
             raise KeyError(f'{cfg[place].type} is not in the mmagic::loop registry')
-        _check_arguments(kind.__init__, kind.__name__, cfg[place])
+        _check_arguments(kind, cfg[place])
 
 
-def _check_arguments(function: Callable, name: str, given: dict) -> None:
+def _check_arguments(function: Callable, given: dict) -> None:
     """Raise what a call would raise for an argument that there is not."""
-    accepted = inspect.signature(function).parameters
-    if any(p.kind == p.VAR_KEYWORD for p in accepted.values()):
-        return
-    for key in given:
-        if key not in ('type', '_scope_', *accepted):
-            raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+    given = {key: x for key, x in given.items() if key not in ('type', '_scope_')}
+    try:
+        inspect.signature(function).bind_partial(**given)
+    except TypeError as error:
+        raise TypeError(f'{function.__name__}() {error}') from error
 
 
 def _check_numbers(cfg: Config) -> None:

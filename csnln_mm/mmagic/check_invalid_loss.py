@@ -1,6 +1,5 @@
 """A training whose numbers are no longer finite stops, and keeps what was good."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,11 +24,7 @@ class CheckInvalidLossHook(Hook):
     """
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: dict[str, Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any, outputs: dict[str, Any]
     ) -> None:
         """Hook of MMEngine, before that which saves checkpoints.
 
@@ -38,7 +33,7 @@ class CheckInvalidLossHook(Hook):
         """
         bad = {
             name: float(value)
-            for name, value in (outputs or {}).items()
+            for name, value in outputs.items()
             if isinstance(value, (float, Tensor)) and not _is_finite(value)
         }
         bad_processes = torch.tensor([float(bool(bad))])
@@ -64,8 +59,8 @@ class CheckInvalidLossHook(Hook):
                     )
 
 
-def _is_finite(value: Any) -> bool:
-    return bool(value.isfinite().all()) if isinstance(value, Tensor) else math.isfinite(value)
+def _is_finite(value: float | Tensor) -> bool:
+    return bool(torch.as_tensor(value).isfinite().all())
 
 
 def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:

@@ -65,11 +65,7 @@ def load_config(
 
 
 def apply_cfg_options(cfg: Config, options: dict) -> None:
-    """Change settings of a config in place.
-
-    Args:
-        cfg: what to change.
-        options: values by dotted name.
+    """Change settings of a config in place, by dotted name.
 
     Raises:
         UserError: if neither the config nor MMEngine knows where a name begins, or it leads on from

@@ -2,7 +2,7 @@
 
 import copy
 import os.path as osp
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,13 +133,13 @@ def check_images(cfg: Config, model: nn.Module, loaders: Mapping[str, str]) -> N
 
     Args:
         cfg: of the run.
-        model: whose ``generator.upscale_factor``, if it has one, tells the scale.
+        model: whose ``generator.upscale_factor``, if it has one, is the scale.
         loaders: names of dataloaders in the config, and what their images are called in messages.
     """
     scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
     for name, title in loaders.items():
         for loader in as_list(cfg.get(name)):
-            for folder in _missing_folders(loader):
+            if folder := _missing_folder(loader):
                 raise UserError(
                     f'{title} images: {folder} does not exist; prepare it (docs/data.md), or '
                     'name another data_root with --cfg-options'
@@ -160,7 +160,7 @@ def leave_out_missing_tests(cfg: Config) -> None:
         UserError: if there is no other.
     """
     loaders, evaluators = as_list(cfg.test_dataloader), as_list(cfg.test_evaluator)
-    missing = [next(_missing_folders(loader), None) for loader in loaders]
+    missing = [_missing_folder(loader) for loader in loaders]
     for folder in filter(None, missing):
         print_log(f'skipped: the test images of {folder}, which does not exist', 'current', 30)
     if all(missing):
@@ -170,16 +170,15 @@ def leave_out_missing_tests(cfg: Config) -> None:
         cfg.test_evaluator = [x for x, gone in zip(evaluators, missing) if not gone]
 
 
-def _missing_folders(loader: ConfigDict | None) -> Iterator[str]:
-    """Folders and annotation files of a dataloader that do not exist."""
-    for item in as_list(loader):
-        dataset = innermost(item.dataset)
-        root = dataset.get('data_root') or ''
-        paths = [*dataset.get('data_prefix', {}).values(), dataset.get('ann_file')]
-        for path in paths:
-            path = osp.join(root, path) if path else root
-            if path and '://' not in path and not osp.exists(path):
-                yield path
+def _missing_folder(loader: ConfigDict) -> str | None:
+    """The first folder or annotation file of a dataloader that does not exist."""
+    dataset = innermost(loader.dataset)
+    root = dataset.get('data_root') or ''
+    for path in *dataset.get('data_prefix', {}).values(), dataset.get('ann_file'):
+        path = osp.join(root, path) if path else root
+        if path and '://' not in path and not osp.exists(path):
+            return path
+    return None
 
 
 def check_dataset(
@@ -195,7 +194,7 @@ def check_dataset(
         scale: how many times as wide and high each ``gt`` is as its ``img``.
         gt_patch_size: in pixels of ``gt``.
     """
-    pairs = _list_pairs(dataset, title)
+    pairs = _list_pairs(dataset)
     if pairs is None:
         return
     if not pairs:
@@ -205,7 +204,7 @@ def check_dataset(
     check_pairs(pairs, title=title, scale=scale, gt_patch_size=gt_patch_size, report=report)
 
 
-def _list_pairs(dataset: dict, title: str) -> list[tuple[Path, Path]] | None:
+def _list_pairs(dataset: dict) -> list[tuple[Path, Path]] | None:
     """Paths of (img, gt), also of those that have no partner."""
     if (
         set(dataset.get('data_prefix', ())) != {'img', 'gt'}
@@ -217,10 +216,7 @@ def _list_pairs(dataset: dict, title: str) -> list[tuple[Path, Path]] | None:
     # MMagic lists one folder and takes the other for granted.
     for key in ('img',) if dataset.get('ann_file') else ('img', 'gt'):
         listing = dict(copy.deepcopy(dataset), pipeline=[], search_key=key, serialize_data=False)
-        try:
-            built = DATASETS.build(listing)
-        except TypeError as error:  # a setting that it does not have
-            raise UserError(f'{title} data set: {error}') from error
+        built = DATASETS.build(listing)
         for i in range(len(built)):
             sample = built.get_data_info(i)
             pairs[sample['key']] = Path(sample['img_path']), Path(sample['gt_path'])

@@ -13,12 +13,12 @@ from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
 __all__ = ['CSNLNEditor']
 
-_WHOLE_OR_PIECES = {
-    'whole': lambda model, x, scale: model(x),
-    'chop': chopped_forward,
-    'tile': tiled_forward,
+# Each mode of upscaling, and its options.
+_MODES = {
+    'whole': (lambda model, x, scale: model(x), ()),
+    'chop': (chopped_forward, ('overlap', 'max_pixels')),
+    'tile': (tiled_forward, ('tile', 'overlap')),
 }
-_OPTIONS = {'whole': (), 'chop': ('overlap', 'max_pixels'), 'tile': ('tile', 'overlap')}
 
 
 @MODELS.register_module()
@@ -71,16 +71,16 @@ class CSNLNEditor(BaseEditModel):
         options = dict(test_cfg or {})
         mode = options.pop('mode', 'whole')
         ensemble = options.pop('ensemble', False)
-        if mode not in _OPTIONS:
-            raise ValueError(f"test_cfg['mode'] must be one of {tuple(_OPTIONS)}, got {mode!r}")
-        known = {key for keys in _OPTIONS.values() for key in keys}
+        if mode not in _MODES:
+            raise ValueError(f"test_cfg['mode'] must be one of {tuple(_MODES)}, got {mode!r}")
+        known = {key for _, keys in _MODES.values() for key in keys}
         if set(options) - known:
             raise ValueError(
                 f'test_cfg has unknown keys {sorted(set(options) - known)}; accepted: '
                 f'{sorted(known | {"mode", "ensemble"})}'
             )
         # The mode may be changed alone, so the options of the others may stay.
-        options = {key: value for key, value in options.items() if key in _OPTIONS[mode]}
+        options = {key: value for key, value in options.items() if key in _MODES[mode][1]}
         if mode == 'chop':
             check_overlap(options.get('overlap', 10))
         if mode == 'tile':
@@ -105,7 +105,8 @@ class CSNLNEditor(BaseEditModel):
         def upscale(piece: Tensor) -> Tensor:
             return self.forward_tensor(piece, data_samples, **kwargs)
 
-        images = _WHOLE_OR_PIECES[self.test_mode](
+        run, _ = _MODES[self.test_mode]
+        images = run(
             partial(self_ensemble, upscale) if self.ensemble else upscale,
             inputs,
             self.generator.upscale_factor,

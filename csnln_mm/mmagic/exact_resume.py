@@ -105,19 +105,12 @@ class SeedPerSample:
     """
 
     def __call__(self, results: dict) -> dict:
-        """Seed, and pass everything on.
-
-        Args:
-            results: ``sample_idx`` from the data set; left as a plain integer.
-        """
+        """Seed, and leave ``sample_idx`` a plain integer."""
         index = results.get('sample_idx')
         if isinstance(index, SampleIndex):
             _seed_all(index.seed)
             results['sample_idx'] = int(index)
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
 
 
 @HOOKS.register_module()
@@ -126,8 +119,8 @@ class ExactResumeHook(Hook):
 
     MMEngine's checkpoints have weights, optimizer, learning rate and step. This hook adds the
     seed of the data's order and the place in it, starts the dataloader there, and seeds the
-    generators of each process anew in every step by (seed, process, step). What a validation
-    adds that was due when the training was interrupted is not lost either: it is done again.
+    generators of each process anew in every step by (seed, process, step). A validation that was
+    due when the training was interrupted is repeated.
 
     Needs the dataloader's sampler to be a :class:`ResumableSampler`, or in an epoch-based loop a
     :class:`ResumableEpochSampler`; with another one, MMEngine's way of resuming stays, with a

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import get_dist_info, is_distributed
+from mmengine.dist import all_reduce, get_backend, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
@@ -175,7 +175,7 @@ class _EndHook(Hook):
     def __init__(self, received: _Received) -> None:
         self.received = received
         self.group = None
-        if is_distributed() and distributed.get_backend() != 'gloo':
+        if get_backend() not in (None, 'gloo'):
             # Of CPUs, lest every step wait for the device.
             self.group = distributed.new_group(backend='gloo')
         self.first: int | None = None
@@ -221,12 +221,10 @@ class _EndHook(Hook):
         if self._max_of_all(error is not None):
             raise error or UserError('')  # the main process tells
         message = f'received {name}; step {steps} is completed and saved'
-        raise RunInterrupted(message if get_dist_info()[0] == 0 else '', number)
+        raise RunInterrupted(message if is_main_process() else '', number)
 
     def _max_of_all(self, number: int) -> int:
         """The largest of what the processes give."""
-        if not is_distributed():
-            return int(number)
-        numbers = torch.tensor([int(number)])
-        distributed.all_reduce(numbers, distributed.ReduceOp.MAX, self.group)
-        return int(numbers)
+        largest = torch.tensor(int(number))
+        all_reduce(largest, 'max', self.group)
+        return int(largest)

@@ -70,10 +70,10 @@ def set_images(
     else:
         bicubic = dict(type='BicubicDegradation', scale=scale, gt_patch_size=patch)
         steps = _real_esrgan(scale, patch) if degradation == 'realesrgan' else [bicubic]
-    split = {} if val_gt else dict(validation=validation)
     at = pipeline.index(crop)
     steps = [*pipeline[:at], *steps, *pipeline[at + 1 :]]
-    train.dataset = _dataset(gt, lq, steps, **split and dict(part='train', **split))
+    train_part, val_part = (None, None) if val_gt else ('train', 'val')
+    train.dataset = _dataset(gt, lq, steps, part=train_part, validation=validation)
     cfg.train_dataloader = train
 
     val_gt, val_lq = (val_gt, val_lq) if val_gt else (gt, lq)
@@ -82,18 +82,13 @@ def set_images(
         packing = dict(type='BicubicDegradation', scale=scale), val_pipeline[-1]
         val_pipeline = [*val_pipeline[:-1], *packing]
     val = copy.deepcopy(val)  # it may be one of the test sets as well
-    val.dataset = _dataset(val_gt, val_lq, val_pipeline, **split and dict(part='val', **split))
+    val.dataset = _dataset(val_gt, val_lq, val_pipeline, part=val_part, validation=validation)
     cfg.val_dataloader = val
     cfg.val_evaluator = as_list(cfg.val_evaluator)[0]
 
 
 def set_weights(cfg: Config, path: str) -> None:
-    """Start from the weights of a checkpoint, and train its network.
-
-    Args:
-        cfg: of a training run; its ``load_from`` and, where the checkpoint tells, its
-            ``model.generator`` are changed.
-        path: of the checkpoint.
+    """Set ``load_from`` to a checkpoint, and ``model.generator`` to its network.
 
     Raises:
         UserError: if it cannot be read, does not tell its network, or is of another scale.
@@ -112,11 +107,7 @@ def set_weights(cfg: Config, path: str) -> None:
 def set_steps(cfg: Config, steps: int) -> None:
     """Train for a number of steps; the learning rate falls at the same fractions of the run.
 
-    Validations and checkpoints come at least ten times.
-
-    Args:
-        cfg: of a training run by iterations; changed in place.
-        steps: at least 1.
+    Validations and checkpoints come at least ten times. ``cfg`` is of a run by iterations.
     """
     fraction = steps / cfg.train_cfg.max_iters
     cfg.train_cfg.max_iters = steps

@@ -88,16 +88,9 @@ def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
 
 
 def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
-    """Say where a resumed run keeps a schedule of its checkpoint that the config has changed.
+    """One line on a schedule that a resumed run keeps though the config has changed it, or None.
 
     MMEngine restores schedules with all that they were made with, such as where they end.
-
-    Args:
-        cfg: of the run, by iterations or epochs.
-        start: what it resumes from.
-
-    Returns:
-        One line; None if the schedules are the same.
     """
     kept = (start.content or {}).get('param_schedulers') or []
     for name, states in kept.items() if isinstance(kept, dict) else [('', kept)]:
@@ -155,9 +148,6 @@ def _load_and_check_settings(cfg: Config, path: str) -> Any:
 def load_for_model(path: str) -> Any:
     """Read a checkpoint; a network's own weights get the names that they have within a model.
 
-    Args:
-        path: see :func:`~csnln_mm.checkpoints.load_checkpoint`.
-
     Raises:
         UserError: if it cannot be read, or is one of the released code that was not converted.
     """
@@ -188,10 +178,7 @@ def checkpoint_template(cfg: Config) -> str:
 
 
 def interrupted_template(template: str) -> str:
-    """The same for the checkpoint of a run that a signal ended, which is not one of the interval.
-
-    Its number is that of the last step or epoch that was completed.
-    """
+    """The same for the checkpoint of a run that a signal ended."""
     return f'interrupted_{template}'
 
 
@@ -202,9 +189,7 @@ def _checkpoint_hook(cfg: Config) -> dict:
 def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
     """The checkpoints of a training, whole or not, newest first; also an interrupted one's.
 
-    Args:
-        folder: need not exist.
-        template: of file names, with ``{}`` for the number of steps or epochs.
+    ``template`` is that of file names, with {} for the number of steps or epochs.
     """
     found = []
     for kind in template, interrupted_template(template):
@@ -218,10 +203,6 @@ def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
 
 def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Start:
     """Find the newest checkpoint that a training can resume from.
-
-    Args:
-        folder: where checkpoints are written.
-        template: see :func:`list_checkpoints`.
 
     Raises:
         UserError: if there are checkpoints, and none is valid.
@@ -284,7 +265,6 @@ def _load_from_local(filename: str, map_location: Any = None) -> Any:
 
 
 def _to_buffer(log: Any, filename: str) -> Any:
-    """MMEngine's form of a log."""
     if not isinstance(log, TrainingLog):
         return log
     if (

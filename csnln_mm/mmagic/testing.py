@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -43,10 +44,9 @@ def run_test(
     if per_image:
         runner.register_hook(each)
     runner.test()
-    if out and is_main_process():
-        atomic_write(Path(out), (json.dumps(kept.metrics, indent=2) + '\n').encode())
-    if per_image and is_main_process():
-        atomic_write(Path(per_image), (json.dumps(each.images, indent=1) + '\n').encode())
+    for path, content in (out, kept.metrics), (per_image, each.images):
+        if path and is_main_process():
+            atomic_write(Path(path), f'{json.dumps(content, indent=2)}\n'.encode())
     return kept.metrics
 
 
@@ -56,8 +56,8 @@ class _KeepMetricsHook(Hook):
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
 
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self.metrics.update({name: float(value) for name, value in (metrics or {}).items()})
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
+        self.metrics.update({name: float(value) for name, value in metrics.items()})
 
 
 class _PerImageHook(Hook):
@@ -67,14 +67,10 @@ class _PerImageHook(Hook):
         self.images: list[dict] = []
 
     def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence
     ) -> None:
         metrics = runner.test_loop.evaluator.metrics
-        for i, sample in enumerate(outputs or (), start=-len(outputs or ())):
+        for i, sample in enumerate(outputs, start=-len(outputs)):
             image = dict(benchmark=metrics[0].prefix, image=Path(sample.gt_path).stem)
             for metric in metrics:
                 image.update({k: float(value) for k, value in metric.results[i].items()})
@@ -94,14 +90,10 @@ class SavePredictionsHook(Hook):
         self.folder = folder
 
     def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence
     ) -> None:
         """Hook of MMEngine; ``outputs`` are data samples with ``output.pred_img``, BGR, 0..255."""
-        for sample in outputs or ():
+        for sample in outputs:
             gt_path = Path(sample.gt_path)
             image = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)
             write_image(

@@ -1,7 +1,6 @@
 """What a training is about to do, and after its first steps how long it will take."""
 
 import resource
-import sys
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,11 +17,7 @@ _MEASURED_STEPS = 10
 
 
 def describe_training(runner: Runner) -> str:
-    """Lines that say what ``runner.train()`` does; its loops must have been built.
-
-    The memory is that which weights, gradients and optimizer take in each process. What activations
-    take depends on device and libraries, and has to be measured.
-    """
+    """Lines that say what ``runner.train()`` does; its loops must have been built."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     network = getattr(model, 'generator', model)
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -108,8 +103,7 @@ def _state_bytes(runner: Runner, model: torch.nn.Module) -> int:
 def _peak_memory() -> str:
     if torch.cuda.is_available():
         return f'at most {_size(torch.cuda.max_memory_allocated())} of the GPU at a time'
-    unit = 1 if sys.platform == 'darwin' else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return f'at most {_size(peak)} of memory at a time in this process'
 
 

@@ -50,6 +50,3 @@ class BicubicDegradation:
         # OpenCV flips in place, and takes no views.
         gt, img = np.ascontiguousarray(gt), np.ascontiguousarray(img)
         return dict(results, gt=gt, img=img, scale=self.scale)
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(scale={self.scale}, gt_patch_size={self.gt_patch_size})'
