@@ -97,7 +97,7 @@ def _record(path: Path, row: 'Measured') -> None:
     from csnln_mm.integrations.safetensors import export_safetensors
 
     scores = json.loads(load_checkpoint(path)['meta'].get('scores', '{}'))
-    scores.update({name: [round(s.psnr, 3), round(s.ssim, 4)] for name, s in row.scores.items()})
+    scores.update({name: [round(s.psnr, 5), round(s.ssim, 6)] for name, s in row.scores.items()})
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     export_safetensors(path, partial, metadata=dict(scores=json.dumps(scores)))
     os.replace(partial, path)

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             nargs=None if command is matches else '+',
             type=_numbers('X,Y', 2),
             metavar='X,Y',
-            help='counted from 0 at the top left of the upright image',
+            help='pixel, counted from 0 at the top left of the upright image',
         )
         command.add_argument(
             '--checkpoint',
