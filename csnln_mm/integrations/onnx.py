@@ -18,6 +18,7 @@ from csnln_mm.files import atomic_write
 from csnln_mm.integrations.safetensors import to_half
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.networks.traceable import set_traceable
+from csnln_mm.upscaling.tile_size import cut
 from csnln_mm.version import __version__
 
 __all__ = ['OPSET', 'export_onnx']
@@ -48,7 +49,8 @@ def export_onnx(
         metadata: further entries of the file's metadata.
 
     Returns:
-        The metadata written: ``scale`` and ``tile``, numbers; ``channels``, 'RGB'; ``range``,
+        The metadata written: ``scale``, ``tile`` and ``margin``, the pixels along the border of a
+        tile that its neighbours should give instead, numbers; ``channels``, 'RGB'; ``range``,
         '0..1'; ``csnln_mm_version``; and what was given.
 
     Raises:
@@ -61,7 +63,13 @@ def export_onnx(
         raise UserError(f'only a CSNLNNet can be exported to ONNX, not a {type(network).__name__}')
     if tile < 1:
         raise UserError(f'tile must be a positive number of pixels, got {tile}')
-    meta = dict(scale=str(network.upscale_factor), tile=str(tile), channels='RGB', range='0..1')
+    meta = dict(
+        scale=str(network.upscale_factor),
+        tile=str(tile),
+        margin=str(cut((tile, tile), network, tile, None).margin),
+        channels='RGB',
+        range='0..1',
+    )
     for key in metadata or {}:
         if key in meta:
             raise UserError(f'the metadata {key!r} follows from the export; leave it out')

@@ -13,6 +13,8 @@ from PIL import Image
 def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: int) -> np.ndarray:
     """Upscale tile by tile; where tiles overlap, the weight of each rises from its border.
 
+    Next to nothing of the margin that the file tells is used, unless the image ends there.
+
     Args:
         session: of a file that ``csnln export --format onnx`` wrote.
         image: [H, W, 3], RGB in 0..1, any size.
@@ -23,13 +25,14 @@ def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: i
     """
     metadata = session.get_modelmeta().custom_metadata_map
     scale, tile = int(metadata['scale']), int(metadata['tile'])
+    margin = min(int(metadata.get('margin', 0)), overlap // 2)
     height, width = image.shape[:2]
     # What is smaller than a tile is filled up by its last row and column.
     missing = [(0, max(0, tile - side)) for side in (height, width)]
     image = np.pad(image, [*missing, (0, 0)], 'edge').astype(np.float32)
     position = np.arange(scale * tile) + 0.5
-    ramp = np.minimum(position, position[::-1]) / max(1, scale * overlap)
-    ramp = ramp.clip(max=1) if overlap else np.ones_like(ramp)
+    ramp = np.minimum(position, position[::-1]) - scale * margin
+    ramp = (ramp / max(1, scale * (overlap - 2 * margin))).clip(1e-6, 1)
     weights = (ramp[:, None] * ramp)[..., None]
     total = np.zeros((scale * image.shape[0], scale * image.shape[1], 3))
     total_weights = np.zeros((*total.shape[:2], 1))
@@ -53,10 +56,11 @@ def starts(side: int, tile: int, overlap: int, scale: int) -> list[int]:
 
 def main(network: str, source: str, target: str) -> None:
     session = onnxruntime.InferenceSession(network, providers=['CPUExecutionProvider'])
-    tile = int(session.get_modelmeta().custom_metadata_map['tile'])
+    metadata = session.get_modelmeta().custom_metadata_map
+    tile, margin = int(metadata['tile']), int(metadata.get('margin', 0))
     with Image.open(source) as image:
         pixels = np.asarray(image.convert('RGB')) / 255
-    upscaled = upscale(session, pixels, overlap=min(16, tile // 4))
+    upscaled = upscale(session, pixels, overlap=2 * margin or min(16, tile // 4))
     Image.fromarray((255 * upscaled.clip(0, 1)).round().astype(np.uint8)).save(target)
 
 

@@ -103,7 +103,13 @@ def test_the_file_says_what_it_is(compact):
     entries = metadata(path)
     assert entries.pop('csnln_mm_version')
     assert entries == dict(
-        scale='2', tile='16', channels='RGB', range='0..1', source='a.pth', license='mit'
+        scale='2',
+        tile='16',
+        margin='0',
+        channels='RGB',
+        range='0..1',
+        source='a.pth',
+        license='mit',
     )
 
 
@@ -126,6 +132,23 @@ def test_the_example_upscales_any_image_without_torch(compact, tmp_path, monkeyp
     expected = Upscaler(checkpoint, tile=16, overlap=4, device='cpu')(filled)
     expected = expected[: 2 * size[0], : 2 * size[1]]
     assert actual.shape == expected.shape
+    assert np.abs(actual.astype(int) - expected).max() <= 1
+
+
+def test_tiles_of_the_example_equal_the_whole_image_without_attention(tmp_path):
+    torch.manual_seed(0)
+    options = dict(num_recurrences=1, cell=dict(branches=['local']))
+    network = CSNLNNet(mid_channels=4, **options).eval()
+    for weight in network.parameters():  # so that it matters what lies beyond the border
+        weight.data *= 2
+    export_onnx(network, tmp_path / 'a.onnx', tile=16)
+    assert metadata(tmp_path / 'a.onnx')['margin'] == '4'
+    image = photograph(40, 27)
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    main = runpy.run_path(str(RUNNER))['main']
+    main(str(tmp_path / 'a.onnx'), str(tmp_path / 'a.png'), str(tmp_path / 'b.png'))
+    actual = np.asarray(Image.open(tmp_path / 'b.png'))
+    expected = Upscaler(network, tile=0, device='cpu')(image)
     assert np.abs(actual.astype(int) - expected).max() <= 1
 
 
