@@ -149,10 +149,13 @@ class CSNLNNet(nn.Module):
 
     def _recur(
         self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """The next features and the hidden state's part of the image."""
-        if self.attention_recurrences is None:  # a cell of one's own may take nothing else
-            features, hidden = self.cell(features)
-        else:
-            features, hidden = self.cell(features, recurrence in self.attention_recurrences)
+    ) -> tuple[Tensor | None, Tensor]:
+        """The next features, if any, and the hidden state's part of the image."""
+        options = {}
+        if self.attention_recurrences is not None:
+            options['attention'] = recurrence in self.attention_recurrences
+        # A cell of one's own may not know it.
+        if recurrence == self.num_recurrences and type(self.cell).forward is SEMCell.forward:
+            options['last'] = True
+        features, hidden = self.cell(features, **options)
         return features, F.conv2d(hidden, kernel, bias, padding=1)

@@ -140,16 +140,20 @@ class SEMCell(nn.Module):
             Downsample(mid_channels, upscale_factor), ConvPReLU(mid_channels, mid_channels)
         )
 
-    def forward(self, x: Tensor, attention: bool = True) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, attention: bool = True, last: bool = False
+    ) -> tuple[Tensor | None, Tensor]:
         """One recurrence.
 
         Args:
             x: L_(i-1), [N, C, H, W].
             attention: whether the attention branches work; without them the fusion of the last
                 stage gets the local branch alone, which the cell must have.
+            last: whether no recurrence follows, so that a next input would be computed in vain.
 
         Returns:
-            The next input L_i, [N, C, H, W], and the hidden state H_i, [N, C, S H, S W].
+            The next input L_i, [N, C, H, W], or None after the last recurrence, and the hidden
+            state H_i, [N, C, S H, S W].
         """
         if self.plain is not None:
             hidden = self.plain(x)
@@ -159,4 +163,4 @@ class SEMCell(nn.Module):
                 hidden = stage(hidden, x)
         else:
             hidden = self.stages[-1].fusion(x)
-        return self.next_input(hidden), hidden
+        return None if last else self.next_input(hidden), hidden

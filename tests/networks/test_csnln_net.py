@@ -87,6 +87,14 @@ def test_all_hidden_states_make_the_image():
     torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
 
 
+def test_no_next_input_is_made_for_a_recurrence_that_does_not_follow():
+    net = small_net(num_recurrences=3)
+    calls = []
+    net.cell.next_input.register_forward_hook(lambda *_: calls.append(1))
+    net(torch.rand(1, 3, 4, 6))
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize(
     'arguments',
     [
