@@ -31,7 +31,7 @@ class BicubicDegradation:
         self.gt_patch_size = gt_patch_size
 
     def __call__(self, results: dict) -> dict:
-        """Replace ``gt``, uint8 [H, W, C], by its window and add ``img`` and ``scale``."""
+        """Replace ``gt``, uint8 [H, W, C], by its window; add ``img`` and ``scale``."""
         gt = mod_crop(results['gt'], self.scale)
         if self.gt_patch_size is None:
             img = downsample(gt, self.scale)
@@ -49,4 +49,7 @@ class BicubicDegradation:
             gt = gt[y : y + side, x : x + side]
         # OpenCV flips in place, and takes no views.
         gt, img = np.ascontiguousarray(gt), np.ascontiguousarray(img)
-        return dict(results, gt=gt, img=img, scale=self.scale)
+        # For MMagic, images that do not tell otherwise are BGR.
+        told = {key: results.get(f'gt_{key}') for key in ('channel_order', 'color_type')}
+        told = {f'img_{key}': value for key, value in told.items() if value}
+        return dict(results, gt=gt, img=img, scale=self.scale, **told)

@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from command_line import ROOT
 from forked_tool import end_of, start_tool
-from mmagic.registry import DATASETS
+from mmagic.registry import DATASETS, MODELS
 from mmagic.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from tiny_data import smooth_noise
 from tiny_network import save_checkpoint
 
@@ -116,6 +118,19 @@ def test_real_esrgan_degrades_at_random_and_by_the_seed(images, scale):
     assert all(np.array_equal(a, b) for a, b in zip(again, first[2]))
     img, gt = sample(build(cfg.val_dataloader))
     assert (img.transpose(1, 2, 0) == downsample(gt.transpose(1, 2, 0), scale)).all()
+
+
+def test_images_are_validated_alike_whether_made_or_read(cfg, images):
+    """Also their colours: pred_img and gt_img are in one channel order."""
+    model = MODELS.build(Config.fromfile(ROOT / 'configs/bicubic_x2.py').model)
+    outputs = []
+    for lq in images / 'lq', None:
+        set_images(cfg, images / 'gt', lq, validation=2)
+        batch = pseudo_collate([build(cfg.val_dataloader)[0]])
+        (output,) = model.val_step(batch)
+        outputs.append([output.output.pred_img, output.gt_img])
+    for read, made in zip(*outputs):
+        assert torch.equal(read, made)
 
 
 def test_validation_on_other_folders(cfg, images):
