@@ -29,5 +29,6 @@ def test_free_memory_of_the_cpu_is_known():
 
 
 def test_malloc_thresholds_are_set_without_a_word(capfd):
-    set_malloc_thresholds(mmap=32, trim=256)
+    set_malloc_thresholds(mmap=None, trim=2047)
+    set_malloc_thresholds(mmap=4)
     assert capfd.readouterr() == ('', '')

@@ -77,7 +77,7 @@ def _run(argv: list[str]) -> int | None:
     args = parser.parse_args(argv)
     from csnln_mm.device import set_malloc_thresholds
 
-    set_malloc_thresholds(mmap=32, trim=256)
+    set_malloc_thresholds(mmap=None, trim=2047)
     # What cannot be logged, on a full disk, is reported once by whoever stops, not for every line.
     logging.raiseExceptions = False
     return module.run(args)

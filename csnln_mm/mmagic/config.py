@@ -49,8 +49,12 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        # A config is a program: whatever it raises is about the config.
-        raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
+        # A config is a program: whatever it raises is about the config. Of a failed custom_imports
+        # MMEngine tells sys.path; what failed is where that began.
+        first: BaseException = error
+        while isinstance(error, ImportError) and first.__context__:
+            first = first.__context__
+        raise UserError(f'config {path}: {type(first).__name__}: {first}') from error
     if 'finite_numbers' in (cfg.get('default_hooks') or {}):
         raise UserError(
             f'config {path}: default_hooks.finite_numbers is called check_invalid_loss now'

@@ -109,7 +109,7 @@ def reference_operators() -> AbstractContextManager[None]:
 
 def set_memory_like_the_tools(case: Case) -> None:
     """From now on the C library treats freed memory as in a training, or test, of this network."""
-    set_malloc_thresholds(mmap=4) if case.with_cp else set_malloc_thresholds(mmap=32, trim=256)
+    set_malloc_thresholds(mmap=4) if case.with_cp else set_malloc_thresholds(mmap=None, trim=2047)
 
 
 def make_workload(case: Case, device: torch.device) -> Workload:
