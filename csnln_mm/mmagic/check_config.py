@@ -1,6 +1,7 @@
 """Mistakes in a config: found by building what needs no data, told in one line with the place."""
 
 import copy
+import importlib.util
 import inspect
 import logging
 import os
@@ -141,6 +142,9 @@ def _explain(error: Exception, place: str, part: Any) -> str:
         names = _names_in(getattr(registry, f'{kind.replace(" ", "_").upper()}S', None))
         places = (at for at, key, x in _walk(part, place) if key == 'type' and x == name)
         at = next(places, f'{place}.type')
+        package, dot, _ = name.partition('.')
+        if dot and importlib.util.find_spec(package) is None:
+            return f'{at}: {name} needs the package {package}, which is not installed'
         return f'{at}: there is no {kind} {name!r}{suggest(name, names)}'
     return f'{place}: {text:.300}'
 

@@ -80,6 +80,17 @@ def test_the_stages(folder, monkeypatch):
     assert any('cross_scale_attention.value' in name for name in changed)
 
 
+def test_soap_resumes_exactly(folder, monkeypatch):
+    pytest.importorskip('pytorch_optimizer')
+    monkeypatch.chdir(folder)
+    changed = {'param_scheduler.0.start_factor': 0.5}
+    whole = train(folder, 'csnln_x2_fast_soap.py', 'soap', 4, **changed)
+    (folder / 'again').mkdir()
+    shutil.copy('soap/iter_2.pth', 'again')
+    resumed = train(folder, 'csnln_x2_fast_soap.py', 'again', 4, '--resume', **changed)
+    assert_same_training(resumed, whole)
+
+
 @pytest.mark.parametrize('path', sorted(COMPACT.glob('*.py')), ids=lambda path: path.stem)
 def test_each_config_is_of_the_model_of_its_name(path):
     cfg = Config.fromfile(path)

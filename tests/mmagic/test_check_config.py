@@ -104,6 +104,11 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
     'key, value, expected',
     [
         ('optim_wrapper.optimizer.type', 'Adm', "KEY: there is no optimizer 'Adm'; did you mean"),
+        (
+            'optim_wrapper.optimizer.type',
+            'soup.SOAP',
+            'KEY: soup.SOAP needs the package soup, which',
+        ),
         ('optim_wrapper.optimizer.rl', 1, 'KEY: Adam has no such argument'),
         ('optim_wrapper.optimizer.lr', -1, 'optim_wrapper.optimizer: '),
         ('optim_wrapper.optimizer.lr', 'abc', 'optim_wrapper.optimizer: '),
@@ -160,6 +165,13 @@ def test_a_setting_that_leads_nowhere(key, expected):
     assert expected.replace('KEY', key) in text
 
 
+def test_what_a_config_cannot_import_is_named(tmp_path_factory):
+    path = tmp_path_factory.mktemp('config') / 'a.py'
+    path.write_text("custom_imports = dict(imports=['nowhere'], allow_failed_imports=False)")
+    text = message_of(lambda config: load_config(config), str(path))
+    assert text == f"config {path}: ModuleNotFoundError: No module named 'nowhere'"
+
+
 def test_settings_that_a_config_may_leave_to_mmengine():
     cfg = load_config(str(DEMO), options={'sync_bn': 'torch', 'auto_scale_lr.enable': True})
     assert cfg.sync_bn == 'torch' and cfg.auto_scale_lr.enable
@@ -194,6 +206,8 @@ def test_the_configs_have_no_mistakes(name):
         options = {'model.perceptual_loss': None}
     elif name.startswith('mixing'):
         options = None
+    elif name.endswith('_soap.py'):
+        pytest.importorskip('pytorch_optimizer')
     text = message_of(build, load_config(str(CONFIGS / name), options=options))
     assert 'does not exist; prepare it' in text or 'there are no test images' in text
 

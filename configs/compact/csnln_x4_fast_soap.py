@@ -1,0 +1,13 @@
+# csnln_x4_fast.py with SOAP (pip install pytorch-optimizer) on 2 LR patches of 48x48 per step.
+_base_ = 'csnln_x4_fast.py'
+
+train_pipeline = _base_.train_pipeline
+for step in train_pipeline:
+    if step.type == 'PairedRandomCrop':
+        step.gt_patch_size = 48 * 4
+del step
+train_dataloader = dict(batch_size=2, dataset=dict(pipeline=train_pipeline))
+
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='pytorch_optimizer.SOAP', lr=7e-4, weight_decay=0)
+)
