@@ -29,8 +29,7 @@ class ModelSize(NamedTuple):
     """How large a network is, and what upscaling one image with it takes.
 
     A multiply-add is one operation. Biases, activations, softmax and the additions of the
-    attention's diagonal box sums are not counted, nor what bears on no pixel of the result: the
-    next input that the last recurrence makes.
+    attention's diagonal box sums are not counted.
 
     Attributes:
         lr_size: (height, width) of the image, in LR pixels.
@@ -102,13 +101,12 @@ def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
     x = torch.empty(1, 3, *lr_size, device='meta')
     with torch.no_grad(), _counted_attention() as attention:
         products, other = _multiply_adds(network, x)
-        unused = _unused(network, x)
     parameters = list(network.parameters())
     return ModelSize(
         lr_size=(int(lr_size[0]), int(lr_size[1])),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
         parameters=sum(p.numel() for p in parameters),
-        convolutions=products - unused,
+        convolutions=products,
         in_scale_attention=attention['in_scale'],
         cross_scale_attention=attention['cross_scale'],
         reference_cross_scale_attention=attention['reference_cross_scale'],
@@ -127,16 +125,6 @@ def _multiply_adds(module: nn.Module, x: Tensor) -> tuple[int, int]:
 
 def _count_bilinear(*_: Any, out_shape: Any = None, **__: Any) -> int:
     return 2 * 4 * prod(out_shape)
-
-
-def _unused(network: nn.Module, x: Tensor) -> int:
-    """Of the next input that the last recurrence makes and nothing reads."""
-    next_input = getattr(getattr(network, 'cell', None), 'next_input', None)
-    if next_input is None:
-        return 0
-    scale = network.upscale_factor
-    hidden = x.new_empty(1, network.mid_channels, scale * x.shape[-2], scale * x.shape[-1])
-    return _multiply_adds(next_input, hidden)[0]
 
 
 @contextmanager
