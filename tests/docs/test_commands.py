@@ -33,7 +33,7 @@ from csnln_mm.images.image_file import write_image
 # What begins a command, as a regular expression, and why it is not run here.
 NOT_RUN = {
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
-    r'pip install (-e|--no-deps) .': 'changes the environment; tools/make_env.py does it',
+    r'pip install (-e|--no-deps|pytorch-optimizer)': 'changes the environment',
     r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs the page',
     r'(CSNLN_TEST_\w+=\S+ )?python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
