@@ -3,7 +3,6 @@
 import argparse
 import os
 import signal
-from pathlib import Path
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
@@ -49,10 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_own_images(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('images, weights and steps of your own')
-    group.add_argument('--gt', type=Path, metavar='DIR', help='folder of ground-truth images')
+    group.add_argument(
+        '--gt', type=arguments.input_folder, metavar='DIR', help='folder of ground-truth images'
+    )
     group.add_argument(
         '--lq',
-        type=Path,
+        type=arguments.input_folder,
         metavar='DIR',
         help='folder of their low-quality images, paired by name (default: made from the ground '
         'truths)',
@@ -75,9 +76,14 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
         help='pairs to hold out for validation: a number, or a fraction below 1 (default: 0.05)',
     )
     group.add_argument(
-        '--val-gt', type=Path, metavar='DIR', help='validate on the images in this folder instead'
+        '--val-gt',
+        type=arguments.input_folder,
+        metavar='DIR',
+        help='validate on the images in this folder instead',
     )
-    group.add_argument('--val-lq', type=Path, metavar='DIR', help='their low-quality images')
+    group.add_argument(
+        '--val-lq', type=arguments.input_folder, metavar='DIR', help='their low-quality images'
+    )
     group.add_argument(
         '--weights',
         metavar='NAME|FILE',

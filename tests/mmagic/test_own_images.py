@@ -175,11 +175,11 @@ def test_a_cosine_ends_with_the_run_and_its_warmup_is_as_much_shorter(steps, beg
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['--lq', 'x'], '--lq needs --gt'),
+        (['--lq', '.'], '--lq needs --gt'),
         (['--val', '3'], '--val needs --gt'),
-        (['--gt', 'x', '--lq', 'y', '--degradation', 'bicubic'], 'give either'),
-        (['--gt', 'x', '--val-lq', 'y'], '--val-lq needs --val-gt'),
-        (['--gt', 'x', '--val', '3', '--val-gt', 'y'], 'give either'),
+        (['--gt', '.', '--lq', '.', '--degradation', 'bicubic'], 'give either'),
+        (['--gt', '.', '--val-lq', '.'], '--val-lq needs --val-gt'),
+        (['--gt', '.', '--val', '3', '--val-gt', '.'], 'give either'),
     ],
 )
 def test_options_without_effect_are_refused(options, message, capsys):
