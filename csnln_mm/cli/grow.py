@@ -16,12 +16,14 @@ Initialise a larger network from the weights of a smaller one.
 
 --attention adds attention to a network that has only the local branch: its result does not change
 at first, and the attention is selective from the first training step. --scale makes a network for
-another scale, by resizing kernels. Use the result as load_from of a training run.
+another scale, by resizing kernels. --num-recurrences, alone or with either, applies the cell more
+often; this, too, does not change the result at first. Use the result as load_from of a training
+run.
 
 examples:
   csnln grow csnln-x2-fast x2_start.safetensors --attention cross_scale --recurrences 1 \\
       --images data/DIV2K/DIV2K_train_LR_bicubic/X2_sub
-  csnln grow csnln-x2-fast x4_start.safetensors --scale 4"""
+  csnln grow csnln-x2-fast x4_start.safetensors --scale 4 --num-recurrences 6"""
 
 # How many images to use, and the side of the crop from the middle of each.
 _COUNT, _SIDE = 16, 48
@@ -36,11 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'out', type=arguments.output_file, metavar='OUT', help='safetensors file to write'
     )
-    kind = parser.add_mutually_exclusive_group(required=True)
+    kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         '--attention', nargs='+', choices=('in_scale', 'cross_scale'), help='branches to add'
     )
     kind.add_argument('--scale', type=int, choices=(2, 3, 4), help='scale of the new network')
+    parser.add_argument(
+        '--num-recurrences',
+        type=arguments.at_least_one,
+        metavar='N',
+        help='recurrences of the new network (default: as many as the smaller one has)',
+    )
     parser.add_argument(
         '--recurrences',
         nargs='+',
@@ -62,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if not (args.attention or args.scale or args.num_recurrences):
+        raise UserError('give --attention, --scale or --num-recurrences')
     if args.attention and not args.images:
         raise UserError('--attention needs --images')
     if args.recurrences and not args.attention:
@@ -70,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints.network import check_paths, read_network
     from csnln_mm.integrations.safetensors import save_safetensors
     from csnln_mm.networks import build_network
-    from csnln_mm.networks.growth import add_attention, change_scale
+    from csnln_mm.networks.growth import add_attention, add_recurrences, change_scale
 
     check_paths(Path(args.checkpoint), args.out)
     images = list(_images(Path(args.images))) if args.images else []
@@ -78,10 +88,13 @@ def run(args: argparse.Namespace) -> None:
     architecture = _architecture(args, small.architecture)
     try:
         network = build_network(architecture)
+        weights = add_recurrences(small.weights, network.num_recurrences)
         if args.attention:
-            add_attention(network, small.weights, images, gain=args.gain)
+            add_attention(network, weights, images, gain=args.gain)
+        elif args.scale:
+            change_scale(network, weights)
         else:
-            change_scale(network, small.weights)
+            network.load_state_dict(weights)
     except ValueError as error:
         raise UserError(f'{args.checkpoint}: {error}') from error
     save_safetensors(
@@ -95,15 +108,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, Any]:
-    cell = dict(small.get('cell') or {})
-    if args.scale:
-        return dict(small, upscale_factor=args.scale, cell=cell)
-    # A single stage, as the local branch alone has it.
-    cell.update(branches=['local', *args.attention], stages=[small.get('upscale_factor', 2)])
-    architecture = dict(small, cell=cell)
+    if args.num_recurrences:
+        small = dict(small, num_recurrences=args.num_recurrences)
     if args.recurrences:
-        architecture['attention_recurrences'] = args.recurrences
-    return architecture
+        small = dict(small, attention_recurrences=args.recurrences)
+    if args.scale:
+        small = dict(small, upscale_factor=args.scale)
+    if args.attention:
+        # A single stage, as the local branch alone has it.
+        cell = dict(small.get('cell') or {}, branches=['local', *args.attention])
+        small = dict(small, cell=dict(cell, stages=[small.get('upscale_factor', 2)]))
+    return small
 
 
 def _images(folder: Path) -> Iterator['Tensor']:

@@ -4,7 +4,7 @@ A small network with attention learns slowly from scratch: at first the attentio
 everything over everything. Without attention it learns quickly. So the local branch is trained
 first; attention is then added in such a way that the network computes what it did, and that its
 weights are selective from the first step. Likewise a network of another scale begins with the
-kernels of the first, resized.
+kernels of the first, resized, and one with more recurrences ignores those that are new at first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from csnln_mm.networks.conv_prelu import Downsample, Upsample, resampling_kernel
 from csnln_mm.networks.csnln_net import CSNLNNet
 from csnln_mm.networks.fusion import MutualProjectedFusion
 
-__all__ = ['add_attention', 'change_scale']
+__all__ = ['add_attention', 'add_recurrences', 'change_scale']
 
 # By the size of a resampling layer's kernel.
 _FACTORS = {resampling_kernel(factor)[0]: factor for factor in (2, 3, 4)}
@@ -77,6 +77,28 @@ def add_attention(
             conv.weight.copy_(factor * rows[:, :, None, None])
             conv.bias.copy_(-factor * rows @ mean)
             nn.init.ones_(activation.weight)
+
+
+def add_recurrences(weights: Mapping[str, Tensor], num_recurrences: int) -> dict[str, Tensor]:
+    """Weights for a network that applies its cell more often.
+
+    The output is reconstructed from all hidden states; the kernels for those of the new
+    recurrences are zero, so that the network computes what the other one does, but their gradients
+    are not zero. All other weights are the same.
+
+    Args:
+        weights: state dict of a :class:`CSNLNNet`.
+        num_recurrences: at least as many as that network has.
+
+    Raises:
+        ValueError: if it has more.
+    """
+    kernel = weights['reconstruct.weight']
+    channels = len(weights['head.0.0.weight'])
+    new = num_recurrences * channels - kernel.shape[1]
+    if new < 0:
+        raise ValueError(f'the network has more than {num_recurrences} recurrences')
+    return dict(weights, **{'reconstruct.weight': F.pad(kernel, (0, 0, 0, 0, 0, new))})
 
 
 @torch.no_grad()

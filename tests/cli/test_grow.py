@@ -38,9 +38,18 @@ def test_scale():
     assert Upscaler('x3.safetensors', device='cpu').scale == 3
 
 
+@pytest.mark.parametrize('words, scale', [([], 2), (['--scale', '4'], 4)], ids=str)
+def test_more_recurrences(words, scale):
+    assert main(['grow', 'small.pth', 'deep.safetensors', '--num-recurrences', '3', *words]) == 0
+    deep = read_network('deep.safetensors').network
+    assert (deep.num_recurrences, deep.upscale_factor) == (3, scale)
+
+
 @pytest.mark.parametrize(
     'words, message',
     [
+        (['small.pth'], 'give --attention, --scale or --num-recurrences'),
+        (['small.pth', '--num-recurrences', '1'], 'small.pth: the network has more than 1 recurr'),
         (['small.pth', '--attention', 'in_scale'], '--attention needs --images'),
         (['small.pth', '--scale', '4', '--recurrences', '1'], '--recurrences is for --attention'),
         (['small.pth', '--attention', 'in_scale', '--images', '.'], 'there are no images in .'),

@@ -7,7 +7,7 @@ from tiny_data import smooth_noise
 from csnln_mm.checkpoints.network import read_network
 from csnln_mm.images import downsample, psnr, upsample
 from csnln_mm.networks import CSNLNNet, build_network
-from csnln_mm.networks.growth import add_attention, change_scale
+from csnln_mm.networks.growth import add_attention, add_recurrences, change_scale
 from csnln_mm.upscaling import Upscaler
 
 
@@ -19,14 +19,8 @@ def photograph(height=24, width=30, seed=1):
 def network(branches=('local',), scale=2, **options):
     torch.manual_seed(0)
     cell = dict(branches=branches, stages=(scale,), **options.pop('cell', {}))
-    return CSNLNNet(
-        mid_channels=8,
-        num_recurrences=2,
-        upscale_factor=scale,
-        image_skip=True,
-        cell=cell,
-        **options,
-    )
+    options = dict(num_recurrences=2, image_skip=True) | options
+    return CSNLNNet(mid_channels=8, upscale_factor=scale, cell=cell, **options)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +50,15 @@ def test_attention_changes_nothing_at_first_and_then_learns(options):
         if 'attention' in name and 'key.0.bias' not in name:  # the softmax takes out some biases
             assert parameter.grad.abs().max() > 0, name
     assert not torch.equal(large(x), small(x))
+
+
+def test_more_recurrences_change_nothing_at_first_and_then_learn():
+    small, large = network(), network(num_recurrences=4)
+    large.load_state_dict(add_recurrences(small.state_dict(), 4))
+    x = photograph()
+    assert torch.equal(large(x), small(x))
+    large(x).square().mean().backward()
+    assert all(part.abs().max() > 0 for part in large.reconstruct.weight.grad.chunk(4, 1))
 
 
 @pytest.mark.parametrize('kind', ['in_scale', 'cross_scale'])
