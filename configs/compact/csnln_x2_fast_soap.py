@@ -1,11 +1,12 @@
-# csnln_x2_fast.py with SOAP (pip install pytorch-optimizer) on 4 LR patches of 48x48 per step.
+# csnln_x2_fast.py with SOAP (pip install pytorch-optimizer) on 4 hard LR patches of 48x48 per step.
 _base_ = 'csnln_x2_fast.py'
 
 train_pipeline = _base_.train_pipeline
-for step in train_pipeline:
-    if step.type == 'PairedRandomCrop':
-        step.gt_patch_size = 48 * 2
-del step
+crop = [step.type for step in train_pipeline].index('PairedRandomCrop')
+train_pipeline[crop].gt_patch_size = 48 * 2
+# Half of the patches of BSD400 and SunHays80 lie below, 5 % above.
+train_pipeline.insert(crop + 1, dict(type='HardPatches', mse=(0.0009, 0.0055)))
+del crop
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 
 optim_wrapper = dict(

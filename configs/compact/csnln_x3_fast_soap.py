@@ -1,11 +1,12 @@
-# csnln_x3_fast.py with SOAP (pip install pytorch-optimizer) on 2 LR patches of 48x48 per step.
+# csnln_x3_fast.py with SOAP (pip install pytorch-optimizer) on 2 hard LR patches of 48x48 per step.
 _base_ = 'csnln_x3_fast.py'
 
 train_pipeline = _base_.train_pipeline
-for step in train_pipeline:
-    if step.type == 'PairedRandomCrop':
-        step.gt_patch_size = 48 * 3
-del step
+crop = [step.type for step in train_pipeline].index('PairedRandomCrop')
+train_pipeline[crop].gt_patch_size = 48 * 3
+# Half of the patches of BSD400 and SunHays80 lie below, 5 % above.
+train_pipeline.insert(crop + 1, dict(type='HardPatches', mse=(0.0019, 0.0084)))
+del crop
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=train_pipeline))
 
 optim_wrapper = dict(

@@ -20,7 +20,7 @@ from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import *  # noqa: F403
 from csnln_mm.mmagic.networks import __all__ as _networks
 from csnln_mm.mmagic.resume import use_exported_files
-from csnln_mm.mmagic.transforms import BicubicDegradation
+from csnln_mm.mmagic.transforms import BicubicDegradation, HardPatches
 
 installed_packages.install()
 use_exported_files()
@@ -34,6 +34,7 @@ __all__ = [
     'CheckInvalidLossHook',
     'ExactResumeHook',
     'FolderPairDataset',
+    'HardPatches',
     'ImagePairDataset',
     'ResumableEpochSampler',
     'ResumableSampler',

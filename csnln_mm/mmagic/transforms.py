@@ -1,11 +1,16 @@
-"""LQ images that are made of their ground truths on the way to the network."""
+"""What happens to pairs of images on the way to the network, beyond MMagic's transforms."""
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from mmagic.registry import TRANSFORMS
 
 from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
 
-__all__ = ['BicubicDegradation']
+__all__ = ['BicubicDegradation', 'HardPatches']
+
+# Patches in a row that are left out before it is taken for a mistake.
+_PATIENCE = 500
 
 
 @TRANSFORMS.register_module()
@@ -53,3 +58,42 @@ class BicubicDegradation:
         told = {key: results.get(f'gt_{key}') for key in ('channel_order', 'color_type')}
         told = {f'img_{key}': value for key, value in told.items() if value}
         return dict(results, gt=gt, img=img, scale=self.scale, **told)
+
+
+@TRANSFORMS.register_module()
+class HardPatches:
+    """Leave out patches of which little or nothing can be learnt; the next one is drawn at random.
+
+    They are those where bicubic interpolation of ``img`` hits ``gt`` too well or not at all. As
+    bounds, the median and the highest 5 % of a data set's patches have proved good.
+
+    Args:
+        mse: lowest and highest mean squared error of bicubic interpolation, of values in 0..1.
+
+    Raises:
+        ValueError: if hundreds of patches in a row are left out.
+    """
+
+    def __init__(self, mse: tuple[float, float]) -> None:
+        self.mse = mse
+        self._left_out = 0
+
+    def __call__(self, results: dict) -> dict | None:
+        """None, for which the data set draws another sample, or ``results`` as they are."""
+        gt, img = (
+            torch.from_numpy(results[key]).permute(2, 0, 1)[None].float() / 255
+            for key in ('gt', 'img')
+        )
+        bicubic = F.interpolate(img, gt.shape[2:], mode='bicubic', align_corners=False)
+        error = F.mse_loss(bicubic, gt).item()
+        lowest, highest = self.mse
+        if lowest <= error <= highest:
+            self._left_out = 0
+            return results
+        self._left_out += 1
+        if self._left_out == _PATIENCE:
+            raise ValueError(
+                f'bicubic interpolation of {_PATIENCE} patches in a row has an error outside '
+                f'HardPatches.mse={tuple(self.mse)}, the last one {error:.2g}'
+            )
+        return None

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from damage import VISIBLE, spoil_middle
-from mmagic.registry import DATASETS
+from mmagic.registry import DATASETS, TRANSFORMS
 from mmagic.utils import register_all_modules
 from tiny_data import make_benchmark
 from torch.utils.data import DataLoader
@@ -63,6 +65,30 @@ def test_a_loading_process_hands_the_message_on(tmp_path):
     with pytest.raises(UserError) as caught:
         list(DataLoader(dataset, batch_size=None, num_workers=1))
     assert str(caught.value) == f'{tmp_path}/GTmod12/1.png is damaged or no image'
+
+
+def bicubic_error(sample):
+    """Mean squared, of values in 0..1."""
+    gt, img = (torch.from_numpy(sample[key]).permute(2, 0, 1)[None] / 255 for key in ('gt', 'img'))
+    return (F.interpolate(img, scale_factor=2, mode='bicubic') - gt).square().mean().item()
+
+
+def test_patches_that_are_too_easy_or_too_hard_are_left_out(tmp_path):
+    make_benchmark(tmp_path, 2)
+    dataset = build(tmp_path)
+    errors = sorted(bicubic_error(dataset[i % 2]) for i in range(40))
+    lowest, highest = bounds = errors[20], errors[35]
+    dataset.pipeline.transforms.append(TRANSFORMS.build(dict(type='HardPatches', mse=bounds)))
+    for i in range(10):
+        assert lowest <= bicubic_error(dataset[i % 2]) <= highest
+
+
+def test_bounds_that_no_patch_is_within_are_told(tmp_path):
+    make_benchmark(tmp_path, 1)
+    dataset = build(tmp_path)
+    dataset.pipeline.transforms.append(TRANSFORMS.build(dict(type='HardPatches', mse=(2, 3))))
+    with pytest.raises(UserError, match=r'500 patches in a row .* HardPatches.mse=\(2, 3\)'):
+        dataset[0]
 
 
 @pytest.mark.parametrize(
