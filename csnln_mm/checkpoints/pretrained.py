@@ -55,8 +55,8 @@ def choose_pretrained(
     """The model for a scale: the smallest of those that upscale by as much.
 
     Args:
-        scale: wanted factor. One that no model has gets a model of the next larger one, or of the
-            largest; by default the smallest.
+        scale: wanted factor. Where no model has it, the next larger one that a model has is taken,
+            or else the largest. By default the smallest.
         with_attention: only among the models with attention.
 
     Raises:

@@ -74,8 +74,9 @@ def run(args: argparse.Namespace) -> None:
         raise UserError('give --attention, --scale or --num-recurrences')
     if args.attention and not args.images:
         raise UserError('--attention needs --images')
-    if args.recurrences and not args.attention:
-        raise UserError('--recurrences is for --attention')
+    for name in 'recurrences', 'images':
+        if getattr(args, name) and not args.attention:
+            raise UserError(f'--{name} is for --attention')
 
     from csnln_mm.checkpoints.network import check_paths, read_network
     from csnln_mm.integrations.safetensors import save_safetensors
@@ -112,13 +113,15 @@ def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, 
         small = dict(small, num_recurrences=args.num_recurrences)
     if args.recurrences:
         small = dict(small, attention_recurrences=args.recurrences)
+    cell = dict(small.get('cell') or {})
     if args.scale:
         small = dict(small, upscale_factor=args.scale)
+        if len(cell.get('stages') or ()) == 1:
+            cell['stages'] = [args.scale]
     if args.attention:
         # A single stage, as the local branch alone has it.
-        cell = dict(small.get('cell') or {}, branches=['local', *args.attention])
-        small = dict(small, cell=dict(cell, stages=[small.get('upscale_factor', 2)]))
-    return small
+        cell.update(branches=['local', *args.attention], stages=[small.get('upscale_factor', 2)])
+    return dict(small, cell=cell)
 
 
 def _images(folder: Path) -> Iterator['Tensor']:

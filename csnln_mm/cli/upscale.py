@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--overlap',
         type=int,
         metavar='PIXELS',
-        help='what neighbouring tiles share; needs --tile, and at most half of it (default: 16)',
+        help='what neighbouring tiles share; needs --tile, and at most half of it (default: 16; '
+        'without attention, as far as a result depends on the image)',
     )
     group.add_argument(
         '--tta',

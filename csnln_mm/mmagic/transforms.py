@@ -9,7 +9,7 @@ from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
 
 __all__ = ['BicubicDegradation', 'HardPatches']
 
-# Patches in a row that are left out before it is taken for a mistake.
+# Patches in a row whose being left out is taken for a mistake.
 _PATIENCE = 500
 
 
@@ -62,16 +62,16 @@ class BicubicDegradation:
 
 @TRANSFORMS.register_module()
 class HardPatches:
-    """Leave out patches of which little or nothing can be learnt; the next one is drawn at random.
+    """Leave out patches from which little can be learnt; another sample is drawn at random instead.
 
-    They are those where bicubic interpolation of ``img`` hits ``gt`` too well or not at all. As
-    bounds, the median and the highest 5 % of a data set's patches have proved good.
+    These are the patches that bicubic interpolation of ``img`` reproduces almost exactly, or very
+    badly. The median and the 95th percentile of a data set's errors have proved good bounds.
 
     Args:
         mse: lowest and highest mean squared error of bicubic interpolation, of values in 0..1.
 
     Raises:
-        ValueError: if hundreds of patches in a row are left out.
+        ValueError: if 500 patches in a row are left out.
     """
 
     def __init__(self, mse: tuple[float, float]) -> None:

@@ -38,6 +38,13 @@ def test_scale():
     assert Upscaler('x3.safetensors', device='cpu').scale == 3
 
 
+def test_scale_of_a_network_with_attention():
+    cell = dict(branches=('local', 'cross_scale'), stages=(2,))
+    save_checkpoint('attention.pth', num_recurrences=2, cell=cell)
+    assert main(['grow', 'attention.pth', 'x4.safetensors', '--scale', '4']) == 0
+    assert read_network('x4.safetensors').architecture['cell']['stages'] == [4]
+
+
 @pytest.mark.parametrize('words, scale', [([], 2), (['--scale', '4'], 4)], ids=str)
 def test_more_recurrences(words, scale):
     assert main(['grow', 'small.pth', 'deep.safetensors', '--num-recurrences', '3', *words]) == 0
@@ -52,6 +59,7 @@ def test_more_recurrences(words, scale):
         (['small.pth', '--num-recurrences', '1'], 'small.pth: the network has more than 1 recurr'),
         (['small.pth', '--attention', 'in_scale'], '--attention needs --images'),
         (['small.pth', '--scale', '4', '--recurrences', '1'], '--recurrences is for --attention'),
+        (['small.pth', '--scale', '4', '--images', 'images'], '--images is for --attention'),
         (['small.pth', '--attention', 'in_scale', '--images', '.'], 'there are no images in .'),
         (
             ['small.pth', '--attention', 'in_scale', '--images', 'images', '--recurrences', '3'],
