@@ -1,12 +1,12 @@
 # The model csnln-x4-fast; initialised from csnln-x2-fast (csnln grow --scale 4
-# --num-recurrences 6).
+# --num-recurrences 8).
 _base_ = [
     '_base_/compact.py',
     '../_base_/datasets/div2k_x4.py',
     '../_base_/datasets/benchmarks_x4.py',
 ]
 
-model = dict(generator=dict(upscale_factor=4, num_recurrences=6))
+model = dict(generator=dict(upscale_factor=4, num_recurrences=8))
 
 train_pipeline = _base_.train_pipeline
 for step in train_pipeline:

@@ -23,7 +23,7 @@ run.
 examples:
   csnln grow csnln-x2-fast x2_start.safetensors --attention cross_scale --recurrences 1 \\
       --images data/DIV2K/DIV2K_train_LR_bicubic/X2_sub
-  csnln grow csnln-x2-fast x4_start.safetensors --scale 4 --num-recurrences 6"""
+  csnln grow csnln-x2-fast x4_start.safetensors --scale 4 --num-recurrences 8"""
 
 # How many images to use, and the side of the crop from the middle of each.
 _COUNT, _SIDE = 16, 48
