@@ -45,14 +45,6 @@ def at_least_one(text: str) -> int:
     return number
 
 
-def input_folder(text: str) -> Path:
-    """Type of an argument: a folder that is there."""
-    path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f'{text} is not a folder')
-    return path
-
-
 def output_file(text: str) -> Path:
     """Type of an argument: a file to write, refused before any work if it cannot be."""
     path = Path(text)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+from pathlib import Path
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
@@ -48,12 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_own_images(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('images, weights and steps of your own')
-    group.add_argument(
-        '--gt', type=arguments.input_folder, metavar='DIR', help='folder of ground-truth images'
-    )
+    group.add_argument('--gt', type=Path, metavar='DIR', help='folder of ground-truth images')
     group.add_argument(
         '--lq',
-        type=arguments.input_folder,
+        type=Path,
         metavar='DIR',
         help='folder of their low-quality images, paired by name (default: made from the ground '
         'truths)',
@@ -76,14 +75,9 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
         help='pairs to hold out for validation: a number, or a fraction below 1 (default: 0.05)',
     )
     group.add_argument(
-        '--val-gt',
-        type=arguments.input_folder,
-        metavar='DIR',
-        help='validate on the images in this folder instead',
+        '--val-gt', type=Path, metavar='DIR', help='validate on the images in this folder instead'
     )
-    group.add_argument(
-        '--val-lq', type=arguments.input_folder, metavar='DIR', help='their low-quality images'
-    )
+    group.add_argument('--val-lq', type=Path, metavar='DIR', help='their low-quality images')
     group.add_argument(
         '--weights',
         metavar='NAME|FILE',
@@ -98,6 +92,7 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    _check_own_images(args)
     # Until the first step, Control-C ends the process at once, as SIGTERM does: a library could
     # swallow an exception while it is imported.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -107,7 +102,6 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.mmagic.runner import build_train_runner, check_training
     from csnln_mm.mmagic.training import run_training
 
-    _check_own_images(args)
     cfg = load_config(args.config, launcher=arguments.launcher(args))
     if args.weights:
         own_images.set_weights(cfg, args.weights)
@@ -139,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check_own_images(args: argparse.Namespace) -> None:
-    """Raise UserError for options that would have no effect."""
+    """Raise UserError for options that would have no effect, and for folders that do not exist."""
     if not args.gt:
         for name in 'lq', 'degradation', 'patch_size', 'val', 'val_gt':
             if getattr(args, name) is not None:
@@ -150,6 +144,10 @@ def _check_own_images(args: argparse.Namespace) -> None:
         raise UserError('--val-lq needs --val-gt DIR')
     if args.val_gt and args.val is not None:
         raise UserError('give either --val, to hold out pairs, or --val-gt')
+    for name in 'gt', 'lq', 'val_gt', 'val_lq':
+        folder = getattr(args, name)
+        if folder and not folder.is_dir():
+            raise UserError(f'--{name.replace("_", "-")}: {folder} is not a folder')
 
 
 def _share(text: str) -> float:

@@ -68,7 +68,6 @@ def parse(capsys, *words):
     parser = argparse.ArgumentParser()
     parser.add_argument('--out', type=cli.output_file)
     parser.add_argument('--folder', type=cli.output_folder)
-    parser.add_argument('--images', type=cli.input_folder)
     cli.add_config_options(parser)
     cli.add_launcher_options(parser)
     try:
@@ -85,8 +84,6 @@ def parse(capsys, *words):
         (('--out', 'file/a.json'), 'file is not a folder; name another'),
         (('--out', 'file/new/a.json'), 'file is not a folder; name another'),
         (('--folder', 'file'), 'file is not a folder; name another'),
-        (('--images', 'file'), 'argument --images: file is not a folder'),
-        (('--images', 'nowhere'), 'argument --images: nowhere is not a folder'),
         (('--cfg-options', 'model'), 'argument --cfg-options: expected KEY=VALUE'),
         (('--cfg-options', 'a=[1,(2]'), 'argument --cfg-options: expected KEY=VALUE'),
     ],

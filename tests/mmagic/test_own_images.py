@@ -180,9 +180,11 @@ def test_a_cosine_ends_with_the_run_and_its_warmup_is_as_much_shorter(steps, beg
         (['--gt', '.', '--lq', '.', '--degradation', 'bicubic'], 'give either'),
         (['--gt', '.', '--val-lq', '.'], '--val-lq needs --val-gt'),
         (['--gt', '.', '--val', '3', '--val-gt', '.'], 'give either'),
+        (['--gt', 'nowhere'], '--gt: nowhere is not a folder'),
+        (['--gt', '.', '--val-gt', 'nowhere'], '--val-gt: nowhere is not a folder'),
     ],
 )
-def test_options_without_effect_are_refused(options, message, capsys):
+def test_options_that_cannot_be_meant_are_refused(options, message, capsys):
     assert main(['train', 'csnln_x2_div2k.py', *options]) == 2
     assert message in capsys.readouterr().err
 
