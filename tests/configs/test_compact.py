@@ -83,7 +83,9 @@ def test_the_stages(folder, monkeypatch):
 def test_soap_resumes_exactly(folder, monkeypatch):
     pytest.importorskip('pytorch_optimizer')
     monkeypatch.chdir(folder)
-    changed = {'param_scheduler.0.start_factor': 0.5}
+    # Of the patches of two images, some of the first are within these bounds, none of the other.
+    hard = {'train_dataloader.dataset.pipeline.5.mse': '[0.0046,0.00465]'}
+    changed = {'param_scheduler.0.start_factor': 0.5, **hard}
     whole = train(folder, 'csnln_x2_fast_soap.py', 'soap', 4, **changed)
     (folder / 'again').mkdir()
     shutil.copy('soap/iter_2.pth', 'again')
