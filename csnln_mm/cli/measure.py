@@ -17,8 +17,8 @@ HELP = """\
 Measure PSNR and SSIM of models on folders of images, beside bicubic and published small models.
 
 Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y. Rows with an
-asterisk are quoted, not measured. Multiply-adds are for a result of 1280x720 pixels, seconds
-(--time) for an image of 512x512.
+asterisk are quoted, not measured; images other than Set5, Set14 and B100 have none. Multiply-adds
+are for a result of 1280x720 pixels, seconds (--time) for an image of 512x512.
 
 examples:
   csnln measure downloads/Set5 downloads/Set14 --scale 2

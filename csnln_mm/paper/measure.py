@@ -128,6 +128,8 @@ def multiply_adds(upscaler: Upscaler, scale: int) -> int:
 def measured_table(rows: Iterable[Measured], scale: int, style: str = 'text') -> str:
     """Measured models below the published small ones, which are marked with an asterisk.
 
+    Published are those that have figures on one of the test sets.
+
     Args:
         rows: of :func:`measure`, on the same test sets.
         scale: theirs.
@@ -138,7 +140,7 @@ def measured_table(rows: Iterable[Measured], scale: int, style: str = 'text') ->
     published = [
         Measured(f'{row.method} *', row.scores, row.parameters, row.multiply_adds)
         for row in COMPACT
-        if row.scale == scale
+        if row.scale == scale and any(row.scores.get(name) for name in sets)
     ]
     timed = any(row.seconds is not None for row in rows)
     header = [f'x{scale}, PSNR / SSIM', 'parameters', 'multiply-adds', *sets]

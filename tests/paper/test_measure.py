@@ -62,6 +62,11 @@ def test_the_table_marks_what_is_quoted(folder):
     assert lines[-1].startswith('| bicubic ')
 
 
+def test_nothing_is_quoted_beside_images_that_nobody_published_figures_of(folder):
+    rows = measure(collect_images(['sets/Mine']), {'bicubic': None}, 4)
+    assert '*' not in measured_table(rows, 4)
+
+
 def test_the_command_and_what_it_records(folder, capsys):
     export_safetensors(
         save_checkpoint(folder / 'a.pth'), folder / 'a.safetensors', metadata=dict(license='CC0')
