@@ -19,8 +19,6 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 
-__all__ = ['install', 'stood_in', 'summary']
-
 # Parts of MMagic that need more than mmcv and mmengine, beside every editor.
 _EDITORS = 'mmagic.models.editors'
 _PARTS = (

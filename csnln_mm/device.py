@@ -11,8 +11,6 @@ from csnln_mm.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ['free_memory', 'is_out_of_memory', 'select_device', 'set_malloc_thresholds']
-
 # Parameters of glibc's mallopt.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3

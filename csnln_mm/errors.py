@@ -2,8 +2,6 @@
 
 import signal as signals
 
-__all__ = ['RunInterrupted', 'UserError']
-
 
 class UserError(Exception):
     """Something in the input, files or settings is wrong; the message says what, where, and how.

@@ -7,8 +7,6 @@ from typing import Any
 
 from csnln_mm.errors import UserError
 
-__all__ = ['MAX_JSON_BYTES', 'atomic_write', 'read_json']
-
 MAX_JSON_BYTES = 16 * 2**20
 
 

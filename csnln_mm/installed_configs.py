@@ -4,8 +4,6 @@ from pathlib import Path
 
 from csnln_mm.errors import UserError
 
-__all__ = ['config_path']
-
 # Where OpenMMLab's packages keep configs and tools; links in a checkout, files in a wheel.
 _CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 

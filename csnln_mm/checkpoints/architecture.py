@@ -11,19 +11,6 @@ from torch import Tensor
 from csnln_mm.checkpoints.released import RGB_MEAN, convert_released_state_dict
 from csnln_mm.errors import UserError
 
-__all__ = [
-    'ARCHITECTURE_KEY',
-    'architecture_tensor',
-    'carries_architecture',
-    'check_settings',
-    'differences',
-    'get_all_weights',
-    'get_meta',
-    'get_state_dict',
-    'plain_architecture',
-    'read_architecture',
-]
-
 # Of the keys of MMEngine's checkpoints: the network within the model, and the moving average of
 # its weights, which a model that has one upscales with.
 PREFIX = 'generator.'

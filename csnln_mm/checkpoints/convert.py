@@ -24,8 +24,6 @@ from csnln_mm.checkpoints.released import (
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
 
-__all__ = ['convert_released_file', 'convert_to_released_file']
-
 
 def convert_released_file(
     source: Path, target: Path, *, scale: int | None = None

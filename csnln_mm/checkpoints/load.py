@@ -24,8 +24,6 @@ from csnln_mm.checkpoints.pretrained import checkpoint_path
 from csnln_mm.checkpoints.safe_pickle import SafeUnpickler, Storage, UnsafeCheckpoint
 from csnln_mm.errors import UserError
 
-__all__ = ['FILE_IN_FOLDER', 'load_checkpoint']
-
 FILE_IN_FOLDER = 'model.safetensors'
 
 # How a file of the format before torch 1.6 begins: with a pickle of this number.

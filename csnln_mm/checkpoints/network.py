@@ -21,15 +21,6 @@ from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
 from csnln_mm.errors import UserError
 
-__all__ = [
-    'LoadedNetwork',
-    'build_from_checkpoint',
-    'check_fit',
-    'check_paths',
-    'load_network',
-    'read_network',
-]
-
 # What no size in a checkpoint's config exceeds: layers are made one by one, then compared.
 _LARGEST = 4096
 

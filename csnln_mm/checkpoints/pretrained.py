@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY
 from csnln_mm.errors import UserError
 
-__all__ = ['WEIGHTS', 'PretrainedModel', 'checkpoint_path', 'choose_pretrained', 'list_pretrained']
-
 WEIGHTS = Path(__file__).parent / 'weights'
 
 

@@ -12,14 +12,6 @@ from torch import Tensor
 
 from csnln_mm.errors import UserError
 
-__all__ = [
-    'RGB_MEAN',
-    'ReleasedCheckpoint',
-    'convert_released_state_dict',
-    'convert_to_released_state_dict',
-    'is_released',
-]
-
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 _ESCAPE_NAN = 1e-4
 

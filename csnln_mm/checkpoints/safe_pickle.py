@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ['SafeUnpickler', 'Storage', 'TrainingLog', 'UnsafeCheckpoint']
-
 
 class UnsafeCheckpoint(pickle.UnpicklingError):
     """The pickle asks for something that no checkpoint needs."""

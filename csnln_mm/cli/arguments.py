@@ -7,18 +7,6 @@ from typing import Any
 
 from csnln_mm.errors import UserError
 
-__all__ = [
-    'add_cfg_options',
-    'add_config_options',
-    'add_launcher_options',
-    'add_shared',
-    'at_least_one',
-    'launcher',
-    'network',
-    'output_file',
-    'output_folder',
-]
-
 _SHARED: dict[str, dict[str, Any]] = {
     'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
     'checkpoint': dict(

@@ -53,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints.pretrained import checkpoint_path, choose_pretrained, list_pretrained
-    from csnln_mm.paper.measure import BICUBIC, collect_images, measure, measured_table
+    from csnln_mm.paper.measure import collect_images, measure, measured_table
     from csnln_mm.upscaling import Upscaler
+    from csnln_mm.visualization.comparison import BICUBIC
 
     if args.scale not in (2, 3, 4):
         raise UserError(f'--scale must be 2, 3 or 4, got {args.scale}')

@@ -12,15 +12,6 @@ from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_rgb, write_image
 
-__all__ = [
-    'GT_FOLDER',
-    'Preparation',
-    'find_test_sets',
-    'lr_folder',
-    'prepare_benchmarks',
-    'write_test_images',
-]
-
 GT_FOLDER = 'GTmod12'
 
 

@@ -9,8 +9,6 @@ import skimage.data
 from csnln_mm.datasets.benchmarks import write_test_images
 from csnln_mm.images.image_file import as_8_bit_rgb
 
-__all__ = ['EXAMPLES', 'TEST_PHOTOGRAPHS', 'TRAIN_PHOTOGRAPHS', 'prepare_demo']
-
 
 def _photographs(names: str) -> dict[str, Callable[[], np.ndarray]]:
     return {name: getattr(skimage.data, name) for name in names.split()}

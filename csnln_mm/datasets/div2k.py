@@ -24,8 +24,6 @@ from csnln_mm.files import atomic_write, read_json
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_image_size, read_rgb, write_image
 
-__all__ = ['ANNOTATION_FILE', 'SubImages', 'prepare_div2k', 'prepare_images']
-
 ANNOTATION_FILE = 'meta_info_DIV2K800sub_GT.txt'
 _HR = 'DIV2K_train_HR'
 _LR = 'DIV2K_train_LR_bicubic'

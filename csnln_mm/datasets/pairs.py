@@ -13,8 +13,6 @@ from PIL import Image
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb
 
-__all__ = ['Pairing', 'check_pairs', 'find_misfits', 'find_pairs', 'split_pairs']
-
 # Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 _SECONDS_BETWEEN_LINES = 5.0

@@ -15,8 +15,6 @@ import torch
 
 from csnln_mm.errors import UserError
 
-__all__ = ['run_parallel', 'report_failures']
-
 Task = TypeVar('Task')
 
 

@@ -21,8 +21,6 @@ from csnln_mm.explore.views import (
 )
 from csnln_mm.visualization.attention import attends
 
-__all__ = ['CSS', 'Page', 'theme']
-
 CSS = """
 .gradio-container {max-width: 1360px !important; margin: auto}
 .pixels img {image-rendering: pixelated}

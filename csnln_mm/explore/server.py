@@ -12,8 +12,6 @@ from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Sessions
 from csnln_mm.images.image_file import ImageData, write_image
 
-__all__ = ['MAX_PIXELS', 'Server']
-
 MAX_PIXELS = 4_000_000
 # Of an uploaded file: more than an image of the limit has, with 16 bits and four channels.
 _MAX_BYTES_PER_PIXEL = 16

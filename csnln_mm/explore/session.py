@@ -25,8 +25,6 @@ from csnln_mm.images.image_file import (
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization.attention import AttentionRecord, crop_window
 
-__all__ = ['Session', 'Sessions', 'Stopped', 'as_uploaded', 'displayable']
-
 
 class Stopped(Exception):
     """Nobody waits for the result any more."""

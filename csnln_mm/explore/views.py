@@ -34,18 +34,6 @@ from csnln_mm.visualization.overlays import (
     zoom,
 )
 
-__all__ = [
-    'SLOTS',
-    'Work',
-    'attention_views',
-    'attribution_views',
-    'comparison_views',
-    'image_views',
-    'preview_zoom',
-    'update_slots',
-    'upscale_views',
-]
-
 SLOTS = 'A', 'B'
 # Of a result, in pixels of the limit for images.
 _MAX_AREA_FACTOR = 16

@@ -5,8 +5,6 @@ import torch
 
 from csnln_mm.ops.imresize import imresize
 
-__all__ = ['downsample', 'downsample_window', 'mod_crop', 'resize', 'upsample']
-
 # LR pixels: the kernel reaches 2 to either side.
 _REACH = 3
 

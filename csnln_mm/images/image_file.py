@@ -16,21 +16,6 @@ from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
 from csnln_mm.images.metadata import read_metadata, update_exif, update_xmp
 
-__all__ = [
-    'INPUT_FORMATS',
-    'OUTPUT_FORMATS',
-    'SUFFIXES',
-    'ImageData',
-    'as_8_bit_rgb',
-    'check_format',
-    'encode_image',
-    'list_images',
-    'read_image',
-    'read_image_size',
-    'read_rgb',
-    'write_image',
-]
-
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 # By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
 INPUT_FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')

@@ -6,8 +6,6 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-__all__ = ['read_metadata', 'update_exif', 'update_xmp']
-
 _RESOLUTION = Base.XResolution, Base.YResolution, Base.ResolutionUnit
 # What describes the image and not how its bytes are laid out, which TIFF keeps in the same place.
 _DESCRIPTIVE = [Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, *_RESOLUTION]

@@ -12,8 +12,6 @@ from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import mod_crop
 from csnln_mm.images.image_file import read_rgb
 
-__all__ = ['Score', 'psnr', 'read_gt', 'ssim']
-
 _WINDOW = 11  # of SSIM
 
 # ITU-R BT.601: R, G, B of 0..255 to a luma of 16..235.

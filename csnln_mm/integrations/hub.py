@@ -18,8 +18,6 @@ from csnln_mm.checkpoints.network import load_network
 from csnln_mm.errors import UserError
 from csnln_mm.integrations.safetensors import export_safetensors
 
-__all__ = ['export_hub']
-
 
 class _Model(NamedTuple):
     """What is said of a model.

@@ -21,8 +21,6 @@ from csnln_mm.networks.traceable import set_traceable
 from csnln_mm.upscaling.tile_size import cut
 from csnln_mm.version import __version__
 
-__all__ = ['OPSET', 'export_onnx']
-
 # Of the operators in the file; what runtimes of the last years know.
 OPSET = 18
 

@@ -16,8 +16,6 @@ from csnln_mm.files import atomic_write
 from csnln_mm.networks import build_network
 from csnln_mm.version import __version__
 
-__all__ = ['export_safetensors', 'origin', 'save_safetensors', 'to_half']
-
 # What is said of a network by its weights and arguments, and by nothing else.
 _OWN = 'format', 'architecture', 'upscale_factor'
 

@@ -27,8 +27,6 @@ try:
 except ImportError as error:
     raise UserError(f'needs spandrel ({error}): pip install "csnln-mm[spandrel]"') from error
 
-__all__ = ['CSNLNArch', 'TiledNetwork', 'register']
-
 OnTile = Callable[[int, int], None]
 
 

@@ -15,8 +15,6 @@ from mmengine.runner import Runner
 from csnln_mm.files import atomic_write
 from csnln_mm.mmagic.resume import interrupted_template
 
-__all__ = ['AtomicCheckpointHook', 'save_interrupted']
-
 _BACKEND = 'csnln_mm.atomic_files'
 
 

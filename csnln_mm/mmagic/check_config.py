@@ -21,8 +21,6 @@ from torch import nn
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.config import optim_wrappers, suggest
 
-__all__ = ['build_model', 'build_parts', 'config_errors', 'innermost']
-
 # How Python and MMEngine tell of an argument and of a type that there is not.
 _UNKNOWN_ARGUMENT = re.compile(
     r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'"

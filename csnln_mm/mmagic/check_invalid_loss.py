@@ -12,8 +12,6 @@ from torch import Tensor
 
 from csnln_mm.errors import UserError
 
-__all__ = ['CheckInvalidLossHook']
-
 
 @HOOKS.register_module(name=['CheckInvalidLossHook', 'FiniteNumbersHook'])
 class CheckInvalidLossHook(Hook):

@@ -11,8 +11,6 @@ from mmengine.runner import Runner
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 
-__all__ = ['apply_cfg_options', 'as_list', 'load_config', 'optim_wrappers', 'suggest']
-
 # What MMEngine reads of a config beside the arguments of its runner.
 _OTHER_SETTINGS = (
     'activation_checkpointing',

@@ -19,15 +19,6 @@ from csnln_mm.images.image_file import read_rgb
 from csnln_mm.mmagic.check_config import innermost
 from csnln_mm.mmagic.config import as_list
 
-__all__ = [
-    'FolderPairDataset',
-    'ImagePairDataset',
-    'check_dataset',
-    'check_images',
-    'leave_out_missing_tests',
-    'needed_gt_size',
-]
-
 
 @DATASETS.register_module()
 class ImagePairDataset(BasicImageDataset):

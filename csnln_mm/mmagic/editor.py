@@ -11,8 +11,6 @@ from torch import Tensor
 from csnln_mm.upscaling.chopping import check_overlap, chopped_forward
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
-__all__ = ['CSNLNEditor']
-
 # Each mode of upscaling, and its options.
 _MODES = {
     'whole': (lambda model, x, scale: model(x), ()),

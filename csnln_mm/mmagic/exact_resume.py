@@ -17,14 +17,6 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-__all__ = [
-    'ExactResumeHook',
-    'ResumableEpochSampler',
-    'ResumableSampler',
-    'SampleIndex',
-    'SeedPerSample',
-]
-
 # In MMEngine's checkpoints, beside the number of steps.
 _KEY = 'data_order'
 # What the numbers are for: the first of a place, so that no two uses share a seed.

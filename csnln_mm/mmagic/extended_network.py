@@ -3,8 +3,6 @@
 from mmagic.registry import MODELS
 from torch import nn
 
-__all__ = ['extend_network']
-
 
 @MODELS.register_module(name='ExtendedNetwork')
 def extend_network(*, network: dict, after: str, module: dict) -> nn.Module:

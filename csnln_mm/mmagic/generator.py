@@ -9,8 +9,6 @@ from csnln_mm.mmagic.check_config import build_model
 from csnln_mm.mmagic.config import load_config
 from csnln_mm.mmagic.resume import load_for_model
 
-__all__ = ['load_generator']
-
 
 def load_generator(config: str, checkpoint: str) -> nn.Module:
     """Build the model of a config, fill it from a checkpoint and hand out its generator.

@@ -22,8 +22,6 @@ from torch.utils.data._utils import signal_handling
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.atomic_checkpoint import save_interrupted
 
-__all__ = ['SIGNALS', 'graceful_shutdown']
-
 # Control-C; of clusters and torchrun; of Slurm ahead of a job's end, as `--signal=USR1@120` asks.
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
 

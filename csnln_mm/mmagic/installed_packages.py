@@ -11,8 +11,6 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-__all__ = ['get_installed_path', 'install', 'is_installed']
-
 
 def is_installed(package: str) -> bool:
     """Whether a package is there, by the name of its distribution or of its module."""

@@ -14,8 +14,6 @@ from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import innermost
 from csnln_mm.mmagic.config import as_list
 
-__all__ = ['DEGRADATIONS', 'set_images', 'set_steps', 'set_weights']
-
 DEGRADATIONS = 'bicubic', 'realesrgan'
 _REAL_ESRGAN = 'mmagic::real_esrgan/realesrnet_c64b23g32_4xb12-lr2e-4-1000k_df2k-ost.py'
 

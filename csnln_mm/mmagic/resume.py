@@ -22,21 +22,6 @@ from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.config import as_list
 
-__all__ = [
-    'checkpoint_folder',
-    'checkpoint_template',
-    'describe_kept_schedule',
-    'find_start',
-    'interrupted_template',
-    'Start',
-    'list_checkpoints',
-    'load_for_model',
-    'load_valid_checkpoint',
-    'latest_valid_checkpoint',
-    'use_exported_files',
-    'use_safe_loading',
-]
-
 _NEEDED = 'meta', 'state_dict', 'optimizer', 'message_hub'
 
 

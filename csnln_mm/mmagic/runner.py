@@ -28,8 +28,6 @@ from csnln_mm.mmagic.resume import (
     use_safe_loading,
 )
 
-__all__ = ['build_test_runner', 'build_train_runner', 'check_training']
-
 # What a file system gives out at a time: less may fit into a full disk's last one.
 _BLOCK = 4096
 

@@ -12,8 +12,6 @@ from mmengine.runner import Runner
 from csnln_mm.files import atomic_write
 from csnln_mm.images.image_file import write_image
 
-__all__ = ['run_test', 'SavePredictionsHook']
-
 
 def run_test(
     runner: Runner,

@@ -7,8 +7,6 @@ from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
 from csnln_mm.mmagic.training_summary import TrainingSummaryHook
 
-__all__ = ['run_training']
-
 
 def run_training(runner: Runner) -> None:
     """Train; the log says before what will be done, and after ten steps when it will be.

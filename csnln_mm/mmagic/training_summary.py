@@ -11,8 +11,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
-__all__ = ['TrainingSummaryHook', 'describe_training']
-
 _MEASURED_STEPS = 10
 
 

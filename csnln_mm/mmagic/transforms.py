@@ -7,8 +7,6 @@ from mmagic.registry import TRANSFORMS
 
 from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
 
-__all__ = ['BicubicDegradation', 'HardPatches']
-
 # Patches in a row whose being left out is taken for a mistake.
 _PATIENCE = 500
 

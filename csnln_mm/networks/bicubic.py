@@ -4,8 +4,6 @@ from torch import Tensor, nn
 
 from csnln_mm.ops.imresize import imresize
 
-__all__ = ['BicubicUpsampler']
-
 
 class BicubicUpsampler(nn.Module):
     """Upscale images without learning: the same pipeline then scores what is known.

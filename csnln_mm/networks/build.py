@@ -5,8 +5,6 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ['build_network', 'build_part']
-
 
 def build_part(
     config: Mapping[str, Any] | None, default: Callable[..., nn.Module], **arguments: Any

@@ -2,8 +2,6 @@
 
 from torch import nn
 
-__all__ = ['ConvPReLU', 'Downsample', 'Upsample', 'resampling_kernel']
-
 # (kernel, stride, padding) by factor, section 5.2.
 _KERNELS = {2: (6, 2, 2), 3: (9, 3, 3), 4: (8, 4, 2)}
 

@@ -10,8 +10,6 @@ from csnln_mm.networks.conv_prelu import ConvPReLU
 from csnln_mm.ops.attention_maps import cross_scale_weights
 from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
 
-__all__ = ['CrossScaleNonLocalAttention']
-
 
 class CrossScaleNonLocalAttention(nn.Module):
     """Upscale a feature map with patches of itself (Eq. 4, Figure 2).

@@ -12,8 +12,6 @@ from csnln_mm.networks.conv_prelu import ConvPReLU, resampling_kernel
 from csnln_mm.networks.fusion import BRANCHES
 from csnln_mm.networks.sem_cell import SEMCell
 
-__all__ = ['CSNLNNet']
-
 
 class CSNLNNet(nn.Module):
     """Super-resolution by the same SEM cell, time and again.

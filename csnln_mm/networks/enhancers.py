@@ -7,8 +7,6 @@ from csnln_mm.networks.conv_prelu import Downsample
 from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
 from csnln_mm.networks.sem_cell import SEMCell
 
-__all__ = ['CrossScaleEnhancer', 'SEMEnhancer']
-
 
 class CrossScaleEnhancer(nn.Module):
     """Add to a feature map what its larger exemplars show, brought back to the map's size.

@@ -18,14 +18,6 @@ from torch import Tensor, nn
 
 from csnln_mm.networks.conv_prelu import Downsample, Upsample
 
-__all__ = [
-    'BRANCHES',
-    'check_branches',
-    'MutualProjectedFusion',
-    'AdditionFusion',
-    'ConcatenationFusion',
-]
-
 BRANCHES = ('local', 'in_scale', 'cross_scale')
 
 

@@ -17,8 +17,6 @@ from csnln_mm.networks.conv_prelu import Downsample, Upsample, resampling_kernel
 from csnln_mm.networks.csnln_net import CSNLNNet
 from csnln_mm.networks.fusion import MutualProjectedFusion
 
-__all__ = ['add_attention', 'add_recurrences', 'change_scale']
-
 # By the size of a resampling layer's kernel.
 _FACTORS = {resampling_kernel(factor)[0]: factor for factor in (2, 3, 4)}
 

@@ -9,8 +9,6 @@ from csnln_mm import ops
 from csnln_mm.networks.conv_prelu import ConvPReLU
 from csnln_mm.ops.attention_maps import check_positions, in_scale_weights
 
-__all__ = ['InScaleNonLocalAttention']
-
 
 class InScaleNonLocalAttention(nn.Module):
     """Describe every pixel by the pixels that resemble it (Eq. 1 and 2).

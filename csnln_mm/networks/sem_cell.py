@@ -11,8 +11,6 @@ from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
 from csnln_mm.networks.fusion import BRANCHES, MutualProjectedFusion, check_branches
 from csnln_mm.networks.in_scale_attention import InScaleNonLocalAttention
 
-__all__ = ['SEMCell']
-
 # The released x4 model upscales by 2 twice.
 _RELEASED_STAGES = {2: (2,), 3: (3,), 4: (2, 2)}
 

@@ -7,8 +7,6 @@ from torch import nn
 from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
 from csnln_mm.networks.in_scale_attention import InScaleNonLocalAttention
 
-__all__ = ['set_traceable']
-
 Network = TypeVar('Network', bound=nn.Module)
 
 

@@ -14,8 +14,6 @@ from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
 from csnln_mm.ops.cross_scale_reference import candidate_norm
 from csnln_mm.ops.precision import no_autocast, similarity_dtype
 
-__all__ = ['check_positions', 'cross_scale_weights', 'in_scale_weights']
-
 
 def cross_scale_weights(
     query: Tensor,

@@ -23,8 +23,6 @@ from csnln_mm.ops.diagonal_box_sum import MatrixLayout
 from csnln_mm.ops.precision import block_elements, no_autocast, similarity_dtype
 from csnln_mm.ops.uncompiled import uncompiled
 
-__all__ = ['cross_scale_attention', 'Tile', 'choose_tile']
-
 
 class Tile(NamedTuple):
     """Query positions that are worked on at a time: ``rows`` x ``columns`` of the query map."""

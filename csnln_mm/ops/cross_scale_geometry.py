@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-__all__ = ['as_blocks', 'check_inputs', 'check_maps', 'pad_to_multiple']
-
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Replicate the last row and column until ``multiple`` divides both sides.

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
 
-__all__ = ['cross_scale_attention_reference', 'candidate_norm']
-
 
 def candidate_norm(key: Tensor, patch_size: int) -> Tensor:
     """Norm of every zero-padded candidate patch, at least 1e-4.

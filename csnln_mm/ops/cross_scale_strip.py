@@ -16,8 +16,6 @@ from csnln_mm.ops.cross_scale_geometry import as_blocks
 from csnln_mm.ops.diagonal_box_sum import DiagonalBoxSum, MatrixLayout, RowWindow
 from csnln_mm.ops.precision import product, product_dtype, softmax, softmax_backward
 
-__all__ = ['Strip', 'Candidates', 'CandidateGrads', 'StripPass', 'cut_into_strips']
-
 
 class Strip(NamedTuple):
     """Query columns that come out, and the wider range of columns that bears on them."""

@@ -16,8 +16,6 @@ from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
 from csnln_mm.ops.cross_scale_reference import candidate_norm
 from csnln_mm.ops.precision import no_autocast, similarity_dtype
 
-__all__ = ['cross_scale_attention_traceable', 'diagonal_box_sum']
-
 
 def cross_scale_attention_traceable(
     query: Tensor,

@@ -17,8 +17,6 @@ Padding must be zero on the way in and has no meaning on the way out.
 import torch
 from torch import Tensor
 
-__all__ = ['MatrixLayout', 'RowWindow', 'DiagonalBoxSum']
-
 
 class MatrixLayout:
     """Sizes of the padded query-by-candidate matrix.

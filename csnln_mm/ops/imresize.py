@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['imresize']
-
 # The kernel reaches 2 pixels to either side.
 _REACH = 2
 

@@ -24,8 +24,6 @@ from csnln_mm.ops.precision import (
 )
 from csnln_mm.ops.uncompiled import uncompiled
 
-__all__ = ['in_scale_attention', 'choose_in_scale_tile']
-
 # Softmax(x) by powers of 2 of x / log(2): exp2 takes a third of the time of exp on some CPUs.
 _LOG_2 = log(2.0)
 

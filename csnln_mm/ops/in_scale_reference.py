@@ -4,8 +4,6 @@ from torch import Tensor
 
 from csnln_mm.ops.cross_scale_geometry import check_maps
 
-__all__ = ['in_scale_attention_reference', 'check_in_scale_inputs']
-
 
 def check_in_scale_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
     """Raise ValueError, with the shapes, unless the three maps fit together."""

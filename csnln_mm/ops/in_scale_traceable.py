@@ -6,8 +6,6 @@ from torch import Tensor
 from csnln_mm.ops.in_scale_reference import check_in_scale_inputs
 from csnln_mm.ops.precision import no_autocast, similarity_dtype
 
-__all__ = ['in_scale_attention_traceable']
-
 
 def in_scale_attention_traceable(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """What :func:`~csnln_mm.ops.in_scale_attention` computes, for compilers and exporters.

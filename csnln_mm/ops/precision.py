@@ -5,16 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-__all__ = [
-    'block_elements',
-    'no_autocast',
-    'product',
-    'product_dtype',
-    'similarity_dtype',
-    'softmax',
-    'softmax_backward',
-]
-
 # Elements of a block of a matrix: on a CPU it should stay in cache, a GPU wants to be filled.
 CPU_BLOCK = 2**20
 GPU_BLOCK = 2**24

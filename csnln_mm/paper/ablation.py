@@ -24,8 +24,6 @@ from csnln_mm.paper.tables import format_table
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attribution import extract_attribution
 
-__all__ = ['Budget', 'VariantResult', 'ablation_table', 'run_ablation', 'variant_config']
-
 _SCALE = 2
 # Of the attribution: a minute or so for the small budgets on a CPU.
 _WINDOW, _STEPS = 64, 8

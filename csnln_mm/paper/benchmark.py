@@ -24,8 +24,6 @@ from csnln_mm.paper.benchmark_cases import (
 )
 from csnln_mm.paper.tables import format_table
 
-__all__ = ['benchmark_table', 'describe_machine', 'measure_peak', 'peak_memory', 'run_benchmark']
-
 # Nobody waits for nine runs of something that takes a minute: runs end once they took this long,
 # but where two sides are compared not before there are some of each.
 SECONDS_PER_SIDE = 60

@@ -13,16 +13,6 @@ from csnln_mm.ops.in_scale import choose_in_scale_tile
 from csnln_mm.ops.precision import block_elements
 from csnln_mm.paper.model_size import operators_replaced
 
-__all__ = [
-    'Case',
-    'Workload',
-    'reference_operators',
-    'make_workload',
-    'set_memory_like_the_tools',
-    'FULL',
-    'QUICK',
-]
-
 
 class Case(NamedTuple):
     """One line of the table.

@@ -16,9 +16,6 @@ from csnln_mm.paper.model_size import model_size
 from csnln_mm.paper.published import COMPACT
 from csnln_mm.paper.tables import format_table
 from csnln_mm.upscaling import Upscaler
-from csnln_mm.visualization.comparison import BICUBIC
-
-__all__ = ['BICUBIC', 'Measured', 'collect_images', 'measure', 'measured_table', 'multiply_adds']
 
 # Of the image that multiply-adds are counted for, as papers on small models count them.
 _RESULT = 1280, 720

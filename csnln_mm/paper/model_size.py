@@ -14,14 +14,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from csnln_mm import ops
 from csnln_mm.errors import UserError
 
-__all__ = [
-    'ModelSize',
-    'cross_scale_multiply_adds',
-    'in_scale_multiply_adds',
-    'model_size',
-    'operators_replaced',
-]
-
 _BILINEAR = torch.ops.aten.upsample_bilinear2d
 
 

@@ -4,20 +4,6 @@ from typing import NamedTuple
 
 from csnln_mm.images.metrics import Score
 
-__all__ = [
-    'ABLATIONS',
-    'BENCHMARKS',
-    'COMPACT',
-    'Score',
-    'SizeRow',
-    'TABLE_1',
-    'TABLE_2',
-    'Table1Row',
-    'Variant',
-    'AblationTable',
-    'CompactRow',
-]
-
 BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100', 'Manga109')
 
 

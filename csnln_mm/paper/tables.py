@@ -8,8 +8,6 @@ from csnln_mm.files import read_json
 from csnln_mm.paper.model_size import ModelSize
 from csnln_mm.paper.published import BENCHMARKS, TABLE_1, TABLE_2, Score, Table1Row
 
-__all__ = ['format_table', 'read_results', 'result_row', 'table_1', 'table_2']
-
 _METRICS = 'PSNR', 'SSIM'
 
 

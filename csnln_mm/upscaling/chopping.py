@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-__all__ = ['check_overlap', 'chopped_forward']
-
 
 def chopped_forward(
     model: Callable[[Tensor], Tensor],

@@ -30,8 +30,6 @@ from csnln_mm.upscaling.tile_size import tile_cost
 from csnln_mm.upscaling.upscaler import Upscaler, check_scale, scaled_size
 from csnln_mm.version import __version__
 
-__all__ = ['Job', 'UpscaleResult', 'plan_jobs', 'upscale']
-
 # What names end with when results lie beside their inputs.
 _LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|w\d+)')
 

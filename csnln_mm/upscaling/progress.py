@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ['Tell', 'format_duration', 'report_json', 'report_text']
-
 Tell = Callable[[dict[str, Any]], None]
 
 # Seconds between lines where there is no terminal to draw a bar on.

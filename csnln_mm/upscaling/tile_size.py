@@ -10,17 +10,6 @@ from torch import nn
 from csnln_mm.device import is_out_of_memory
 from csnln_mm.upscaling.tiling import tile_starts
 
-__all__ = [
-    'OutOfMemory',
-    'SMALLEST_TILE',
-    'Tiling',
-    'choose_tiling',
-    'cut',
-    'halve_until_it_fits',
-    'tile_cost',
-    'tile_memory',
-]
-
 logger = logging.getLogger(__name__)
 Result = TypeVar('Result')
 

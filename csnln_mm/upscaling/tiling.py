@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ['check_tile', 'self_ensemble', 'tiled_forward', 'tile_starts']
-
 
 def tiled_forward(
     model: Callable[[Tensor], Tensor],

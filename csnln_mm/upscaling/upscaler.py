@@ -19,8 +19,6 @@ from csnln_mm.ops.imresize import imresize
 from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, halve_until_it_fits
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
-__all__ = ['Upscaler', 'check_scale', 'scaled_size']
-
 DTYPES = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 

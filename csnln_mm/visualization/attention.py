@@ -12,8 +12,6 @@ from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData, as_8_bit_rgb
 from csnln_mm.upscaling.upscaler import Upscaler
 
-__all__ = ['AttentionMaps', 'AttentionRecord', 'attends', 'crop_window', 'extract_attention']
-
 
 class AttentionMaps(NamedTuple):
     """The attention of one pixel.

@@ -19,14 +19,6 @@ from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attention import crop_window
 
-__all__ = [
-    'Attribution',
-    'PixelAttribution',
-    'diffusion_index',
-    'extract_attribution',
-    'local_attribution',
-]
-
 # Pixels of the images that go through the network together. A GPU wants to be filled; on a CPU,
 # several at once take more memory and no less time.
 _BATCH_PIXELS = 2**15

@@ -13,16 +13,6 @@ from csnln_mm.images.metrics import Score, read_gt
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.drawing import BOX_COLOURS, draw_box, new_figure, render, show
 
-__all__ = [
-    'BICUBIC',
-    'Comparison',
-    'Score',
-    'compare_methods',
-    'comparison_figure',
-    'comparison_table',
-    'largest_difference',
-]
-
 BICUBIC = 'bicubic'
 
 

@@ -7,8 +7,6 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ['BOX_COLOURS', 'draw_box', 'new_figure', 'outline', 'render', 'show']
-
 BOX_COLOURS = (
     '#ff3b30',
     '#ffcc00',

@@ -15,8 +15,6 @@ from csnln_mm.visualization.drawing import BOX_COLOURS, draw_box, new_figure, ou
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ['Match', 'attention_figure', 'attribution_figure', 'matches_figure', 'top_matches']
-
 POINT = '#00e5ff'  # differs from photographs and from the colours of the maps
 
 

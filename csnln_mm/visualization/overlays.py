@@ -20,17 +20,6 @@ from csnln_mm.visualization.figures import (
     target_patch,
 )
 
-__all__ = [
-    'Crop',
-    'draw_attribution',
-    'draw_map',
-    'draw_matches',
-    'error_map',
-    'frame_box',
-    'match_crops',
-    'zoom',
-]
-
 
 class Crop(NamedTuple):
     """A detail, uint8 RGB, [h, w, 3]; what it is; and the colour of its box, '#rrggbb' or ''."""
