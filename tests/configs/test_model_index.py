@@ -66,8 +66,8 @@ def test_figures_of_a_model_of_the_package_are_those_in_its_file(models, shipped
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
-def test_figures_of_bicubic_enlargement_are_those_of_the_page_on_tables(models, scale):
-    page = (ROOT / 'docs/tables.md').read_text()
+def test_figures_of_bicubic_are_those_of_the_page_on_testing(models, scale):
+    page = (ROOT / 'docs/testing.md').read_text()
     (line,) = re.findall(rf'^\| x{scale} \| (\d.*) \|$', page, flags=re.M)
     measured = [tuple(map(float, pair.split(' / '))) for pair in line.split(' | ')]
     (model,) = (model for model in models if model['Name'] == f'bicubic_x{scale}')

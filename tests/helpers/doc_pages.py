@@ -30,13 +30,15 @@ class Command(NamedTuple):
         return f'{self.page}: {shlex.join(self.words)}'
 
 
-def blocks(page: Path) -> list[Block]:
+def blocks(page: Path, heading: str = '') -> list[Block]:
+    """Of the whole page, or of the section of second level with this heading."""
     name = str(page.relative_to(ROOT))
+    text = page.read_text()
+    if heading:
+        (text,) = re.findall(rf'^## {heading}$(.*?)(?=^## |\Z)', text, flags=re.M | re.S)
     return [
         Block(name, language, text)
-        for language, text in re.findall(
-            r'^```(bash|python)\n(.*?)^```$', page.read_text(), flags=re.M | re.S
-        )
+        for language, text in re.findall(r'^```(bash|python)\n(.*?)^```$', text, flags=re.M | re.S)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The wheel, used in an empty folder as docs/installed.md says."""
+"""The wheel, used in an empty folder as docs/installation.md says."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ from csnln_mm.version import __version__
 
 pytestmark = pytest.mark.slow
 
-PAGE = blocks(ROOT / 'docs/installed.md')
+PAGE = blocks(ROOT / 'docs/installation.md', 'Without the repository')
 SOURCES = (
     'csnln_mm configs docs requirements tests tools pyproject.toml setup.cfg MANIFEST.in README.md '
     'LICENSE CITATION.cff CONTRIBUTING.md Makefile model-index.yml .pre-commit-config.yaml'.split()
