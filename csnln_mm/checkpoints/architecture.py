@@ -177,6 +177,7 @@ def _settings(network: Mapping[str, Any]) -> dict[str, Any]:
         mid_channels=network.get('mid_channels', 128),
         num_recurrences=recurrences,
         image_skip=bool(network.get('image_skip', False)),
+        recurrence_skip=bool(network.get('recurrence_skip', False)),
         rgb_mean=tuple(network.get('rgb_mean', RGB_MEAN)),
         attention_recurrences=with_attention,
     )

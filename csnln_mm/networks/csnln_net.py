@@ -29,6 +29,8 @@ class CSNLNNet(nn.Module):
             channel.
         image_skip: add the bicubic interpolation of the input to the output, instead of the mean
             alone. Not in the paper; lets small networks learn in minutes.
+        recurrence_skip: add the cell's input to the next input that it makes: each recurrence
+            learns a change of the features. Not in the paper; has no parameters.
         attention_recurrences: the recurrences, from 1, in which the attention branches of the cell
             work; all by default. In the others the cell has its local branch alone, which costs a
             fraction of the time. Not in the paper.
@@ -51,6 +53,7 @@ class CSNLNNet(nn.Module):
         image_skip: bool = False,
         attention_recurrences: Sequence[int] | None = None,
         with_cp: bool = False,
+        recurrence_skip: bool = False,
     ) -> None:
         super().__init__()
         for name, number in dict(
@@ -70,6 +73,7 @@ class CSNLNNet(nn.Module):
         self.num_recurrences = num_recurrences
         self.upscale_factor = upscale_factor
         self.image_skip = image_skip
+        self.recurrence_skip = recurrence_skip
         self.with_cp = with_cp
         self.register_buffer('mean', torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
         self.head = nn.Sequential(
@@ -127,9 +131,9 @@ class CSNLNNet(nn.Module):
         """
         features = self.head(x - self.mean)
         if self.image_skip:
-            image = F.interpolate(
-                x, scale_factor=self.upscale_factor, mode='bicubic', align_corners=False
-            )
+            # By size, which torch.export can leave open; of a scale factor it takes the number.
+            size = [self.upscale_factor * side for side in x.shape[-2:]]
+            image = F.interpolate(x, size, mode='bicubic', align_corners=False)
         else:
             image = self.mean
         # One convolution over all hidden states, as a sum that need not hold them all.
@@ -155,5 +159,7 @@ class CSNLNNet(nn.Module):
         # A cell of one's own may not know it.
         if recurrence == self.num_recurrences and type(self.cell).forward is SEMCell.forward:
             options['last'] = True
-        features, hidden = self.cell(features, **options)
-        return features, F.conv2d(hidden, kernel, bias, padding=1)
+        following, hidden = self.cell(features, **options)
+        if self.recurrence_skip and following is not None:
+            following = features + following
+        return following, F.conv2d(hidden, kernel, bias, padding=1)

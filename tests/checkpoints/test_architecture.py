@@ -16,6 +16,7 @@ def checkpoint(**network):
     [
         (dict(upscale_factor=3), 'upscale_factor=3, not 2'),
         (dict(image_skip=True), 'image_skip=True, not False'),
+        (dict(recurrence_skip=True), 'recurrence_skip=True, not False'),
         (dict(cell=dict(patch_size=5)), 'patch_size=5, not 3'),
         (dict(cell=dict(cross_scale_attention=dict(patch_size=5))), 'patch_size=5, not 3'),
         (dict(cell=dict(cross_scale_attention=dict(softmax_scale=1.0))), 'softmax_scale=1.0, not'),
@@ -37,6 +38,7 @@ def test_defaults_that_are_written_out_are_the_same():
     written = dict(
         type='CSNLNNet',
         image_skip=False,
+        recurrence_skip=False,
         rgb_mean=[0.4488, 0.4371, 0.4040],
         cell=dict(patch_size=3, in_scale_grid=None),
         attention_recurrences=list(range(1, 13)),

@@ -138,6 +138,7 @@ def test_weights_trained_here_go_to_the_released_code(tmp_path):
     'generator, reason',
     [
         (dict(image_skip=True), 'image_skip'),
+        (dict(recurrence_skip=True), 'recurrence_skip'),
         (dict(cell=dict(patch_size=1)), 'patch_size=1'),
         (dict(cell=dict(in_scale_grid=(2, 2))), 'in_scale_grid'),
         (dict(rgb_mean=(0.5, 0.5, 0.5)), 'rgb_mean'),

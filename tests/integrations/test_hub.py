@@ -15,7 +15,9 @@ from csnln_mm.images import write_image
 from csnln_mm.integrations.hub import export_hub
 from csnln_mm.networks import CSNLNNet
 
-SETTINGS = dict(upscale_factor=3, num_recurrences=2, attention_recurrences=[2])
+SETTINGS = dict(
+    upscale_factor=3, num_recurrences=2, attention_recurrences=[2], recurrence_skip=True
+)
 METADATA = dict(
     license='CC-BY-4.0',
     author='A. Person',

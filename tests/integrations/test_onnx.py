@@ -39,7 +39,11 @@ def compact(tmp_path_factory):
     """A checkpoint for x2 with attention in one of two recurrences, and its export."""
     folder = tmp_path_factory.mktemp('compact')
     checkpoint = save_checkpoint(
-        folder / 'a.pth', num_recurrences=2, attention_recurrences=[2], upscale_factor=2
+        folder / 'a.pth',
+        num_recurrences=2,
+        attention_recurrences=[2],
+        recurrence_skip=True,
+        upscale_factor=2,
     )
     words = f'export {checkpoint} -o {folder / "a.onnx"} --format onnx --tile 16'
     assert main([*words.split(), '--metadata', 'license=mit']) == 0

@@ -17,7 +17,13 @@ from csnln_mm.errors import UserError
 from csnln_mm.integrations.safetensors import export_safetensors
 
 # Settings that leave no trace in the weights, and branches that do.
-COMPACT = dict(num_recurrences=3, attention_recurrences=[2], upscale_factor=3, image_skip=True)
+COMPACT = dict(
+    num_recurrences=3,
+    attention_recurrences=[2],
+    upscale_factor=3,
+    image_skip=True,
+    recurrence_skip=True,
+)
 RELEASED = dict(image_skip=False, num_recurrences=2)
 
 

@@ -25,7 +25,13 @@ from csnln_mm.integrations.spandrel import register  # noqa: E402
 register()
 load = spandrel.ModelLoader().load_from_file
 
-COMPACT = dict(mid_channels=4, num_recurrences=2, attention_recurrences=[2], image_skip=True)
+COMPACT = dict(
+    mid_channels=4,
+    num_recurrences=2,
+    attention_recurrences=[2],
+    image_skip=True,
+    recurrence_skip=True,
+)
 RELEASED = dict(mid_channels=4, num_recurrences=2, image_skip=False)
 
 

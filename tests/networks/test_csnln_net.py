@@ -87,6 +87,18 @@ def test_all_hidden_states_make_the_image():
     torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
 
 
+def test_a_skip_around_each_recurrence():
+    net = small_net(num_recurrences=3, recurrence_skip=True).double()
+    assert net.state_dict().keys() == small_net(num_recurrences=3).state_dict().keys()
+    x = torch.rand(1, 3, 4, 6).double()
+    features, hidden = net.head(x - net.mean), []
+    for _ in range(3):
+        following, state = net.cell(features)
+        features = features + following
+        hidden.append(state)
+    torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
+
+
 def test_no_next_input_is_made_for_a_recurrence_that_does_not_follow():
     net = small_net(num_recurrences=3)
     calls = []
@@ -145,8 +157,10 @@ def test_attention_in_chosen_recurrences(fusion, scale):
 
 @pytest.mark.parametrize('upscale_factor', [2, 3, 4])
 @pytest.mark.parametrize('branches', [('local',), ()])
-def test_the_receptive_radius_is_how_far_gradients_reach(upscale_factor, branches):
-    network = small_net(upscale_factor=upscale_factor, cell=dict(branches=branches))
+@pytest.mark.parametrize('skip', [False, True])
+def test_the_receptive_radius_is_how_far_gradients_reach(upscale_factor, branches, skip):
+    cell = dict(branches=branches)
+    network = small_net(upscale_factor=upscale_factor, cell=cell, recurrence_skip=skip)
     radius = network.receptive_radius
     center = radius + 2
     x = torch.rand(1, 3, 2 * center + 1, 2 * center + 1, requires_grad=True)

@@ -28,7 +28,7 @@ def network(branches=('local',), scale=2, **options):
     [
         dict(branches=('local', 'cross_scale')),
         dict(branches=('local', 'cross_scale'), attention_recurrences=(1,)),
-        dict(branches=('local', 'cross_scale'), scale=4),
+        dict(branches=('local', 'cross_scale'), scale=4, recurrence_skip=True),
         dict(branches=('local', 'in_scale')),
         dict(branches=('local', 'in_scale', 'cross_scale')),
         dict(branches=('local', 'in_scale', 'cross_scale'), cell=dict(fusion=dict(recipe='paper'))),
@@ -36,7 +36,8 @@ def network(branches=('local',), scale=2, **options):
     ids=str,
 )
 def test_attention_changes_nothing_at_first_and_then_learns(options):
-    small, large = network(scale=options.get('scale', 2)), network(**options)
+    of_both = {name: options[name] for name in ('scale', 'recurrence_skip') if name in options}
+    small, large = network(**of_both), network(**options)
     x = photograph()
     assert not torch.equal(large(x), small(x))
     add_attention(large, small.state_dict(), [x])
@@ -52,8 +53,9 @@ def test_attention_changes_nothing_at_first_and_then_learns(options):
     assert not torch.equal(large(x), small(x))
 
 
-def test_more_recurrences_change_nothing_at_first_and_then_learn():
-    small, large = network(), network(num_recurrences=4)
+@pytest.mark.parametrize('skip', [False, True])
+def test_more_recurrences_change_nothing_at_first_and_then_learn(skip):
+    small, large = (network(num_recurrences=n, recurrence_skip=skip) for n in (2, 4))
     large.load_state_dict(add_recurrences(small.state_dict(), 4))
     x = photograph()
     assert torch.equal(large(x), small(x))

@@ -39,6 +39,22 @@ def test_export_for_any_number_of_images():
 
 
 @newest
+@pytest.mark.parametrize(
+    'branches, step, sizes',
+    [(['local'], 1, [(9, 8), (16, 7)]), (['local', 'cross_scale'], 2, [(8, 6), (6, 12)])],
+)
+def test_export_for_any_size(branches, step, sizes):
+    """With attention any multiple of the scale: other sizes are padded, which is another graph."""
+    net = set_traceable(network(image_skip=True, cell=dict(branches=branches)))
+    height, width = (step * torch.export.Dim(name, min=2, max=1024) for name in ('h', 'w'))
+    x = torch.rand(2, 3, 10, 12)
+    exported = torch.export.export(net, (x,), dynamic_shapes=({2: height, 3: width},)).module()
+    for size in sizes:
+        x = torch.rand(2, 3, *size)
+        torch.testing.assert_close(exported(x), net(x), rtol=0, atol=1e-6)
+
+
+@newest
 def test_compile_without_a_break():
     """Also the gradients: the attention is differentiated by autograd."""
     module = SEMEnhancer(4, scale=2)
