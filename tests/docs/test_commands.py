@@ -76,7 +76,8 @@ def test_no_exception_is_out_of_date():
 def folder(tmp_path_factory):
     """The repository's root for a user who has some pictures, data sets and checkpoints."""
     root = tmp_path_factory.mktemp('docs')
-    (root / 'tools').symlink_to(ROOT / 'tools')
+    for name in 'docs', 'tools':
+        (root / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / 'configs', root / 'configs')
     for name in '_base_/models/csnln.py', 'csnln_x2_demo.py':
         path = root / 'configs' / name
