@@ -60,6 +60,18 @@ def read_gt(path: Path, multiple: int, crop_border: int) -> np.ndarray:
     return np.ascontiguousarray(mod_crop(image, multiple))
 
 
+def to_luma(image: np.ndarray) -> np.ndarray:
+    """Compute BT.601's Y in its studio range, without rounding.
+
+    Args:
+        image: RGB of 0..255, [..., 3].
+
+    Returns:
+        float64 of 16..235, [...].
+    """
+    return image.astype(np.float64) @ _LUMA + _OFFSET
+
+
 def psnr(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
     """Peak signal-to-noise ratio in dB, infinite for equal images.
 
@@ -105,4 +117,4 @@ def _lumas(image: np.ndarray, gt: np.ndarray, crop_border: int) -> list[np.ndarr
     if image.shape != gt.shape:
         raise ValueError(f'an image of shape {image.shape} is no match for one of {gt.shape}')
     rows, columns = (slice(crop_border, side - crop_border) for side in gt.shape[:2])
-    return [x[rows, columns].astype(np.float64) @ _LUMA + _OFFSET for x in (image, gt)]
+    return [to_luma(x[rows, columns]) for x in (image, gt)]
