@@ -20,6 +20,7 @@ from csnln_mm.checkpoints.architecture import (
 from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
 from csnln_mm.errors import UserError
+from csnln_mm.networks.build import PARTS
 
 # What no size in a checkpoint's config exceeds: layers are made one by one, then compared.
 _LARGEST = 4096
@@ -131,7 +132,7 @@ def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
 def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
     """A config that comes with a file: of our networks, and of sizes within reason."""
     kind = architecture.get('type', 'CSNLNNet')
-    if not isinstance(kind, str) or kind not in networks.__all__:
+    if not isinstance(kind, str) or kind not in PARTS:
         raise UserError(
             f'the config in checkpoint {path} is of a {kind!r:.100}, which csnln_mm.networks does '
             "not have; for a network of MMagic's or of your own name its config with --config"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from csnln_mm.errors import UserError
+from csnln_mm.networks.csnln_net import RGB_MEAN
 
-RGB_MEAN = (0.4488, 0.4371, 0.4040)
 _ESCAPE_NAN = 1e-4
 
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from csnln_mm.scales import SCALES
+
 HELP = """Convert a checkpoint of the authors' released code for csnln test, train and load_from.
 
 Scale, channels and recurrences are read from the file. --to-released converts weights that were
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('target', metavar='DST', type=Path, help='checkpoint to write')
     direction = parser.add_mutually_exclusive_group()
     direction.add_argument(
-        '--scale', type=int, choices=(2, 3, 4), help='refuse a checkpoint for another scale'
+        '--scale', type=int, choices=SCALES, help='refuse a checkpoint for another scale'
     )
     direction.add_argument(
         '--to-released',

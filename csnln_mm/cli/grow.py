@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
+from csnln_mm.scales import SCALES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind.add_argument(
         '--attention', nargs='+', choices=('in_scale', 'cross_scale'), help='branches to add'
     )
-    kind.add_argument('--scale', type=int, choices=(2, 3, 4), help='scale of the new network')
+    kind.add_argument('--scale', type=int, choices=SCALES, help='scale of the new network')
     parser.add_argument(
         '--num-recurrences',
         type=arguments.at_least_one,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from csnln_mm.cli.arguments import add_shared
 from csnln_mm.errors import UserError
+from csnln_mm.scales import SCALES
 
 if TYPE_CHECKING:
     from csnln_mm.paper.measure import Measured
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.upscaling import Upscaler
     from csnln_mm.visualization.comparison import BICUBIC
 
-    if args.scale not in (2, 3, 4):
+    if args.scale not in SCALES:
         raise UserError(f'--scale must be 2, 3 or 4, got {args.scale}')
     sets = collect_images(args.folders)
     models = args.models or (

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
+from csnln_mm.scales import SCALES
 
 HELP = 'Prepare test sets, DIV2K, images of your own or the images of the demo; check pairs.'
 
@@ -99,12 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for command in benchmarks, div2k:
         command.add_argument(
-            '--scales',
-            nargs='+',
-            type=int,
-            choices=(2, 3, 4),
-            default=(2, 3, 4),
-            help='default: all',
+            '--scales', nargs='+', type=int, choices=SCALES, default=SCALES, help='default: all'
         )
         command.add_argument(
             '--processes', type=arguments.at_least_one, metavar='N', help='default: one per core'

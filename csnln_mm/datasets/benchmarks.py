@@ -11,6 +11,7 @@ from csnln_mm.datasets.parallel import run_parallel
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_rgb, write_image
+from csnln_mm.scales import SCALES
 
 GT_FOLDER = 'GTmod12'
 
@@ -50,7 +51,7 @@ def find_test_sets(source: Path) -> dict[str, list[Path]]:
 
 
 def prepare_benchmarks(
-    source: Path, target: Path, *, scales: Sequence[int] = (2, 3, 4), processes: int | None = None
+    source: Path, target: Path, *, scales: Sequence[int] = SCALES, processes: int | None = None
 ) -> Preparation:
     """Write ``GTmod12`` and ``LRbicx2`` .. ``LRbicx4`` by the protocol of the field.
 

@@ -23,6 +23,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write, read_json
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_image_size, read_rgb, write_image
+from csnln_mm.scales import SCALES
 
 ANNOTATION_FILE = 'meta_info_DIV2K800sub_GT.txt'
 _HR = 'DIV2K_train_HR'
@@ -57,7 +58,7 @@ Failures = list[tuple[str, str]]
 def prepare_div2k(
     root: Path,
     *,
-    scales: Sequence[int] = (2, 3, 4),
+    scales: Sequence[int] = SCALES,
     make_lr: bool = False,
     sub_images: SubImages = SubImages(),
     processes: int | None = None,
@@ -91,7 +92,7 @@ def prepare_images(
     source: Path,
     root: Path,
     *,
-    scales: Sequence[int] = (2, 3, 4),
+    scales: Sequence[int] = SCALES,
     sub_images: SubImages = SubImages(),
     processes: int | None = None,
 ) -> Failures:
@@ -284,7 +285,7 @@ def _remember_sub_images(job: _Job) -> None:
         if cut == job.sub_images:
             return
         # A call that failed before it cut anything is no reason to refuse.
-        folders = [folder for _, folder in _sub_image_folders(job._replace(scales=(2, 3, 4)))]
+        folders = [folder for _, folder in _sub_image_folders(job._replace(scales=SCALES))]
         if any(folder.is_dir() and any(folder.iterdir()) for folder in folders):
             raise UserError(
                 f'the sub-images in {job.root} are of {cut.size} pixels every '

@@ -1,75 +1,47 @@
-"""The networks as MMagic builds them: by ``type``, with ``init_cfg``."""
+"""The core's networks as MMagic builds them: by ``type``, with ``init_cfg``.
+
+Each has the name, the arguments and the state dict of the class in :mod:`csnln_mm.networks`; the
+parts within it are looked up in MMagic's registry.
+"""
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from mmagic.registry import MODELS
 from mmengine.model import BaseModule
 from torch import nn
 
-from csnln_mm import networks as core
-
-__all__ = [
-    'AdditionFusion',
-    'BicubicUpsampler',
-    'CSNLNNet',
-    'ConcatenationFusion',
-    'CrossScaleEnhancer',
-    'CrossScaleNonLocalAttention',
-    'InScaleNonLocalAttention',
-    'MutualProjectedFusion',
-    'SEMCell',
-    'SEMEnhancer',
-]
-
-# The arguments that are configs of parts, and what is built where they name no type.
-_PARTS = dict(
-    cell='SEMCell',
-    fusion='MutualProjectedFusion',
-    attention='CrossScaleNonLocalAttention',
-    cross_scale_attention='CrossScaleNonLocalAttention',
-    in_scale_attention='InScaleNonLocalAttention',
-)
+from csnln_mm.networks.build import PARTS, find_parts_with
 
 
-def _from_registry(config: Mapping[str, Any] | None, default: str) -> dict | None:
-    """The same config, its type a callable that asks MMagic's registry."""
-    if config is None:
-        return None
-    config = dict(config)
-    name = config.pop('type', default)
-    return dict(config, type=lambda **arguments: MODELS.build(dict(arguments, type=name)))
+def _from_registry(name: str) -> Callable[..., nn.Module]:
+    if name in PARTS and name not in MODELS:  # registered with the core after this module ran
+        _bind(name)
+    return lambda **arguments: MODELS.build(dict(arguments, type=name))
 
 
-def _register(network: type[nn.Module]) -> type[nn.Module]:
+def _bind(name: str) -> None:
     """Derive the class that MMEngine initialises, saves and builds, and register it."""
+    network = PARTS[name]
 
     @functools.wraps(network.__init__)
     def __init__(self: BaseModule, *args: Any, init_cfg: Any = None, **kwargs: Any) -> None:
-        for part in _PARTS.keys() & kwargs.keys():
-            kwargs[part] = _from_registry(kwargs[part], _PARTS[part])
-        network.__init__(self, *args, **kwargs)  # whose super().__init__() is BaseModule's
+        with find_parts_with(_from_registry):
+            network.__init__(self, *args, **kwargs)  # whose super().__init__() is BaseModule's
         self.init_cfg = copy.deepcopy(init_cfg)
 
     bound = type(
-        network.__name__,
+        name,
         (network, BaseModule),
         dict(__init__=__init__, __module__=__name__, __doc__=network.__doc__),
     )
     MODELS.register_module(module=bound)
-    return bound
+    globals()[name] = bound  # where pickle finds it
 
 
-# Module-level names, by which pickle finds them.
-AdditionFusion = _register(core.AdditionFusion)
-BicubicUpsampler = _register(core.BicubicUpsampler)
-ConcatenationFusion = _register(core.ConcatenationFusion)
-CrossScaleNonLocalAttention = _register(core.CrossScaleNonLocalAttention)
-InScaleNonLocalAttention = _register(core.InScaleNonLocalAttention)
-MutualProjectedFusion = _register(core.MutualProjectedFusion)
-SEMCell = _register(core.SEMCell)
-CSNLNNet = _register(core.CSNLNNet)
-CrossScaleEnhancer = _register(core.CrossScaleEnhancer)
-SEMEnhancer = _register(core.SEMEnhancer)
+__all__ = list(PARTS)
+
+for _name in __all__:
+    _bind(_name)

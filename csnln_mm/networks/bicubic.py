@@ -2,17 +2,19 @@
 
 from torch import Tensor, nn
 
+from csnln_mm.networks.build import register_part
 from csnln_mm.ops.imresize import imresize
 
 
+@register_part
 class BicubicUpsampler(nn.Module):
-    """Upscale images without learning: the same pipeline then scores what is known.
+    """Upscale images without learning, to check a pipeline against known scores.
 
     Args:
         upscale_factor: S, an integer of at least 1.
 
     Raises:
-        ValueError: if ``upscale_factor`` is none.
+        ValueError: if ``upscale_factor`` is not such an integer.
     """
 
     def __init__(self, upscale_factor: int = 2) -> None:

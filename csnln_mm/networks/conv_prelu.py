@@ -2,19 +2,18 @@
 
 from torch import nn
 
-# (kernel, stride, padding) by factor, section 5.2.
-_KERNELS = {2: (6, 2, 2), 3: (9, 3, 3), 4: (8, 4, 2)}
+from csnln_mm.scales import KERNELS
 
 
 def resampling_kernel(factor: int) -> tuple[int, int, int]:
     """(kernel size, stride, padding) with which a convolution changes the size by ``factor``.
 
     Raises:
-        ValueError: for a factor other than 2, 3 and 4.
+        ValueError: if ``factor`` is not one of :data:`csnln_mm.scales.SCALES`.
     """
-    if factor not in _KERNELS:
-        raise ValueError(f'resampling factors are {sorted(_KERNELS)}, got {factor}')
-    return _KERNELS[factor]
+    if not isinstance(factor, int) or factor not in KERNELS:
+        raise ValueError(f'the scale must be one of {sorted(KERNELS)}, got {factor}')
+    return KERNELS[factor]
 
 
 class ConvPReLU(nn.Sequential):
@@ -37,7 +36,7 @@ class Downsample(nn.Sequential):
 
     Args:
         channels: C.
-        factor: f, 2, 3 or 4.
+        factor: f, one of :data:`csnln_mm.scales.SCALES`.
     """
 
     def __init__(self, channels: int, factor: int) -> None:
@@ -49,7 +48,7 @@ class Upsample(nn.Sequential):
 
     Args:
         channels: C.
-        factor: f, 2, 3 or 4.
+        factor: f, one of :data:`csnln_mm.scales.SCALES`.
     """
 
     def __init__(self, channels: int, factor: int) -> None:

@@ -6,11 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csnln_mm import ops
+from csnln_mm.networks.build import register_part
 from csnln_mm.networks.conv_prelu import ConvPReLU
 from csnln_mm.ops.attention_maps import cross_scale_weights
 from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
 
 
+@register_part
 class CrossScaleNonLocalAttention(nn.Module):
     """Upscale a feature map with patches of itself (Eq. 4, Figure 2).
 

@@ -7,35 +7,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from csnln_mm.networks.build import build_part
-from csnln_mm.networks.conv_prelu import ConvPReLU, resampling_kernel
-from csnln_mm.networks.fusion import BRANCHES
-from csnln_mm.networks.sem_cell import SEMCell
+from csnln_mm.networks.build import build_part, register_part
+from csnln_mm.networks.cell import Cell
+from csnln_mm.networks.conv_prelu import ConvPReLU
+
+# Of DIV2K, as the released code has it.
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
 
 
+@register_part
 class CSNLNNet(nn.Module):
-    """Super-resolution by the same SEM cell, time and again.
+    """Upscale images by applying the same SEM cell recurrently.
 
     Args:
         in_channels: channels of the LR image, c.
         out_channels: channels of the SR image, c as well.
         mid_channels: C, channels of all features.
-        num_recurrences: how often the cell is applied. With 1, what makes the cell's next input
-            is not trained, since there is none.
-        upscale_factor: S, 2, 3 or 4.
-        cell: arguments of :class:`SEMCell` beyond those that follow from the network's; with
-            ``type``, of another cell.
+        num_recurrences: how often the cell is applied. With 1, the part of the cell that makes
+            the next input is not trained, since there is no next input.
+        upscale_factor: S, one of :data:`csnln_mm.scales.SCALES`.
+        cell: arguments of the :class:`SEMCell` beyond those that follow from the network's; with
+            ``type``, of another :class:`~csnln_mm.networks.Cell`.
         rgb_mean: subtracted from the input and added to the output, in 0..1, one value per
             channel.
         image_skip: add the bicubic interpolation of the input to the output, instead of the mean
             alone. Not in the paper; lets small networks learn in minutes.
         recurrence_skip: add the cell's input to the next input that it makes: each recurrence
             learns a change of the features. Not in the paper; has no parameters.
-        attention_recurrences: the recurrences, from 1, in which the attention branches of the cell
-            work; all by default. In the others the cell has its local branch alone, which costs a
-            fraction of the time. Not in the paper.
-        with_cp: in training, keep no activations within a recurrence but compute them again in
-            the backward pass: less memory, more time.
+        attention_recurrences: the recurrences, from 1, in which the cell uses its attention; all
+            by default. In the others it has its local branch alone, which costs a fraction of the
+            time. Not in the paper.
+        with_cp: in training, recompute the activations of each recurrence in the backward pass
+            instead of keeping them: less memory, more time.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -43,17 +46,18 @@ class CSNLNNet(nn.Module):
 
     def __init__(
         self,
+        *,
         in_channels: int = 3,
         out_channels: int = 3,
         mid_channels: int = 128,
         num_recurrences: int = 12,
         upscale_factor: int = 2,
         cell: dict | None = None,
-        rgb_mean: Sequence[float] = (0.4488, 0.4371, 0.4040),
+        rgb_mean: Sequence[float] = RGB_MEAN,
         image_skip: bool = False,
+        recurrence_skip: bool = False,
         attention_recurrences: Sequence[int] | None = None,
         with_cp: bool = False,
-        recurrence_skip: bool = False,
     ) -> None:
         super().__init__()
         for name, number in dict(
@@ -79,10 +83,13 @@ class CSNLNNet(nn.Module):
         self.head = nn.Sequential(
             ConvPReLU(in_channels, mid_channels), ConvPReLU(mid_channels, mid_channels)
         )
-        self.cell = build_part(
-            cell, SEMCell, mid_channels=mid_channels, upscale_factor=upscale_factor
+        built = build_part(
+            cell, 'SEMCell', mid_channels=mid_channels, upscale_factor=upscale_factor
         )
-        self.attention_recurrences = None
+        if not isinstance(built, Cell):
+            raise ValueError(f'{type(built).__name__} is not a csnln_mm.networks.Cell')
+        self.cell = built
+        self.attention_recurrences: frozenset[int] | None = None
         if attention_recurrences is not None:
             self.attention_recurrences = frozenset(attention_recurrences)
             if not self.attention_recurrences <= set(range(1, num_recurrences + 1)):
@@ -90,35 +97,28 @@ class CSNLNNet(nn.Module):
                     f'attention_recurrences must lie in 1 to {num_recurrences}, got '
                     f'{attention_recurrences}'
                 )
-            branches = (cell or {}).get('branches', BRANCHES)
-            if not self.attention_recurrences or 'local' not in branches or len(branches) < 2:
+            if not self.attention_recurrences or not self.cell.attention_is_optional:
                 raise ValueError(
-                    'attention_recurrences needs at least one recurrence, the local branch and an '
-                    f'attention branch, got {attention_recurrences} and branches {branches}'
+                    'attention_recurrences needs at least one recurrence, and a cell with an '
+                    f'attention branch and the local branch, got {attention_recurrences}'
                 )
-        if num_recurrences == 1 and isinstance(self.cell, SEMCell):
-            # DistributedDataParallel stops at a parameter that bears on nothing.
-            self.cell.next_input.requires_grad_(False)
+        if num_recurrences == 1:
+            self.cell.freeze_next_input()
         self.reconstruct = nn.Conv2d(mid_channels * num_recurrences, out_channels, 3, padding=1)
 
     @property
     def has_attention(self) -> bool:
         """Whether it compares pixels, so that time grows with the square of an image's area."""
-        if not isinstance(self.cell, SEMCell):
-            return True  # as far as one can tell
-        return any(stage.use_in_scale or stage.use_cross_scale for stage in self.cell.stages)
+        return self.cell.has_attention
 
     @property
     def receptive_radius(self) -> int | None:
         """LR pixels around a pixel that its result depends on; None with attention: all of them."""
-        if self.has_attention:
+        radii = self.cell.receptive_radii
+        if radii is None:
             return None
-        kernel_size, stride, _ = resampling_kernel(self.upscale_factor)
-        plain = 0 if self.cell.plain is None else len(self.cell.plain) - 1
-        # Two 3x3 convolutions of the head; in each recurrence up and down again (or up and
-        # `reconstruct`), and a 3x3 convolution between recurrences.
-        steps = self.num_recurrences * (plain + kernel_size // stride - 1)
-        return 2 + steps + self.num_recurrences - 1
+        # Of the head's two 3x3 convolutions, the recurrences, and the last one's reconstruction.
+        return 2 + (self.num_recurrences - 1) * radii[0] + radii[1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale images.
@@ -153,13 +153,12 @@ class CSNLNNet(nn.Module):
         self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
         """The next features, if any, and the hidden state's part of the image."""
-        options = {}
-        if self.attention_recurrences is not None:
-            options['attention'] = recurrence in self.attention_recurrences
-        # A cell of one's own may not know it.
-        if recurrence == self.num_recurrences and type(self.cell).forward is SEMCell.forward:
-            options['last'] = True
-        following, hidden = self.cell(features, **options)
+        attending = self.attention_recurrences
+        following, hidden = self.cell(
+            features,
+            attention=attending is None or recurrence in attending,
+            last=recurrence == self.num_recurrences,
+        )
         if self.recurrence_skip and following is not None:
             following = features + following
         return following, F.conv2d(hidden, kernel, bias, padding=1)

@@ -2,12 +2,11 @@
 
 from torch import Tensor, nn
 
-from csnln_mm.networks.build import build_part
+from csnln_mm.networks.build import build_part, register_part
 from csnln_mm.networks.conv_prelu import Downsample
-from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
-from csnln_mm.networks.sem_cell import SEMCell
 
 
+@register_part
 class CrossScaleEnhancer(nn.Module):
     """Add to a feature map what its larger exemplars show, brought back to the map's size.
 
@@ -23,7 +22,7 @@ class CrossScaleEnhancer(nn.Module):
     def __init__(self, channels: int, *, scale: int = 2, attention: dict | None = None) -> None:
         super().__init__()
         self.attention = build_part(
-            attention, CrossScaleNonLocalAttention, in_channels=channels, scale=scale
+            attention, 'CrossScaleNonLocalAttention', in_channels=channels, scale=scale
         )
         self.downsample = Downsample(channels, scale)
 
@@ -32,6 +31,7 @@ class CrossScaleEnhancer(nn.Module):
         return x + self.downsample(self.attention(x))
 
 
+@register_part
 class SEMEnhancer(nn.Module):
     """Add to a feature map what a SEM cell would hand on to its next recurrence.
 
@@ -46,7 +46,7 @@ class SEMEnhancer(nn.Module):
 
     def __init__(self, channels: int, *, scale: int = 2, cell: dict | None = None) -> None:
         super().__init__()
-        self.cell = build_part(cell, SEMCell, mid_channels=channels, upscale_factor=scale)
+        self.cell = build_part(cell, 'SEMCell', mid_channels=channels, upscale_factor=scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W], for any H, W >= 1."""

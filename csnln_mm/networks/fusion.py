@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from csnln_mm.networks.build import register_part
 from csnln_mm.networks.conv_prelu import Downsample, Upsample
 
 BRANCHES = ('local', 'in_scale', 'cross_scale')
@@ -30,6 +31,7 @@ def check_branches(branches: Sequence[str], *, at_least: int = 0) -> None:
         raise ValueError('there is nothing to fuse without branches')
 
 
+@register_part
 class MutualProjectedFusion(nn.Module):
     """Add what cross-scale attention knows beyond in-scale attention, then project back.
 
@@ -93,6 +95,7 @@ class MutualProjectedFusion(nn.Module):
         return fused + self.upsample(local - self.downsample(fused))
 
 
+@register_part
 class AdditionFusion(nn.Module):
     """The sum of all branches, the local one upscaled.
 
@@ -125,6 +128,7 @@ class AdditionFusion(nn.Module):
         return sum(x for x in features if x is not None)
 
 
+@register_part
 class ConcatenationFusion(AdditionFusion):
     """A 3x3 convolution over all branches side by side, the local one upscaled.
 

@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csnln_mm.networks.conv_prelu import Downsample, Upsample, resampling_kernel
+from csnln_mm.networks.conv_prelu import Downsample, Upsample
 from csnln_mm.networks.csnln_net import CSNLNNet
 from csnln_mm.networks.fusion import MutualProjectedFusion
+from csnln_mm.networks.sem_cell import SEMCell
+from csnln_mm.scales import KERNELS
 
 # By the size of a resampling layer's kernel.
-_FACTORS = {resampling_kernel(factor)[0]: factor for factor in (2, 3, 4)}
+_FACTORS = {kernel_size: factor for factor, (kernel_size, *_) in KERNELS.items()}
 
 
 @torch.no_grad()
@@ -46,9 +48,10 @@ def add_attention(
         ValueError: if the network has no attention to add to these weights.
     """
     own = network.state_dict()
-    if not network.has_attention or len(network.cell.stages) != 1:
+    cell = network.cell
+    if not isinstance(cell, SEMCell) or len(cell.attentions()) != 1:
         raise ValueError('attention is added to a network with attention in a single stage')
-    (stage,) = network.cell.stages
+    (stage,) = cell.stages
     if not stage.use_local or not isinstance(stage.fusion, MutualProjectedFusion):
         raise ValueError('attention is added to a local branch, by mutual projection')
     for key, value in weights.items():

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from csnln_mm import ops
+from csnln_mm.networks.build import register_part
 from csnln_mm.networks.conv_prelu import ConvPReLU
 from csnln_mm.ops.attention_maps import check_positions, in_scale_weights
 
 
+@register_part
 class InScaleNonLocalAttention(nn.Module):
     """Describe every pixel by the pixels that resemble it (Eq. 1 and 2).
 

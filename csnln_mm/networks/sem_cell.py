@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import cast
 
 from torch import Tensor, nn
 
-from csnln_mm.networks.build import build_part
-from csnln_mm.networks.conv_prelu import ConvPReLU, Downsample, Upsample
-from csnln_mm.networks.cross_scale_attention import CrossScaleNonLocalAttention
-from csnln_mm.networks.fusion import BRANCHES, MutualProjectedFusion, check_branches
-from csnln_mm.networks.in_scale_attention import InScaleNonLocalAttention
+from csnln_mm.networks.build import build_part, register_part
+from csnln_mm.networks.cell import Cell
+from csnln_mm.networks.conv_prelu import ConvPReLU, Downsample, Upsample, resampling_kernel
+from csnln_mm.networks.fusion import BRANCHES, check_branches
 
-# The released x4 model upscales by 2 twice.
-_RELEASED_STAGES = {2: (2,), 3: (3,), 4: (2, 2)}
+# The released x4 model upscales by 2 twice, all others in one stage.
+_RELEASED_STAGES = {4: (2, 2)}
 
 
 class _Stage(nn.Module):
@@ -37,19 +37,28 @@ class _Stage(nn.Module):
         self.use_cross_scale = 'cross_scale' in branches
         if self.use_in_scale:
             self.in_scale_attention = build_part(
-                in_scale_attention, InScaleNonLocalAttention, in_channels=channels
+                in_scale_attention, 'InScaleNonLocalAttention', in_channels=channels
             )
             self.in_scale_upsample = Upsample(channels, scale)
         if self.use_cross_scale:
             self.cross_scale_attention = build_part(
                 cross_scale_attention,
-                CrossScaleNonLocalAttention,
+                'CrossScaleNonLocalAttention',
                 in_channels=channels,
                 scale=scale,
             )
         self.fusion = build_part(
-            fusion, MutualProjectedFusion, channels=channels, scale=total_scale, branches=branches
+            fusion, 'MutualProjectedFusion', channels=channels, scale=total_scale, branches=branches
         )
+
+    def attentions(self) -> dict[str, nn.Module]:
+        """Those of :meth:`SEMCell.attentions`."""
+        attentions = {}
+        if self.use_in_scale:
+            attentions['in_scale'] = self.in_scale_attention
+        if self.use_cross_scale:
+            attentions['cross_scale'] = self.cross_scale_attention
+        return attentions
 
     def forward(self, x: Tensor, local: Tensor) -> Tensor:
         """[N, C, h, w] and the cell's input [N, C, H, W] -> [N, C, scale h, scale w]."""
@@ -61,15 +70,16 @@ class _Stage(nn.Module):
         return self.fusion(local if self.use_local else None, in_scale, cross_scale)
 
 
-class SEMCell(nn.Module):
+@register_part
+class SEMCell(Cell):
     """One step of the recurrence: mine a feature map for exemplars and upscale it.
 
     Args:
         mid_channels: C.
-        upscale_factor: S, 2, 3 or 4.
+        upscale_factor: S, one of :data:`csnln_mm.scales.SCALES`.
         branches: any of 'local', 'in_scale', 'cross_scale' (the columns of Table 3). Without
             any, the cell is the table's plain baseline: convolutions and an upsampling.
-        fusion: config of the fusion; :class:`MutualProjectedFusion` by default.
+        fusion: config of the fusion; of a :class:`MutualProjectedFusion` by default.
         stages: upscale factors one after another whose product is S. By default those of the
             released model: one stage, but (2, 2) for S = 4. The paper's text has (4, ).
         patch_size: p of the cross-scale attention.
@@ -102,18 +112,15 @@ class SEMCell(nn.Module):
     ) -> None:
         super().__init__()
         check_branches(branches)
-        if not isinstance(upscale_factor, int) or upscale_factor not in _RELEASED_STAGES:
-            raise ValueError(
-                f'upscale_factor must be one of {sorted(_RELEASED_STAGES)}, got {upscale_factor}'
-            )
-        stages = tuple(stages or _RELEASED_STAGES[upscale_factor])
+        resampling_kernel(upscale_factor)
+        stages = tuple(stages or _RELEASED_STAGES.get(upscale_factor, (upscale_factor,)))
         if min(stages) < 2 or prod(stages) != upscale_factor:
             raise ValueError(
                 f'stages must multiply to the upscale_factor {upscale_factor}, got {stages}'
             )
         self.upscale_factor = upscale_factor
-        self.plain = None
-        self.stages = nn.ModuleList()
+        self.plain: nn.Sequential | None = None
+        built: list[_Stage] = []
         if not branches:
             self.plain = nn.Sequential(
                 *(ConvPReLU(mid_channels, mid_channels) for _ in range(num_plain_convs)),
@@ -121,8 +128,8 @@ class SEMCell(nn.Module):
             )
         else:
             if tuple(branches) == ('local',):
-                stages = (upscale_factor,)  # earlier stages would bear on nothing
-            self.stages.extend(
+                stages = (upscale_factor,)  # the result would not depend on earlier stages
+            built = [
                 _Stage(
                     mid_channels,
                     scale,
@@ -133,7 +140,8 @@ class SEMCell(nn.Module):
                     fusion,
                 )
                 for i, scale in enumerate(stages)
-            )
+            ]
+        self.stages = cast(Sequence[_Stage], nn.ModuleList(built))
         self.next_input = nn.Sequential(
             Downsample(mid_channels, upscale_factor), ConvPReLU(mid_channels, mid_channels)
         )
@@ -145,9 +153,9 @@ class SEMCell(nn.Module):
 
         Args:
             x: L_(i-1), [N, C, H, W].
-            attention: whether the attention branches work; without them the fusion of the last
+            attention: whether the attention branches work. Without them the fusion of the last
                 stage gets the local branch alone, which the cell must have.
-            last: whether no recurrence follows, so that a next input would be computed in vain.
+            last: whether no recurrence follows, so that the next input is not needed.
 
         Returns:
             The next input L_i, [N, C, H, W], or None after the last recurrence, and the hidden
@@ -162,3 +170,27 @@ class SEMCell(nn.Module):
         else:
             hidden = self.stages[-1].fusion(x)
         return None if last else self.next_input(hidden), hidden
+
+    def attentions(self) -> list[dict[str, nn.Module]]:
+        """Those of each stage; none if the cell has no attention branch."""
+        attentions = [stage.attentions() for stage in self.stages]
+        return attentions if any(attentions) else []
+
+    @property
+    def attention_is_optional(self) -> bool:
+        """Whether there is a local branch beside the attention branches."""
+        return self.has_attention and any(stage.use_local for stage in self.stages)
+
+    @property
+    def receptive_radii(self) -> tuple[int, int] | None:
+        """Without attention 3x3 convolutions, and the way up and down again."""
+        if self.has_attention:
+            return None
+        kernel_size, stride, _ = resampling_kernel(self.upscale_factor)
+        plain = 0 if self.plain is None else len(self.plain) - 1
+        radius = plain + kernel_size // stride - 1
+        return radius + 1, radius
+
+    def freeze_next_input(self) -> None:
+        """Exclude ``next_input`` from training."""
+        self.next_input.requires_grad_(False)

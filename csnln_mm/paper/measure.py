@@ -16,6 +16,7 @@ from csnln_mm.paper.model_size import model_size
 from csnln_mm.paper.published import COMPACT
 from csnln_mm.paper.tables import format_table
 from csnln_mm.upscaling import Upscaler
+from csnln_mm.upscaling.tile_size import may_attend
 
 # Of the image that multiply-adds are counted for, as papers on small models count them.
 _RESULT = 1280, 720
@@ -115,7 +116,7 @@ def multiply_adds(upscaler: Upscaler, scale: int) -> int:
         scale: from the LR image to the result.
     """
     width, height = (round(side / scale) for side in _RESULT)
-    if not getattr(upscaler.network, 'has_attention', True):
+    if not may_attend(upscaler.network):
         return model_size(upscaler.network, (height, width)).multiply_adds
     tiling = upscaler.tiling(width, height)
     tile = min(height, tiling.tile or height), min(width, tiling.tile or width)

@@ -44,7 +44,7 @@ class Tiling(NamedTuple):
 
 def tile_cost(pixels: int, network: nn.Module) -> float:
     """Time for a tile of so many pixels, in no unit: attention is quadratic, the rest linear."""
-    return pixels * (pixels + 1500.0) if _has_attention(network) else float(pixels)
+    return pixels * (pixels + 1500.0) if may_attend(network) else float(pixels)
 
 
 def choose_tiling(
@@ -80,7 +80,7 @@ def choose_tiling(
         return not free or 2 * tile_memory(pixels, network) <= free
 
     tile = CPU_TILE if device.type == 'cpu' else GPU_TILE
-    if not _has_attention(network):
+    if not may_attend(network):
         tile = LOCAL_TILE
     while tile > SMALLEST_TILE and not fits(tile**2):
         tile //= 2
@@ -103,7 +103,8 @@ def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | Non
     return Tiling(tile, overlap, counts[0] * counts[1], sides[0] * sides[1], margin)
 
 
-def _has_attention(network: nn.Module) -> bool:
+def may_attend(network: nn.Module) -> bool:
+    """Whether a network has attention; true of networks that do not say."""
     return getattr(network, 'has_attention', True)
 
 

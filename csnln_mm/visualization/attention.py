@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData, as_8_bit_rgb
+from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling.upscaler import Upscaler
 
 
@@ -118,7 +119,10 @@ class AttentionRecord:
         network = upscaler.network
         if not attends(network):
             raise UserError('the network has no attention')
-        stages = network.cell.stages
+        stages = network.cell.attentions()
+        for stage in stages:
+            for branch, module in stage.items():
+                _check_shows_weights(branch, module)
         self.num_recurrences = network.num_recurrences
         self.num_stages = len(stages)
         self.recurrences = sorted(
@@ -130,7 +134,7 @@ class AttentionRecord:
         self.is_whole = self.input.shape[:2] == image.size[::-1]
         self._features: dict[tuple[int, int], Tensor] = {}
         hooks = [
-            _any_attention(stage).register_forward_pre_hook(self._recorder(number))
+            next(iter(stage.values())).register_forward_pre_hook(self._recorder(number))
             for number, stage in enumerate(stages, 1)
         ]
         try:
@@ -188,9 +192,7 @@ class AttentionRecord:
         map_scale = features.shape[-1] // self.input.shape[1]
         x, y = (at * map_scale + map_scale // 2 for at in point)
         attentions = self._stages[stage - 1]
-        # Absent where the stage lacks the branch.
-        in_scale = getattr(attentions, 'in_scale_attention', None)
-        cross_scale = getattr(attentions, 'cross_scale_attention', None)
+        in_scale, cross_scale = attentions.get('in_scale'), attentions.get('cross_scale')
         return AttentionMaps(
             input=self.input,
             offset=self.offset,
@@ -201,15 +203,14 @@ class AttentionRecord:
             map_scale=map_scale,
             query=(y, x),
             recurrence=recurrence,
-            scale=cross_scale.scale if cross_scale else 0,
-            patch_size=cross_scale.patch_size if cross_scale else 0,
+            scale=getattr(cross_scale, 'scale', 0),
+            patch_size=getattr(cross_scale, 'patch_size', 1 if cross_scale else 0),
         )
 
 
 def attends(network: nn.Module) -> bool:
     """Whether a network has attention that :func:`extract_attention` can record."""
-    stages = getattr(getattr(network, 'cell', None), 'stages', ())
-    return any(stage.use_in_scale or stage.use_cross_scale for stage in stages)
+    return isinstance(network, CSNLNNet) and network.has_attention
 
 
 def crop_window(
@@ -248,9 +249,13 @@ def crop_window(
     return input, (left, top), (x - left, y - top)
 
 
-def _any_attention(stage: nn.Module) -> nn.Module:
-    """One of a stage's attention modules; they all get the same features."""
-    return stage.in_scale_attention if stage.use_in_scale else stage.cross_scale_attention
+def _check_shows_weights(branch: str, attention: nn.Module) -> None:
+    for name in ['weights_at'] + ['scale'] * (branch == 'cross_scale'):
+        if not hasattr(attention, name):
+            raise UserError(
+                f'the attention {type(attention).__name__} has no {name!r}, without which its '
+                'weights cannot be shown'
+            )
 
 
 def _weights_at(

@@ -414,7 +414,7 @@ def concentration(weights: np.ndarray, what: str, quantity: str = 'weight') -> s
 
 def _recurrence(upscaler: Upscaler, one: AttentionMaps, stage: int) -> str:
     text = f'recurrence {one.recurrence} of {upscaler.network.num_recurrences}'
-    stages = len(upscaler.network.cell.stages)
+    stages = len(upscaler.network.cell.attentions())
     return f'{text}, stage {stage} of {stages}' if stages > 1 else text
 
 
