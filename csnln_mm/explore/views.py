@@ -22,16 +22,21 @@ from csnln_mm.visualization import (
 )
 from csnln_mm.visualization.attention import attends
 from csnln_mm.visualization.comparison import BICUBIC
-from csnln_mm.visualization.figures import attribution_weights, concentration, top_matches
-from csnln_mm.visualization.overlays import (
+from csnln_mm.visualization.maps import (
     Crop,
+    attribution_weights,
+    concentration,
+    match_crops,
+    top_matches,
+)
+from csnln_mm.visualization.overlays import (
     draw_attribution,
+    draw_box,
     draw_map,
     draw_matches,
     error_map,
-    frame_box,
-    match_crops,
     zoom,
+    zoom_factor,
 )
 
 SLOTS = 'A', 'B'
@@ -150,7 +155,7 @@ def attention_views(
 
 
 def _slot_views(session: Session, title: str, one: AttentionMaps) -> list[Any]:
-    factor = _factor(one.input)
+    factor = zoom_factor(one.input, _MAP_SIDE)
     text = f'{title}, recurrence {one.recurrence}'
     nothing = gr.Image(value=None, visible=False)
     views: list[Any] = ['', *[nothing] * 3]
@@ -178,7 +183,9 @@ def attribution_views(
     one = extract_attribution(
         upscaler, session.image, point, steps=_STEPS, window=window, on_step=work
     )
-    drawn = draw_attribution(one, upscaler.network.upscale_factor, factor=_factor(one.input))
+    drawn = draw_attribution(
+        one, upscaler.network.upscale_factor, factor=zoom_factor(one.input, _MAP_SIDE)
+    )
     picture = _picture(session, drawn)
     text = (
         f'**Pixel {slot} {point}**: its surroundings in the result depend on these pixels, '
@@ -215,7 +222,7 @@ def comparison_views(session: Session, names: Sequence[str], work: Work) -> tupl
         Crop(zoom(image[y : y + height, x : x + width], _DETAIL_ZOOM), name)
         for name, image in shown.items()
     ]
-    details.append(Crop(frame_box(comparison.gt, box), 'the box'))
+    details.append(Crop(draw_box(comparison.gt, box), 'the box'))
     errors = [
         Crop(error_map(image, comparison.gt), name) for name, image in comparison.results.items()
     ]
@@ -232,9 +239,10 @@ def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:
     for crop in crops:
         url = f'/gradio_api/file={quote(session.write(crop.pixels))}'
         border = f' style="border-color: {crop.colour}"' if crop.colour else ''
-        caption = html.escape(crop.caption)
+        caption = '<br>'.join(html.escape(text) for text in crop[1:3] if text)
+        alt = html.escape(crop.title)
         figures.append(
-            f'<figure><a href="{url}" target="_blank"><img src="{url}" alt="{caption}"{border}></a>'
+            f'<figure><a href="{url}" target="_blank"><img src="{url}" alt="{alt}"{border}></a>'
             f'<figcaption>{caption}</figcaption></figure>'
         )
     return f'<div class="figures {kind}">{"".join(figures)}</div>'
@@ -242,8 +250,3 @@ def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:
 
 def _picture(session: Session, pixels: np.ndarray) -> gr.Image:
     return gr.Image(value=session.write(pixels), visible=True)
-
-
-def _factor(input: np.ndarray) -> int:
-    """The magnification of maps."""
-    return max(1, _MAP_SIDE // max(input.shape[:2]))

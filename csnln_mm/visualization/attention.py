@@ -67,6 +67,14 @@ def extract_attention(
     Raises:
         UserError: if a point lies outside, the window is negative, or there is no such recurrence,
             stage or attention.
+
+    Examples:
+        >>> from csnln_mm.networks import CSNLNNet
+        >>> upscaler = Upscaler(CSNLNNet(mid_channels=4, num_recurrences=1), tile=0)
+        >>> image = ImageData(np.zeros((8, 10, 3), np.uint8))
+        >>> (maps,) = extract_attention(upscaler, image, [(3, 5)])
+        >>> maps.cross_scale.shape, maps.in_scale.shape
+        ((4, 5), (8, 10))
     """
     maps = []
     record = None
@@ -245,8 +253,8 @@ def crop_window(
     left, top = (
         max(0, min(at - window // 2, side - window)) for at, side in ((x, width), (y, height))
     )
-    input = np.ascontiguousarray(rgb[top : top + window, left : left + window])
-    return input, (left, top), (x - left, y - top)
+    crop = np.ascontiguousarray(rgb[top : top + window, left : left + window])
+    return crop, (left, top), (x - left, y - top)
 
 
 def _check_shows_weights(branch: str, attention: nn.Module) -> None:

@@ -96,7 +96,7 @@ def local_attribution(
 
     with torch.no_grad():
         start, end = (float(_gradient_content(network(path(k)), box)) for k in (0, 2 * steps))
-    map = lq.new_zeros(lq.shape[-2:])
+    total = lq.new_zeros(lq.shape[-2:])
     for first in range(0, steps, batch_size):
         parts = range(first, min(first + batch_size, steps))
         middles = torch.cat([path(2 * k + 1) for k in parts]).requires_grad_()
@@ -104,9 +104,9 @@ def local_attribution(
         content = _gradient_content(network(middles), box)
         (gradients,) = torch.autograd.grad(content, middles)
         changes = torch.cat([path(2 * k + 2) - path(2 * k) for k in parts])
-        map += (gradients * changes).sum((0, 1))
+        total += (gradients * changes).sum((0, 1))
         on_step(parts.stop, steps)
-    return Attribution(map, start, end)
+    return Attribution(total, start, end)
 
 
 class PixelAttribution(NamedTuple):
@@ -153,12 +153,20 @@ def extract_attribution(
     Raises:
         UserError: if the point lies outside, a number is out of range, or the memory does not
             suffice.
+
+    Examples:
+        >>> from csnln_mm.networks import CSNLNNet
+        >>> upscaler = Upscaler(CSNLNNet(mid_channels=4, num_recurrences=1))
+        >>> image = ImageData(np.random.RandomState(0).randint(0, 256, (8, 10, 3), np.uint8))
+        >>> one = extract_attribution(upscaler, image, (3, 5), detail=4, steps=2)
+        >>> one.box, tuple(one.attribution.map.shape)
+        ((5, 9, 4, 4), (8, 10))
     """
     for name, number in dict(detail=detail, steps=steps).items():
         if number < 1:
             raise UserError(f'{name} must be at least 1, got {number}')
-    input, offset, point = crop_window(image, point, window)
-    sides = [upscaler.scale * side for side in input.shape[1::-1]]
+    crop, offset, point = crop_window(image, point, window)
+    sides = [upscaler.scale * side for side in crop.shape[1::-1]]
     lengths = [min(detail, side) for side in sides]
     middles = [upscaler.scale * at + upscaler.scale // 2 for at in point]
     corner = [
@@ -166,7 +174,7 @@ def extract_attribution(
         for middle, length, side in zip(middles, lengths, sides)
     ]
     box = (*corner, *lengths)
-    lq = torch.from_numpy(input.transpose(2, 0, 1).astype(np.float32) / 255)[None]
+    lq = torch.from_numpy(crop.transpose(2, 0, 1).astype(np.float32) / 255)[None]
     try:
         attribution = local_attribution(
             upscaler.network, lq.to(upscaler.device), box, steps=steps, on_step=on_step
@@ -175,25 +183,25 @@ def extract_attribution(
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            f'not enough memory for {input.shape[1]}x{input.shape[0]} pixels; take a smaller window'
+            f'not enough memory for {crop.shape[1]}x{crop.shape[0]} pixels; take a smaller window'
         ) from error
-    return PixelAttribution(input, offset, point, box, attribution)
+    return PixelAttribution(crop, offset, point, box, attribution)
 
 
-def diffusion_index(map: Tensor) -> float:
+def diffusion_index(attribution: Tensor) -> float:
     """How many pixels take part: 100 if all count the same, near 0 if one alone counts.
 
     The paper's (1 - G) 100, with the Gini coefficient G of the magnitudes.
 
     Args:
-        map: of any shape.
+        attribution: of any shape.
 
     Returns:
         0 to 100; nan where nothing counts.
     """
-    magnitudes = map.detach().flatten().abs().double().sort().values
+    magnitudes = attribution.detach().flatten().abs().double().sort().values
     count = len(magnitudes)
-    ranks = torch.arange(1, count + 1, dtype=torch.double, device=map.device)
+    ranks = torch.arange(1, count + 1, dtype=torch.double, device=attribution.device)
     # The mean of |g_i - g_j| over twice the mean of g, without the pairs.
     gini = (2 * ranks - count - 1) @ magnitudes / (count * magnitudes.sum())
     return 100 * (1 - float(gini))

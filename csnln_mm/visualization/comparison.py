@@ -11,7 +11,9 @@ from csnln_mm.images.degradation import downsample, upsample
 from csnln_mm.images.image_file import list_images, read_rgb
 from csnln_mm.images.metrics import Score, read_gt
 from csnln_mm.upscaling.upscaler import Upscaler
-from csnln_mm.visualization.drawing import BOX_COLOURS, draw_box, new_figure, render, show
+from csnln_mm.visualization.drawing import new_figure, render, show
+from csnln_mm.visualization.maps import BOX_COLOURS
+from csnln_mm.visualization.overlays import draw_box
 
 BICUBIC = 'bicubic'
 
@@ -184,8 +186,7 @@ def comparison_figure(
     figure = new_figure(left_width + columns * (cell + 0.15) + 0.3, left_height + 0.3, dpi=120)
     left, right = figure.subfigures(1, 2, width_ratios=[left_width, columns * (cell + 0.15)])
     axis = left.subplots()
-    show(axis, gt, interpolation='lanczos')
-    draw_box(axis, x, y, box_width, box_height, BOX_COLOURS[0])
+    show(axis, draw_box(gt, (x, y, box_width, box_height)), interpolation='lanczos')
     axis.set_title(f'ground truth, {width}x{height}; x{scale}', fontsize=12)
     axes = right.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, caption, image, bold) in zip(axes, panels):

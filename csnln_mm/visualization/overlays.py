@@ -1,86 +1,64 @@
-"""What an attention attends to, drawn on the image itself: quick, without axes and captions."""
+"""Attention and attribution drawn on the image: what figures and the page show."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from csnln_mm.visualization.attention import AttentionMaps
 from csnln_mm.visualization.attribution import PixelAttribution
-from csnln_mm.visualization.drawing import BOX_COLOURS
-from csnln_mm.visualization.figures import (
-    POINT,
+from csnln_mm.visualization.maps import (
+    BOX_COLOURS,
+    POINT_COLOUR,
     Match,
     attribution_weights,
     block_and_margin,
-    crop_matches,
-    gamma,
     relative_weights,
     target_patch,
 )
 
-
-class Crop(NamedTuple):
-    """A detail, uint8 RGB, [h, w, 3]; what it is; and the colour of its box, '#rrggbb' or ''."""
-
-    pixels: np.ndarray
-    caption: str
-    colour: str = ''
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def zoom(image: np.ndarray, factor: int) -> np.ndarray:
-    """Pixels as squares: [H, W, 3] -> [factor H, factor W, 3]."""
+    """Repeat each pixel: [H, W, 3] -> [factor H, factor W, 3]."""
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
+def zoom_factor(image: np.ndarray, side: int) -> int:
+    """The largest factor that makes an image's longer side at most ``side``; at least 1."""
+    return max(1, side // max(image.shape[:2]))
+
+
 def draw_matches(one: AttentionMaps, matches: Sequence[Match], *, factor: int = 6) -> np.ndarray:
-    """The input with the target and the patches that count most for it, numbered from 1.
+    """Outline the target and the patches that count most for it, numbered from 1.
 
     Args:
         one: with a cross-scale map.
-        matches: of :func:`~csnln_mm.visualization.figures.top_matches`, at most 8.
+        matches: of :func:`~csnln_mm.visualization.maps.top_matches`, at most 8.
         factor: magnification.
 
     Returns:
         uint8 RGB, [factor h, factor w, 3].
     """
     canvas = zoom(one.input, factor)
-    for number, match in reversed(list(enumerate(matches, 1))):
-        colour = _rgb(BOX_COLOURS[number - 1])
-        _box(canvas, match.x, match.y, match.side, match.side, colour, factor)
-        size = max(0.5, factor / 8)
-        # Above the patch, or below it where there is no room.
-        bottom = factor * match.y - 6
-        if bottom < 24 * size:
-            bottom = factor * (match.y + match.side) + 6 + 22 * size
-        at = round(factor * match.x), round(bottom)
-        for shade, thickness in ((0, 0, 0), 6), (colour, 2):
-            cv2.putText(
-                canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness,
-                cv2.LINE_AA,
-            )  # fmt: skip
-    x, y, side = target_patch(one)
-    _box(canvas, x, y, side, side, _rgb(POINT), factor)
+    target = _scaled(factor, *target_patch(one))
+    boxes = [_scaled(factor, *match[1:]) for match in matches]
+    for box, colour in reversed(list(zip([*boxes, target], [*BOX_COLOURS[: len(boxes)], '']))):
+        _outline(canvas, box, colour or POINT_COLOUR)
+    taken = [target, *boxes]
+    for number, (box, colour) in enumerate(zip(boxes, BOX_COLOURS), 1):
+        taken.append(_label(canvas, str(number), box, taken, colour))
     return canvas
 
 
-def match_crops(one: AttentionMaps, matches: Sequence[Match], scale: int) -> list[Crop]:
-    """The target patch, what it became, and the patches with their shares of the weight.
-
-    Args:
-        one: with a cross-scale map.
-        matches: as of :func:`draw_matches`.
-        scale: S of the network.
-    """
-    captions = ['target', 'became']
-    captions += [f'{i}: {100 * match.weight:.3g} %' for i, match in enumerate(matches, 1)]
-    crops = crop_matches(one, matches, scale)
-    return [Crop(crop, caption, colour) for (crop, colour), caption in zip(crops, captions)]
+def draw_point(one: AttentionMaps, *, factor: int = 6) -> np.ndarray:
+    """Mark the pixel on the input by a ring: uint8 RGB, [factor h, factor w, 3]."""
+    return _ring(zoom(one.input, factor), one.point, factor)
 
 
 def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.ndarray:
-    """The weights over the input, from black (least) to white (most), with a ring at the pixel.
+    """Draw weights from black (least) to white (most), with a ring at the pixel.
 
     Args:
         one: the attention of a pixel.
@@ -91,14 +69,24 @@ def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.
         uint8 RGB, [factor h, factor w, 3].
     """
     canvas = _colour(weights, one.input, factor, *block_and_margin(one, weights))
-    centre = [round(factor * (at + 0.5)) for at in one.point]
-    for colour, thickness in ((0, 0, 0), 4), (_rgb(POINT), 2):
-        cv2.circle(canvas, centre, 2 * factor, colour, thickness, cv2.LINE_AA)
+    return _ring(canvas, one.point, factor)
+
+
+def draw_detail(one: PixelAttribution, scale: int, *, factor: int = 6) -> np.ndarray:
+    """Outline the detail on the input: uint8 RGB, [factor h, factor w, 3].
+
+    Args:
+        one: the attribution of a detail.
+        scale: S of the network.
+        factor: magnification.
+    """
+    canvas = zoom(one.input, factor)
+    _outline(canvas, _detail(one, scale, factor), POINT_COLOUR)
     return canvas
 
 
 def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> np.ndarray:
-    """The magnitude of a local attribution on the dimmed input, with the detail that it is of.
+    """Draw the magnitude of a local attribution on the dimmed input, and outline the detail.
 
     Args:
         one: the attribution of a detail.
@@ -109,34 +97,20 @@ def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> n
         uint8 RGB, [factor h, factor w, 3].
     """
     canvas = _colour(attribution_weights(one), one.input, factor, 1, 0)
-    # Few pixels count: the image behind them, dark and grey, tells where they are.
+    # Few pixels count: the image behind them, dark and grey, shows where they are.
     grey = zoom(one.input, factor).mean(-1, keepdims=True) * 0.4
     canvas = np.maximum(canvas, grey.astype(np.uint8))
-    _box(canvas, *(value / scale for value in one.box), _rgb(POINT), factor)
+    _outline(canvas, _detail(one, scale, factor), POINT_COLOUR)
     return canvas
 
 
-def _colour(
-    weights: np.ndarray, input: np.ndarray, factor: int, block: float, margin: int
-) -> np.ndarray:
-    """The map of an input in colours; a weight covers ``block`` pixels of it in each direction."""
-    height, width = input.shape[:2]
-    relative, low, high = relative_weights(weights, margin)
-    level = np.clip((relative - low) / (high - low), 0, 1) ** gamma(low, high)
-    colours = cv2.applyColorMap((255 * level).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
-    size = [round(factor * block * side) for side in weights.shape[::-1]]
-    # The last block may reach beyond the input.
-    canvas = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
-    return np.ascontiguousarray(canvas[: factor * height, : factor * width, ::-1])
-
-
 def error_map(image: np.ndarray, gt: np.ndarray, *, gain: int = 8) -> np.ndarray:
-    """The largest absolute difference over the channels, ``gain`` times, as grey.
+    """Draw the largest absolute difference over the channels, ``gain`` times, as grey.
 
     Args:
         image: uint8 RGB, [H, W, 3].
         gt: of the same size.
-        gain: what differs by 255 / gain or more is white.
+        gain: differences of 255 / gain or more are white.
 
     Returns:
         uint8, [H, W, 3].
@@ -145,28 +119,98 @@ def error_map(image: np.ndarray, gt: np.ndarray, *, gain: int = 8) -> np.ndarray
     return np.stack([np.minimum(gain * error, 255).astype(np.uint8)] * 3, -1)
 
 
-def frame_box(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The image with a box (x, y, width, height) outlined."""
+def draw_box(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Outline a box (x, y, width, height) on a copy of an image."""
     canvas = image.copy()
-    _box(canvas, *box, _rgb(BOX_COLOURS[0]), 1)
+    _outline(canvas, box, BOX_COLOURS[0])
     return canvas
 
 
-def _box(
-    canvas: np.ndarray,
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    colour: tuple[int, int, int],
-    factor: int,
-) -> None:
-    corners = [
-        (round(factor * x), round(factor * y)),
-        (round(factor * (x + width)) - 1, round(factor * (y + height)) - 1),
-    ]
-    for shade, thickness in ((0, 0, 0), 4), (colour, 2):
+# A box is (x, y, width, height) in pixels of the canvas.
+_Box = tuple[float, float, float, float]
+
+
+def _scaled(factor: int, x: float, y: float, side: float) -> _Box:
+    return factor * x, factor * y, factor * side, factor * side
+
+
+def _detail(one: PixelAttribution, scale: int, factor: int) -> _Box:
+    return tuple(factor * value / scale for value in one.box)
+
+
+def _colour(
+    weights: np.ndarray, lq: np.ndarray, factor: int, block: float, margin: int
+) -> np.ndarray:
+    """The map of an input in colours; a weight covers ``block`` pixels of it in each direction."""
+    height, width = lq.shape[:2]
+    relative, (low, high, gamma) = relative_weights(weights, margin)
+    level = np.clip((relative - low) / (high - low), 0, 1) ** gamma
+    colours = cv2.applyColorMap((255 * level).round().astype(np.uint8), cv2.COLORMAP_INFERNO)
+    size = [round(factor * block * side) for side in weights.shape[::-1]]
+    # The last block may reach beyond the input.
+    canvas = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(canvas[: factor * height, : factor * width, ::-1])
+
+
+def _line(canvas: np.ndarray) -> int:
+    """Width of lines, so that they stay visible where the canvas is shown at half its size."""
+    return max(1, max(canvas.shape[:2]) // 180)
+
+
+def _ring(canvas: np.ndarray, point: tuple[int, int], factor: int) -> np.ndarray:
+    """A ring that leaves the pixel free."""
+    centre = [round(factor * (at + 0.5)) for at in point]
+    radius = max(2 * factor, max(canvas.shape[:2]) // 50)
+    line = _line(canvas)
+    for shade, thickness in ((0, 0, 0), 2 * line), (_rgb(POINT_COLOUR), line):
+        cv2.circle(canvas, centre, radius, shade, thickness, cv2.LINE_AA)
+    return canvas
+
+
+def _outline(canvas: np.ndarray, box: _Box, colour: str) -> None:
+    """A box with a black edge, to be seen on any image."""
+    x, y, width, height = box
+    corners = [(round(x), round(y)), (round(x + width) - 1, round(y + height) - 1)]
+    line = _line(canvas)
+    for shade, thickness in ((0, 0, 0), 2 * line), (_rgb(colour), line):
         cv2.rectangle(canvas, *corners, shade, thickness)
+
+
+def _label(canvas: np.ndarray, text: str, box: _Box, taken: Sequence[_Box], colour: str) -> _Box:
+    """Write a label beside a box, on the side where it covers least of what is taken."""
+    line = _line(canvas)
+    size = max(canvas.shape[:2]) / 1000
+    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, size, line)
+    pad = line + 1
+    width, height = text_width + 2 * pad, text_height + 2 * pad
+    x, y, box_width, box_height = box
+    left, right = x - width - 2 * line, x + box_width + 2 * line
+    top, bottom = y - height - 2 * line, y + box_height + 2 * line
+    middle, centre = x + (box_width - width) / 2, y + (box_height - height) / 2
+    places = [
+        (middle, top), (right, centre), (left, centre), (middle, bottom),
+        (right, top), (left, top), (right, bottom), (left, bottom),
+    ]  # fmt: skip
+
+    def covered(place: tuple[float, float]) -> float:
+        label = *place, width, height
+        inside = _overlap(label, (0, 0, canvas.shape[1], canvas.shape[0]))
+        return width * height - inside + sum(_overlap(label, other) for other in taken)
+
+    x, y = min(places, key=covered)
+    corners = [(round(x), round(y)), (round(x + width) - 1, round(y + height) - 1)]
+    cv2.rectangle(canvas, *corners, _rgb(colour), cv2.FILLED)
+    cv2.rectangle(canvas, *corners, (0, 0, 0), max(1, line // 2))
+    at = round(x + pad), round(y + height - pad)
+    cv2.putText(canvas, text, at, _FONT, size, (0, 0, 0), line, cv2.LINE_AA)
+    return x, y, width, height
+
+
+def _overlap(a: _Box, b: _Box) -> float:
+    """The area that two boxes share."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(0.0, width) * max(0.0, height)
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 import threading
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,15 @@ from csnln_mm.images.image_file import ImageData
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization import AttentionRecord, extract_attention
-from csnln_mm.visualization.figures import concentration, top_matches
-from csnln_mm.visualization.overlays import draw_map, draw_matches, error_map, match_crops
+from csnln_mm.visualization.maps import (
+    BOX_COLOURS,
+    Match,
+    concentration,
+    match_crops,
+    shares,
+    top_matches,
+)
+from csnln_mm.visualization.overlays import draw_map, draw_matches, error_map
 
 IMAGE = ImageData(np.random.RandomState(0).randint(0, 256, (20, 24, 3), np.uint8))
 
@@ -72,8 +80,29 @@ def test_overlays_have_the_size_of_the_magnified_input(record):
     assert draw_map(one, one.cross_scale, factor=3).shape == (48, 48, 3)
     assert draw_map(one, one.in_scale, factor=3).shape == (48, 48, 3)
     crops = match_crops(one, matches, 4)
-    assert [crop.caption for crop in crops[:2]] == ['target', 'became']
-    assert crops[2].caption == f'1: {100 * matches[0].weight:.3g} %'
+    assert [(crop.title, crop.caption) for crop in crops[:2]] == [
+        ('target', 'input'),
+        ('result', 'x4'),
+    ]
+    assert [crop.caption for crop in crops[2:]] == shares([match.weight for match in matches])
+
+
+def test_labels_of_patches_side_by_side_do_not_cover_one_another(record):
+    one = record.maps((5, 6))
+    # A stack, a step of half a side apart, and one in the corner.
+    matches = [Match(0.1, 3, y, 4) for y in (2, 4, 6)] + [Match(0.1, 0, 0, 4)]
+    drawn = draw_matches(one._replace(input=np.zeros_like(one.input)), matches, factor=40)
+    for colour in BOX_COLOURS[:4]:
+        # A label is a filled rectangle; what another one covered would be missing.
+        mask = (drawn == tuple(bytes.fromhex(colour[1:]))).all(-1).astype(np.uint8)
+        filled = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9)))
+        filled = cv2.morphologyEx(filled, cv2.MORPH_OPEN, np.ones((15, 15)))
+        assert cv2.connectedComponents(filled)[0] == 2, colour
+
+
+def test_shares_have_the_same_number_of_digits():
+    assert shares([0.4815, 0.0011]) == ['48.1 %', '0.1 %']
+    assert shares([0.00043, 0.00002]) == ['0.043 %', '0.002 %']
 
 
 def test_the_brightest_place_of_a_map_is_that_of_the_largest_weight(record):
@@ -96,3 +125,5 @@ def test_concentration_counts_the_places_that_hold_half():
     assert concentration(weights, 'pixels') == (
         'half of the weight on 1 of 4 pixels, largest 2 times the mean'
     )
+    single = np.eye(1, 2048)
+    assert concentration(single, 'patches').endswith('largest 2,048 times the mean')

@@ -17,7 +17,7 @@ from csnln_mm.visualization import (
     extract_attention,
     matches_figure,
 )
-from csnln_mm.visualization.figures import top_matches
+from csnln_mm.visualization.maps import top_matches
 
 
 def checkpoint(path, scale=2, **cell):
