@@ -2,7 +2,7 @@
 # make test   run the whole test suite
 # make lint   run the linters
 # make docs   build the documentation in build/docs
-# make env    create the environment; `make test` adds what exports and the page need
+# make env    create the environment, or return at once if it is there
 #
 # make test-oldest, make env-oldest: the same with the oldest supported versions
 #
@@ -22,17 +22,16 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 # This checkout, also where the environment is shared with another one.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 export PYTHONWARNINGS := ignore
+# The Python of an environment to be made, where it was named.
+export PYTHON
 
-.PHONY: env env-test env-oldest demo test test-oldest lint docs
+.PHONY: env env-oldest demo test test-oldest lint docs
 
 env:
-	@tools/make_env.py $(VENV)
-
-env-test:
-	@tools/make_env.py $(VENV) --integrations
+	@requirements/install "$(VENV)" newest
 
 env-oldest:
-	@tools/make_env.py $(VENV_OLDEST) --versions oldest
+	@requirements/install "$(VENV_OLDEST)" oldest
 
 demo: env
 	$(BIN)/python tools/prepare_demo.py data/demo
@@ -44,7 +43,7 @@ demo: env
 	$(BIN)/python tools/visualize.py compare data/demo/test/GTmod12 \
 		--methods bicubic CSNLN=$(DEMO)/predictions/test -o $(DEMO)/comparison
 
-test: env-test
+test: env
 	$(BIN)/python -m pytest
 
 test-oldest: env-oldest

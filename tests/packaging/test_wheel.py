@@ -82,13 +82,8 @@ def test_the_wheel_holds_the_package_its_configs_and_its_tools(built):
         for p in (ROOT / 'csnln_mm').rglob('*.*')
         if p.is_file() and p.suffix != '.pyc' and '.mim' not in p.parts
     }
-    # make_env.py is for a checkout.
     for pattern in 'configs/**/*.py', 'configs/*.yml', 'tools/*.*', 'model-index.yml':
-        expected |= {
-            f'csnln_mm/.mim/{p.relative_to(ROOT)}'
-            for p in ROOT.glob(pattern)
-            if p.name != 'make_env.py'
-        }
+        expected |= {f'csnln_mm/.mim/{p.relative_to(ROOT)}' for p in ROOT.glob(pattern)}
     assert names == expected
 
 
