@@ -88,7 +88,9 @@ class Checkout:
 
     def python(self, code):
         command = [self.env / 'bin/python', '-c', code]
-        done = subprocess.run(command, env=self.variables, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=self.env, env=self.variables, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
