@@ -10,12 +10,7 @@ from csnln_mm.mmagic.bfloat16_optim_wrapper import BFloat16OptimWrapper
 from csnln_mm.mmagic.check_invalid_loss import CheckInvalidLossHook
 from csnln_mm.mmagic.dataset import FolderPairDataset, ImagePairDataset
 from csnln_mm.mmagic.editor import CSNLNEditor
-from csnln_mm.mmagic.exact_resume import (
-    ExactResumeHook,
-    ResumableEpochSampler,
-    ResumableSampler,
-    SeedPerSample,
-)
+from csnln_mm.mmagic.exact_resume import ExactResumeHook, ResumableSampler, SeedPerSample
 from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import *  # noqa: F403
 from csnln_mm.mmagic.networks import __all__ as _networks
@@ -36,7 +31,6 @@ __all__ = [
     'FolderPairDataset',
     'HardPatches',
     'ImagePairDataset',
-    'ResumableEpochSampler',
     'ResumableSampler',
     'SeedPerSample',
     'extend_network',

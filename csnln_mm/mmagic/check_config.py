@@ -1,4 +1,4 @@
-"""Mistakes in a config: found by building what needs no data, told in one line with the place."""
+"""Find mistakes in a config by building what needs no data; report each in one line."""
 
 import copy
 import importlib.util
@@ -12,21 +12,22 @@ from typing import Any
 
 import torch
 from mmagic import registry
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.config import optim_wrappers, suggest
+from csnln_mm.mmagic.config import suggest
+from csnln_mm.mmagic.loaders import Loader, loaders, parts
 
-# How Python and MMEngine tell of an argument and of a type that there is not.
+# How Python and MMEngine report an unknown argument and an unknown type.
 _UNKNOWN_ARGUMENT = re.compile(
     r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'"
 )
 _UNKNOWN_TYPE = re.compile(r"'?(.+?) is not in the \w+::([\w ]+) registry")
-# What MMEngine would accept, and stumble over in the midst of a run; the least of each.
+# The least value of settings that MMEngine accepts unchecked, to fail in the middle of a run.
 _WHOLE_NUMBERS = {
     'train_cfg.max_epochs': 1,
     'train_cfg.max_iters': 1,
@@ -36,10 +37,10 @@ _WHOLE_NUMBERS = {
 
 
 def build_parts(cfg: Config) -> nn.Module:
-    """Build all of a run that needs no data, and return the model.
+    """Build all parts of a run that need no data, and return the model.
 
-    Hooks, loaders, data sets without their images, metrics, optimizers and schedules are built to
-    see that they can be. Nothing is written.
+    Hooks, dataloaders, data sets without their images, metrics, optimizers and schedules are built
+    to see that they can be. Nothing is written.
 
     Raises:
         UserError: names the place in the config, and what would be accepted there.
@@ -58,55 +59,37 @@ def build_parts(cfg: Config) -> nn.Module:
     return model
 
 
-def _try_to_build(cfg: Config) -> None:
-    for place, hook in _hooks(cfg):
-        with config_errors(cfg, place, hook):
-            registry.HOOKS.build({key: x for key, x in hook.items() if key != 'priority'})
-    for name in 'train_dataloader', 'val_dataloader', 'test_dataloader':
-        for place, loader in _items(cfg.get(name), name):
-            _build_loader(cfg, place, loader)
-    for name in 'val_evaluator', 'test_evaluator':
-        for place, evaluator in _items(cfg.get(name), name):
-            for at, metric in _items(evaluator.get('metrics'), f'{place}.metrics'):
-                with config_errors(cfg, at, metric):
-                    registry.METRICS.build(copy.deepcopy(metric))
-    for place, wrapper in optim_wrappers(cfg).items():
-        _build_optimizer(cfg, place, wrapper)
-    for name in 'train_cfg', 'val_cfg', 'test_cfg':
-        if cfg.get(name) and 'type' in cfg[name]:
-            _check_loop(cfg, name)
-    randomness = cfg.get('randomness') or {}
-    with config_errors(cfg, 'randomness', randomness):
-        _check_arguments(Runner.set_randomness, randomness)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """What parts have to say, they say again when they are built for good."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
 def build_model(model: dict, source: str) -> nn.Module:
-    """Build a model or a part of it; a mistake is a UserError that begins with ``source``."""
-    with config_errors(source, 'model', model):
+    """Build a model or a part of one; errors are UserErrors that begin with ``source``."""
+    with config_errors(source, 'model', model, registry.MODELS):
         return registry.MODELS.build(copy.deepcopy(model))
 
 
-@contextmanager
-def config_errors(source: Config | str, place: str, part: Any) -> Iterator[None]:
-    """Turn whatever is raised within into a UserError that names the place in the config.
+def optim_wrappers(cfg: Config) -> dict[str, ConfigDict]:
+    """By place, the optimizer wrapper of a config, or those of generator and discriminator."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'optimizer' in wrapper:
+        return {'optim_wrapper': wrapper}
+    return {
+        f'optim_wrapper.{name}': part
+        for name, part in wrapper.items()
+        if isinstance(part, dict) and 'optimizer' in part
+    }
 
-    ``CSNLN_TRACEBACK=1`` lets the original through, for whoever's own component fails.
+
+@contextmanager
+def config_errors(
+    source: Config | str, place: str, part: Any, known: Registry | Callable
+) -> Iterator[None]:
+    """Turn any exception into a UserError that names the place in the config.
+
+    ``CSNLN_TRACEBACK=1`` lets the original exception through, to debug a custom component.
 
     Args:
-        source: the config, or what names it in messages.
+        source: the config, or its name in messages.
         place: dotted name of the part that is built.
-        part: its config.
+        part: config of the part.
+        known: the registry or function that builds it; misspelt arguments are looked up there.
     """
     try:
         yield
@@ -116,25 +99,17 @@ def config_errors(source: Config | str, place: str, part: Any) -> Iterator[None]
         if os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
             raise
         source = source if isinstance(source, str) else f'config {source.filename}'
-        raise UserError(f'{source}: {_explain(error, place, part)}') from error
+        raise UserError(f'{source}: {_explain(error, place, part, known)}') from error
 
 
-def innermost(dataset: dict) -> dict:
-    """The config of the data set within those that only wrap another."""
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
-def _explain(error: Exception, place: str, part: Any) -> str:
+def _explain(error: Exception, place: str, part: Any, known: Registry | Callable) -> str:
     text = ' '.join(str(error).split()) or type(error).__name__
     if found := _UNKNOWN_ARGUMENT.search(text):
         owner, name = found.groups()
-        accepted = _arguments_of(owner)
-        hint = suggest(name, accepted) or '.'
-        known = f' It has {", ".join(accepted)}' if accepted else ''
+        function = known.get(owner) if isinstance(known, Registry) else known
+        hint = suggest(name, list(inspect.signature(function).parameters)) if function else ''
         at = next((at for at, key, _ in _walk(part, place) if key == name), f'{place}.{name}')
-        return f'{at}: {owner} has no such argument{hint}{known}'
+        return f'{at}: {owner} has no such argument{hint}'
     if found := _UNKNOWN_TYPE.match(text):
         name, kind = found.groups()
         names = _names_in(getattr(registry, f'{kind.replace(" ", "_").upper()}S', None))
@@ -147,23 +122,6 @@ def _explain(error: Exception, place: str, part: Any) -> str:
     return f'{place}: {text:.300}'
 
 
-def _arguments_of(name: str) -> list[str]:
-    """Names of the arguments of what some registry, or MMEngine, calls so; none if none does."""
-    kinds = (x for x in vars(registry).values() if isinstance(x, Registry))
-    others = dict(DataLoader=torch.utils.data.DataLoader, set_randomness=Runner.set_randomness)
-    found = others.get(name) or next((x for x in (kind.get(name) for kind in kinds) if x), None)
-    if found is None:
-        return []
-    names: list[str] = []
-    functions = [base.__init__ for base in found.__mro__] if inspect.isclass(found) else [found]
-    for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
-            break
-    return [name for name in dict.fromkeys(names) if name != 'self']
-
-
 def _names_in(kind: Registry | None) -> list[str]:
     names: set[str] = set()
     while kind is not None:
@@ -173,7 +131,7 @@ def _names_in(kind: Registry | None) -> list[str]:
 
 
 def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:
-    """(place, key, value) of all that a nested config holds."""
+    """Yield (place, key, value) for everything in a nested config."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield f'{place}.{key}', key, item
@@ -183,64 +141,87 @@ def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:
             yield from _walk(item, f'{place}[{i}]')
 
 
-def _hooks(cfg: Config) -> Iterator[tuple[str, dict]]:
-    for name, hook in (cfg.get('default_hooks') or {}).items():
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Suppress log messages: the parts repeat them when they are built for the run itself."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _try_to_build(cfg: Config) -> None:
+    hooks = {f'default_hooks.{key}': x for key, x in (cfg.get('default_hooks') or {}).items()}
+    hooks.update(parts(cfg.get('custom_hooks'), 'custom_hooks'))
+    for place, hook in hooks.items():
         if isinstance(hook, dict):
-            yield f'default_hooks.{name}', hook
-    yield from _items(cfg.get('custom_hooks'), 'custom_hooks')
+            without_priority = {key: x for key, x in hook.items() if key != 'priority'}
+            _try(cfg, place, without_priority, registry.HOOKS)
+    for loader in loaders(cfg):
+        _try_to_build_loader(cfg, loader)
+    for name in 'val_evaluator', 'test_evaluator':
+        for place, evaluator in parts(cfg.get(name), name):
+            for at, metric in parts(evaluator.get('metrics'), f'{place}.metrics'):
+                _try(cfg, at, metric, registry.METRICS)
+    for place, wrapper in optim_wrappers(cfg).items():
+        _try_to_build_optimizer(cfg, place, wrapper)
+    for name in 'train_cfg', 'val_cfg', 'test_cfg':
+        loop = cfg.get(name)
+        if loop and 'type' in loop:
+            with config_errors(cfg, name, loop, registry.LOOPS):
+                if registry.LOOPS.get(loop.type) is None:
+                    raise KeyError(f'{loop.type} is not in the mmagic::loop registry')
+                _check_arguments(registry.LOOPS.get(loop.type), loop)
+    randomness = cfg.get('randomness') or {}
+    with config_errors(cfg, 'randomness', randomness, Runner.set_randomness):
+        _check_arguments(Runner.set_randomness, randomness)
 
 
-def _items(value: Any, place: str) -> Iterator[tuple[str, dict]]:
-    """(place, config) of each in a list, or of the only one."""
-    if isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            yield f'{place}[{i}]', item
-    elif value:
-        yield place, value
+def _try(cfg: Config, place: str, part: dict, kind: Registry, **others: Any) -> Any:
+    """Build a part, with arguments that its config does not name."""
+    with config_errors(cfg, place, part, kind):
+        return kind.build(dict(copy.deepcopy(part), **others))
 
 
-def _build_loader(cfg: Config, place: str, loader: dict) -> None:
-    """The loader over one made-up sample, and the data set with its pipeline but no images."""
-    with config_errors(cfg, place, {key: x for key, x in loader.items() if key != 'dataset'}):
-        Runner.build_dataloader(dict(copy.deepcopy(loader), dataset=[0]))
-    dataset = innermost(loader.dataset)
-    with config_errors(cfg, f'{place}.dataset', dataset):
+def _try_to_build_loader(cfg: Config, loader: Loader) -> None:
+    """Build the loader over one made-up sample, and the data set with its pipeline alone."""
+    place, config, dataset = loader
+    rest = {key: x for key, x in config.items() if key != 'dataset'}
+    with config_errors(cfg, place, rest, torch.utils.data.DataLoader):
+        Runner.build_dataloader(dict(copy.deepcopy(rest), dataset=[0]))
+    place = f'{place}.dataset'
+    with config_errors(cfg, place, dataset, registry.DATASETS):
         kind = registry.DATASETS.get(dataset.type)
-        if kind is None or (inspect.isclass(kind) and issubclass(kind, BaseDataset)):
-            registry.DATASETS.build(dict(copy.deepcopy(dataset), lazy_init=True))
+    if kind is None or (inspect.isclass(kind) and issubclass(kind, BaseDataset)):
+        _try(cfg, place, dataset, registry.DATASETS, lazy_init=True)
 
 
-def _build_optimizer(cfg: Config, place: str, wrapper: dict) -> None:
-    """The optimizer of one parameter, its wrapper, and the schedules of its learning rate."""
+def _try_to_build_optimizer(cfg: Config, place: str, wrapper: dict) -> None:
+    """Build the optimizer of one parameter, its wrapper, and its learning rate schedules."""
     parameters = [nn.Parameter(torch.zeros(1))]
-    with config_errors(cfg, f'{place}.optimizer', wrapper.optimizer):
-        optimizer = registry.OPTIMIZERS.build(dict(wrapper.optimizer, params=parameters))
+    at = f'{place}.optimizer'
+    optimizer = _try(cfg, at, wrapper.optimizer, registry.OPTIMIZERS, params=parameters)
     taken_out = 'optimizer', 'constructor', 'paramwise_cfg'
-    with config_errors(cfg, place, wrapper):
-        rest = {key: x for key, x in wrapper.items() if key not in taken_out}
-        registry.OPTIM_WRAPPERS.build(dict(dict(type='OptimWrapper'), **rest, optimizer=optimizer))
+    rest = dict(
+        dict(type='OptimWrapper'), **{k: x for k, x in wrapper.items() if k not in taken_out}
+    )
+    _try(cfg, place, rest, registry.OPTIM_WRAPPERS, optimizer=optimizer)
     schedules = cfg.get('param_scheduler')
     if isinstance(schedules, dict) and 'type' not in schedules:
-        return  # one list for each of several optimizers, which this is one of
-    for at, schedule in _items(schedules, 'param_scheduler'):
-        with config_errors(cfg, at, schedule):
-            milestones = schedule.get('milestones', ())
+        return  # one list for each of several optimizers, and this is one of them
+    for at, schedule in parts(schedules, 'param_scheduler'):
+        milestones = schedule.get('milestones', ())
+        rest = {key: x for key, x in schedule.items() if key != 'convert_to_iter_based'}
+        with config_errors(cfg, at, rest, registry.PARAM_SCHEDULERS):
             if not all(_is_whole(step, 0) for step in milestones):
                 raise ValueError(f'milestones must be integers, got {milestones!r}')
-            rest = {key: x for key, x in schedule.items() if key != 'convert_to_iter_based'}
-            registry.PARAM_SCHEDULERS.build(dict(rest, optimizer=optimizer))
-
-
-def _check_loop(cfg: Config, place: str) -> None:
-    with config_errors(cfg, place, cfg[place]):
-        kind = registry.LOOPS.get(cfg[place].type)
-        if kind is None:
-            raise KeyError(f'{cfg[place].type} is not in the mmagic::loop registry')
-        _check_arguments(kind, cfg[place])
+        _try(cfg, at, rest, registry.PARAM_SCHEDULERS, optimizer=optimizer)
 
 
 def _check_arguments(function: Callable, given: dict) -> None:
-    """Raise what a call would raise for an argument that there is not."""
+    """Raise what a call would raise for an unknown argument."""
     given = {key: x for key, x in given.items() if key not in ('type', '_scope_')}
     try:
         inspect.signature(function).bind_partial(**given)
@@ -264,24 +245,21 @@ def _is_whole(value: Any, least: int) -> bool:
 
 
 def _check_scale(cfg: Config, model: nn.Module) -> None:
-    """Raise UserError if the patches that are trained on are not of the model's scale."""
+    """Raise UserError if the training patches are not of the model's scale."""
     scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
     loader = cfg.get('train_dataloader')
     if not scale or not loader:
         return
+    wanted = f'model.generator.upscale_factor ({scale})'
     for i, step in enumerate(loader.dataset.get('pipeline', ())):
         where = f'config {cfg.filename}: train_dataloader.dataset.pipeline[{i}]'
-        if step.get('type') == 'SetValues' and step.dictionary.get('scale', scale) != scale:
-            raise UserError(
-                f'{where}.dictionary.scale is {step.dictionary.scale}, but '
-                f'model.generator.upscale_factor {scale}'
+        if step.get('type') in ('SetValues', 'BicubicDegradation'):
+            prefix, values = (
+                ('dictionary.', step.dictionary) if 'dictionary' in step else ('', step)
             )
-        if step.get('type') == 'BicubicDegradation' and step.scale != scale:
-            raise UserError(
-                f'{where}.scale is {step.scale}, but model.generator.upscale_factor {scale}'
-            )
+            if values.get('scale', scale) != scale:
+                raise UserError(f'{where}.{prefix}scale must be {wanted}, got {values.scale}')
         if step.get('type') == 'PairedRandomCrop' and step.gt_patch_size % scale:
             raise UserError(
-                f'{where}.gt_patch_size must be a multiple of '
-                f'model.generator.upscale_factor ({scale}), got {step.gt_patch_size}'
+                f'{where}.gt_patch_size must be a multiple of {wanted}, got {step.gt_patch_size}'
             )

@@ -5,7 +5,7 @@ import os.path as osp
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from csnln_mm.errors import UserError
@@ -88,25 +88,6 @@ def apply_cfg_options(cfg: Config, options: dict) -> None:
                 f'config {cfg.filename}: {name} cannot be set: {error}; items of a '
                 'list are named by their numbers, as in test_dataloader.0'
             ) from error
-
-
-def as_list(value: object | None) -> list[ConfigDict]:
-    """The parts of a config that may be one, several in a list, or none."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def optim_wrappers(cfg: Config) -> dict[str, ConfigDict]:
-    """By place: the optimizer wrapper of a config, or those of generator and discriminator."""
-    wrapper = cfg.get('optim_wrapper') or {}
-    if 'optimizer' in wrapper:
-        return {'optim_wrapper': wrapper}
-    return {
-        f'optim_wrapper.{name}': part
-        for name, part in wrapper.items()
-        if isinstance(part, dict) and 'optimizer' in part
-    }
 
 
 def suggest(name: str, known: Sequence[str]) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmagic.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
-from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 # In MMEngine's checkpoints, beside the number of steps.
 _KEY = 'data_order'
@@ -66,26 +66,6 @@ class ResumableSampler(InfiniteSampler):
             yield SampleIndex(index, _derive_seed(self.seed, _FOR_SAMPLES, place))
 
 
-@DATA_SAMPLERS.register_module()
-class ResumableEpochSampler(DefaultSampler):
-    """The same for epoch-based loops: MMEngine's ``DefaultSampler``, whose arguments it has.
-
-    Attributes:
-        start: place in the epoch, samples of all processes, from which the next iteration over
-            this sampler begins; the one after that begins with the first sample again.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.start = 0
-
-    def __iter__(self) -> Iterator[SampleIndex]:
-        start, self.start = self.start // self.world_size, 0
-        for i, index in islice(enumerate(super().__iter__()), start, None):
-            place = self.rank + i * self.world_size
-            yield SampleIndex(index, _derive_seed(self.seed, _FOR_SAMPLES, self.epoch, place))
-
-
 @TRANSFORMS.register_module()
 class SeedPerSample:
     """Seed the dataloader worker for one sample; stands before the first random transform.
@@ -114,9 +94,8 @@ class ExactResumeHook(Hook):
     generators of each process anew in every step by (seed, process, step). A validation that was
     due when the training was interrupted is repeated.
 
-    Needs the dataloader's sampler to be a :class:`ResumableSampler`, or in an epoch-based loop a
-    :class:`ResumableEpochSampler`; with another one, MMEngine's way of resuming stays, with a
-    warning.
+    Only a loop of steps (``IterBasedTrainLoop``) over a :class:`ResumableSampler` resumes exactly.
+    Any other resumes as MMEngine does it, with a warning.
     """
 
     # Last in every step: the validation comes after the other hooks are ready.
@@ -139,89 +118,60 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Hook of MMEngine: start the data where it stood."""
         loop = runner.train_loop
-        sampler = loop.dataloader.sampler
         if loop.iter == 0:
             return
-        if not isinstance(sampler, _RESUMABLE):
+        if not _is_resumable(runner):
             runner.logger.warning(
-                'the sampler is not resumable: the order of the data differs from that of an '
-                'uninterrupted run'
+                'the order of the data differs from that of an uninterrupted run: only an '
+                'IterBasedTrainLoop with a ResumableSampler resumes exactly'
             )
             return
+        sampler = loop.dataloader.sampler
         if self._seed is not None:
             sampler.seed = self._seed
         self._first_step = loop.iter
-        if isinstance(loop, EpochBasedTrainLoop):
-            self._first_sample = sampler.start = self._samples or 0
-            _begin_within_epoch(runner, self._first_sample // _samples_per_step(runner))
-        else:
-            self._first_sample = (
-                loop.iter * _samples_per_step(runner) if self._samples is None else self._samples
-            )
-            sampler.start = self._first_sample
-            # Its dataloader workers, if they do not persist, end here.
-            loop.dataloader_iterator = None
-            batches = iter(loop.dataloader)
-            skips_none = getattr(loop, 'fast_forward_on_resume', False)  # of the fork
-            loop.dataloader_iterator = _AfterSkipping(batches, 0 if skips_none else loop.iter)
-        self._validate_if_due(runner)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Hook of MMEngine: where there are several epochs, places are counted within one."""
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self._first_step, self._first_sample = runner.iter, 0
+        self._first_sample = (
+            loop.iter * _samples_per_step(runner) if self._samples is None else self._samples
+        )
+        sampler.start = self._first_sample
+        # Its dataloader workers, if they do not persist, end here.
+        loop.dataloader_iterator = None
+        batches = iter(loop.dataloader)
+        skips_none = getattr(loop, 'fast_forward_on_resume', False)  # of the fork
+        loop.dataloader_iterator = _AfterSkipping(batches, 0 if skips_none else loop.iter)
+        _validate_if_due(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Hook of MMEngine: what is random in a step depends on the step."""
-        sampler = runner.train_loop.dataloader.sampler
-        if isinstance(sampler, _RESUMABLE):
-            _seed_all(_derive_seed(sampler.seed, _FOR_STEPS, get_rank(), runner.iter))
+        if _is_resumable(runner):
+            seed = runner.train_loop.dataloader.sampler.seed
+            _seed_all(_derive_seed(seed, _FOR_STEPS, get_rank(), runner.iter))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Hook of MMEngine: add where the data stands."""
-        sampler = runner.train_loop.dataloader.sampler
-        if isinstance(sampler, _RESUMABLE):
+        if _is_resumable(runner):
             steps = checkpoint['meta']['iter'] - self._first_step
             samples = self._first_sample + steps * _samples_per_step(runner)
-            if checkpoint['meta']['epoch'] > runner.epoch:
-                samples = 0  # MMEngine saves an epoch before it counts it
-            checkpoint['meta'][_KEY] = dict(seed=sampler.seed, samples=samples)
-
-    @staticmethod
-    def _validate_if_due(runner: Runner) -> None:
-        """The checkpoint of a step is written before the validation after it."""
-        loop = runner.train_loop
-        done, last = loop.iter, loop.max_iters
-        if isinstance(loop, EpochBasedTrainLoop):
-            if loop.dataloader.sampler.start:
-                return
-            done, last = loop.epoch, loop.max_epochs
-        if (
-            runner.val_loop is not None
-            and done >= loop.val_begin
-            and (done % loop.val_interval == 0 or done >= last)
-        ):
-            runner.val_loop.run()
+            seed = runner.train_loop.dataloader.sampler.seed
+            checkpoint['meta'][_KEY] = dict(seed=seed, samples=samples)
 
 
-def _begin_within_epoch(runner: Runner, steps: int) -> None:
-    """Have an epoch-based loop count the steps of its first epoch from there."""
+def _is_resumable(runner: Runner) -> bool:
     loop = runner.train_loop
-
-    def run_rest_of_epoch() -> None:  # MMEngine's run_epoch, which counts from 0
-        del loop.run_epoch
-        runner.call_hook('before_train_epoch')
-        runner.model.train()
-        for i, batch in enumerate(loop.dataloader, steps):
-            loop.run_iter(i, batch)
-        runner.call_hook('after_train_epoch')
-        loop._epoch += 1
-
-    loop.run_epoch = run_rest_of_epoch
+    return isinstance(loop, IterBasedTrainLoop) and isinstance(
+        loop.dataloader.sampler, ResumableSampler
+    )
 
 
-# Samplers that begin anywhere.
-_RESUMABLE = ResumableSampler, ResumableEpochSampler
+def _validate_if_due(runner: Runner) -> None:
+    """Run the validation that follows the checkpoint of a step: it may have been interrupted."""
+    loop = runner.train_loop
+    if (
+        runner.val_loop is not None
+        and loop.iter >= loop.val_begin
+        and (loop.iter % loop.val_interval == 0 or loop.iter >= loop.max_iters)
+    ):
+        runner.val_loop.run()
 
 
 class _AfterSkipping:

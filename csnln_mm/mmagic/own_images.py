@@ -11,8 +11,7 @@ from mmengine.hub import get_config
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.checkpoints.architecture import read_architecture
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.check_config import innermost
-from csnln_mm.mmagic.config import as_list
+from csnln_mm.mmagic.loaders import loaders, parts
 
 DEGRADATIONS = 'bicubic', 'realesrgan'
 _REAL_ESRGAN = 'mmagic::real_esrgan/realesrnet_c64b23g32_4xb12-lr2e-4-1000k_df2k-ost.py'
@@ -48,14 +47,13 @@ def set_images(
         UserError: if the config has no random crops of pairs, no validation, or no scale.
     """
     scale = cfg.get('model', {}).get('generator', {}).get('upscale_factor')
-    loaders = [as_list(cfg.get(f'{name}_dataloader'))[:1] for name in ('train', 'val')]
-    if not scale or not all(loaders):
+    train, val = (next(loaders(cfg, f'{name}_dataloader'), None) for name in ('train', 'val'))
+    if not scale or not train or not val:
         raise UserError(
             f'config {cfg.filename} cannot train on --gt: it needs '
             'model.generator.upscale_factor, a train_dataloader and a val_dataloader'
         )
-    (train,), (val,) = loaders
-    pipeline = innermost(train.dataset).get('pipeline', ())
+    pipeline = train.dataset.get('pipeline', ())
     crop = next((step for step in pipeline if step.get('type') == 'PairedRandomCrop'), None)
     if crop is None:
         raise UserError(
@@ -71,18 +69,19 @@ def set_images(
     at = pipeline.index(crop)
     steps = [*pipeline[:at], *steps, *pipeline[at + 1 :]]
     train_part, val_part = (None, None) if val_gt else ('train', 'val')
-    train.dataset = _dataset(gt, lq, steps, part=train_part, validation=validation)
-    cfg.train_dataloader = train
+    train.config.dataset = _dataset(gt, lq, steps, part=train_part, validation=validation)
+    cfg.train_dataloader = train.config
 
     val_gt, val_lq = (val_gt, val_lq) if val_gt else (gt, lq)
-    val_pipeline = innermost(val.dataset).pipeline
+    val_pipeline = val.dataset.pipeline
     if not val_lq:
         packing = dict(type='BicubicDegradation', scale=scale), val_pipeline[-1]
         val_pipeline = [*val_pipeline[:-1], *packing]
-    val = copy.deepcopy(val)  # it may be one of the test sets as well
-    val.dataset = _dataset(val_gt, val_lq, val_pipeline, part=val_part, validation=validation)
-    cfg.val_dataloader = val
-    cfg.val_evaluator = as_list(cfg.val_evaluator)[0]
+    cfg.val_dataloader = copy.deepcopy(val.config)  # it may be one of the test sets as well
+    cfg.val_dataloader.dataset = _dataset(
+        val_gt, val_lq, val_pipeline, part=val_part, validation=validation
+    )
+    cfg.val_evaluator = parts(cfg.val_evaluator)[0][1]
 
 
 def set_weights(cfg: Config, path: str) -> None:
@@ -109,7 +108,7 @@ def set_steps(cfg: Config, steps: int) -> None:
     """
     fraction = steps / cfg.train_cfg.max_iters
     cfg.train_cfg.max_iters = steps
-    for schedule in as_list(cfg.get('param_scheduler')):
+    for _, schedule in parts(cfg.get('param_scheduler')):
         if 'milestones' in schedule:
             schedule.milestones = [math.ceil(fraction * step) for step in schedule.milestones]
         # Two steps at least: one of a single step would leave the learning rate where it begins.

@@ -20,7 +20,7 @@ from csnln_mm.checkpoints.architecture import (
 from csnln_mm.checkpoints.released import is_released
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.config import as_list
+from csnln_mm.mmagic.loaders import parts
 
 _NEEDED = 'meta', 'state_dict', 'optimizer', 'message_hub'
 
@@ -82,7 +82,7 @@ def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
         schedules = cfg.get('param_scheduler')
         if name and isinstance(schedules, dict) and 'type' not in schedules:
             schedules = schedules.get(name)  # else all optimizers have the same
-        for schedule, state in zip(as_list(schedules), states):
+        for (_, schedule), state in zip(parts(schedules), states):
             by_epoch = schedule.get('by_epoch', True)
             unit = 'epoch' if by_epoch else 'step'
             last = cfg.train_cfg.get('max_epochs' if by_epoch else 'max_iters')

@@ -16,9 +16,8 @@ from torch import nn
 from csnln_mm.compatibility import summary
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.check_config import build_parts
-from csnln_mm.mmagic.config import as_list, optim_wrappers
-from csnln_mm.mmagic.dataset import check_images, leave_out_missing_tests
+from csnln_mm.mmagic.check_config import build_parts, optim_wrappers
+from csnln_mm.mmagic.loaders import check_images, leave_out_missing_tests, limit_workers
 from csnln_mm.mmagic.resume import (
     Start,
     check_checkpoint,
@@ -116,7 +115,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
 
 def _set_environment(cfg: Config) -> None:
     """What processes, devices and random numbers a run has, before anything is built."""
-    _limit_workers(cfg)
+    limit_workers(cfg)
     if cfg.get('launcher', 'none') != 'none':
         if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
             _use_gloo(cfg)
@@ -213,12 +212,3 @@ def _use_gloo(cfg: Config) -> None:
     # A model that optimises several networks asks for a wrapper that it can do so in.
     wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
     cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)
-
-
-def _limit_workers(cfg: Config) -> None:
-    """No more dataloader workers than there are cores for each training process."""
-    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-    limit = max(1, len(os.sched_getaffinity(0)) // processes)
-    for name in 'train_dataloader', 'val_dataloader', 'test_dataloader':
-        for loader in as_list(cfg.get(name)):
-            loader.num_workers = min(loader.get('num_workers', 0), limit)

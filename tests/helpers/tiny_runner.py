@@ -55,19 +55,15 @@ class Error(BaseMetric):
         return dict(error=sum(results) / len(results))
 
 
-def train_cfg(by_epoch, steps=12):
-    """Twelve steps, or three epochs of four and a half batches."""
-    if by_epoch:
-        return dict(by_epoch=True, max_epochs=3, val_interval=1)
-    return dict(by_epoch=False, max_iters=steps, val_interval=5)
+def make_runner(work_dir, *hooks, load_from=None, train_cfg=None, **changed):
+    """A runner of twelve steps, or as ``train_cfg`` says.
 
-
-def make_runner(work_dir, *hooks, by_epoch=False, load_from=None, **changed):
-    """A runner; ``load_from`` is resumed from, ``changed`` are settings of the checkpoint hook."""
+    ``load_from`` is resumed from, ``changed`` are settings of the checkpoint hook.
+    """
+    train_cfg = train_cfg or dict(by_epoch=False, max_iters=12, val_interval=5)
+    by_epoch = train_cfg['by_epoch']
     checkpoint = dict(HOOKS['checkpoint'], by_epoch=by_epoch, rule='less', **changed)
-    if by_epoch:
-        checkpoint['interval'] = 2
-    sampler = 'ResumableEpochSampler' if by_epoch else 'ResumableSampler'
+    sampler = 'DefaultSampler' if by_epoch else 'ResumableSampler'
     collate = dict(type='default_collate')
     loader = dict(num_workers=0, collate_fn=collate)
     return Runner(
@@ -77,7 +73,7 @@ def make_runner(work_dir, *hooks, by_epoch=False, load_from=None, **changed):
         val_dataloader=dict(
             loader, batch_size=1, dataset=Data(False), sampler=dict(type='DefaultSampler')
         ),
-        train_cfg=train_cfg(by_epoch),
+        train_cfg=train_cfg,
         val_cfg=dict(),
         val_evaluator=[Error()],
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.01)),

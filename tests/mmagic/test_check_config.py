@@ -49,8 +49,7 @@ MISTAKES = [
     (
         'model.generator.num_recurences',
         3,
-        "KEY: CSNLNNet has no such argument; did you mean 'num_recurrences'? It has "
-        'in_channels, out_channels, mid_channels,',
+        "KEY: CSNLNNet has no such argument; did you mean 'num_recurrences'?",
     ),
     ('model.generator.cell.branches', ['global'], "branches must be distinct ones of ('local', '"),
     ('model.generator.cell.patch_size', 4, 'patch_size must be a positive odd integer, got 4'),
@@ -137,7 +136,7 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
         (
             PIPELINE,
             [dict(type='SetValues', dictionary=dict(scale=3))],
-            'KEY[0].dictionary.scale is 3, but model.generator.upscale_factor 2',
+            'KEY[0].dictionary.scale must be model.generator.upscale_factor (2), got 3',
         ),
         (
             PIPELINE,

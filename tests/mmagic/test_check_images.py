@@ -4,7 +4,7 @@ import pytest
 from tiny_data import make_benchmark
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.dataset import check_dataset
+from csnln_mm.mmagic.loaders import check_dataset
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
+from tiny_runner import make_runner
 
 from csnln_mm.mmagic import ResumableSampler, SeedPerSample
+from csnln_mm.mmagic.resume import use_safe_loading
 
 DATA = range(7)
 
@@ -72,3 +74,17 @@ def test_samples_of_another_sampler_are_left_alone(results):
     np.random.seed(0)
     assert SeedPerSample()(dict(results)) == results
     assert np.random.rand() == expected
+
+
+def test_a_loop_of_epochs_resumes_as_mmengine_does_with_a_warning(tmp_path, monkeypatch):
+    use_safe_loading()
+    epochs = dict(by_epoch=True, max_epochs=3, val_interval=1)
+    make_runner(tmp_path / 'a', train_cfg=epochs, interval=1, max_keep_ckpts=-1).train()
+    path = tmp_path / 'a/epoch_2.pth'
+    runner = make_runner(tmp_path / 'b', train_cfg=epochs, load_from=path)
+    warnings = []
+    monkeypatch.setattr(runner.logger, 'warning', warnings.append)
+    runner.train()
+    assert runner.epoch == 3 and runner.iter == 15
+    (warning,) = warnings
+    assert 'the order of the data differs' in warning

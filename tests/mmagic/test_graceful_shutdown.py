@@ -78,32 +78,27 @@ MOMENTS = {
     'the save of the best': ('before_save_checkpoint', 2),
     'a validation': ('before_val_iter', 3),
     'the end of a validation': ('after_val_epoch', 1),
-    'the last step of an epoch': ('after_train_iter', 5),
     'the last step': ('after_train_iter', 12),
 }
 
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    """Folders of runs of steps and of epochs without a signal."""
+    """Folder of a run without a signal."""
     folder = tmp_path_factory.mktemp('whole')
-    for by_epoch in False, True:
-        make_runner(folder / str(by_epoch), by_epoch=by_epoch).train()
+    make_runner(folder).train()
     return folder
 
 
-@pytest.mark.parametrize('by_epoch', [False, True], ids=['steps', 'epochs'])
 @pytest.mark.parametrize('moment', MOMENTS)
-def test_a_resumed_run_equals_one_without_interruption(whole, tmp_path, moment, by_epoch):
-    whole = whole / str(by_epoch)
-    runner = make_runner(tmp_path / 'ended', At(*MOMENTS[moment], tell()), by_epoch=by_epoch)
+def test_a_resumed_run_equals_one_without_interruption(whole, tmp_path, moment):
+    runner = make_runner(tmp_path / 'ended', At(*MOMENTS[moment], tell()))
     interrupt(runner)
-    template = 'epoch_{}.pth' if by_epoch else 'iter_{}.pth'
-    newest = latest_valid_checkpoint(tmp_path / 'ended', template)
+    newest = latest_valid_checkpoint(tmp_path / 'ended')
     assert newest.content['meta']['iter'] == runner.optim_wrapper._inner_count
-    train(make_runner(tmp_path / 'ended', by_epoch=by_epoch, load_from=newest.path))
+    train(make_runner(tmp_path / 'ended', load_from=newest.path))
     assert names(tmp_path / 'ended') == names(whole)
-    last = latest_valid_checkpoint(whole, template).path.name
+    last = latest_valid_checkpoint(whole).path.name
     one, other = (load_checkpoint(folder / last) for folder in (whole, tmp_path / 'ended'))
     assert_same_training(one, other)
     one, other = (content['message_hub']['runtime_info'] for content in (one, other))

@@ -1,0 +1,165 @@
+"""The dataloaders of a config, and checks of the images that they would read."""
+
+import copy
+import os
+import os.path as osp
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmagic.registry import DATASETS
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from torch import nn
+
+from csnln_mm.datasets.pairs import check_pairs
+from csnln_mm.errors import UserError
+
+LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
+
+
+class Loader(NamedTuple):
+    """A dataloader in a config.
+
+    Attributes:
+        place: its dotted name, such as 'test_dataloader[0]'.
+        config: its own config.
+        dataset: the config of its data set, within any that only wrap it.
+    """
+
+    place: str
+    config: ConfigDict
+    dataset: ConfigDict
+
+
+def loaders(cfg: Config, *names: str) -> Iterator[Loader]:
+    """Yield the dataloaders of a config: those of the given names, by default all."""
+    for name in names or LOADERS:
+        for place, config in parts(cfg.get(name), name):
+            dataset = config.get('dataset') or ConfigDict()
+            while 'dataset' in dataset:
+                dataset = dataset['dataset']
+            yield Loader(place, config, dataset)
+
+
+def parts(value: Any, place: str = '') -> list[tuple[str, ConfigDict]]:
+    """(place, config) of a part of a config that may be one, several in a list, or none."""
+    if isinstance(value, (list, tuple)):
+        return [(f'{place}[{i}]', item) for i, item in enumerate(value)]
+    return [(place, value)] if value else []
+
+
+def limit_workers(cfg: Config) -> None:
+    """Give no training process more dataloader workers than it has cores; changes ``cfg``."""
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    limit = max(1, len(os.sched_getaffinity(0)) // processes)
+    for name in LOADERS:
+        for _, loader in parts(cfg.get(name)):
+            loader.num_workers = min(loader.get('num_workers', 0), limit)
+
+
+def check_images(cfg: Config, model: nn.Module, titles: Mapping[str, str]) -> None:
+    """Check the images of a run as far as their folders and headers tell.
+
+    Args:
+        cfg: config of the run.
+        model: its ``generator.upscale_factor``, if it has one, is the scale.
+        titles: by name of a dataloader, what messages call its images.
+
+    Raises:
+        UserError: names the first image that is missing, damaged, of another scale, or smaller
+            than the training patches.
+    """
+    scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
+    for name, title in titles.items():
+        for _, _, dataset in loaders(cfg, name):
+            if folder := _missing_folder(dataset):
+                raise UserError(
+                    f'{title} images: {folder} does not exist; prepare it (docs/data.md), or '
+                    'name another data_root with --cfg-options'
+                )
+            gt_patch_size = _needed_gt_size(dataset.get('pipeline', ()))
+            check_dataset(dataset, title=title, scale=scale, gt_patch_size=gt_patch_size)
+
+
+def leave_out_missing_tests(cfg: Config) -> None:
+    """Remove the test sets whose folders do not exist from a config, with a warning.
+
+    Raises:
+        UserError: if no test set is left.
+    """
+    missing = [_missing_folder(dataset) for *_, dataset in loaders(cfg, 'test_dataloader')]
+    for folder in filter(None, missing):
+        print_log(f'skipped: the test images of {folder}, which does not exist', 'current', 30)
+    if all(missing):
+        raise UserError('there are no test images: ' + ', '.join(missing) + ' do not exist')
+    if any(missing):
+        for name in 'test_dataloader', 'test_evaluator':
+            cfg[name] = [x for (_, x), gone in zip(parts(cfg[name]), missing) if not gone]
+
+
+def check_dataset(
+    dataset: dict, *, title: str, scale: int | None = None, gt_patch_size: int = 1
+) -> None:
+    """Check the images of a data set as far as their headers tell.
+
+    Data sets other than pairs of ``img`` and ``gt`` in local folders pass unchecked.
+
+    Args:
+        dataset: config of an ``ImagePairDataset`` or of MMagic's ``BasicImageDataset``.
+        title: what messages call the images, such as 'training'.
+        scale: how many times as wide and high each ``gt`` is as its ``img``; None to accept any.
+        gt_patch_size: smallest side of a ``gt``, in pixels.
+
+    Raises:
+        UserError: names the first image that will not do, and counts the others.
+    """
+    pairs = _list_pairs(dataset)
+    if pairs is None:
+        return
+    if not pairs:
+        folder = osp.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
+        raise UserError(f'{title} images: there are none in {folder}')
+    report = partial(print_log, logger='current')
+    check_pairs(pairs, title=title, scale=scale, gt_patch_size=gt_patch_size, report=report)
+
+
+def _list_pairs(dataset: dict) -> list[tuple[Path, Path]] | None:
+    """Paths of (img, gt), including those without a partner; None if it is no set of pairs."""
+    if (
+        set(dataset.get('data_prefix', ())) != {'img', 'gt'}
+        or dataset.get('backend_args')
+        or '://' in (dataset.get('data_root') or '')
+    ):
+        return None
+    pairs: dict[str, tuple[Path, Path]] = {}
+    # MMagic lists one folder and takes the other for granted.
+    for key in ('img',) if dataset.get('ann_file') else ('img', 'gt'):
+        listing = dict(copy.deepcopy(dataset), pipeline=[], search_key=key, serialize_data=False)
+        built = DATASETS.build(listing)
+        for i in range(len(built)):
+            sample = built.get_data_info(i)
+            pairs[sample['key']] = Path(sample['img_path']), Path(sample['gt_path'])
+    return [pairs[key] for key in sorted(pairs)]
+
+
+def _missing_folder(dataset: ConfigDict) -> str | None:
+    """The first folder or annotation file of a data set that does not exist."""
+    root = dataset.get('data_root') or ''
+    for path in *dataset.get('data_prefix', {}).values(), dataset.get('ann_file'):
+        path = osp.join(root, path) if path else root
+        if path and '://' not in path and not osp.exists(path):
+            return path
+    return None
+
+
+def _needed_gt_size(pipeline: Sequence[dict]) -> int:
+    """The smallest side of a ground truth that a pipeline can cut its patches from, in pixels."""
+    sizes = [1]
+    for step in pipeline:
+        if step.get('type') in ('PairedRandomCrop', 'BicubicDegradation'):
+            sizes.append(step.get('gt_patch_size') or 1)
+        elif step.get('type') == 'Crop' and 'gt' in step['keys']:
+            sizes += step['crop_size']
+    return max(sizes)
