@@ -19,9 +19,6 @@ from csnln_mm.networks.fusion import MutualProjectedFusion
 from csnln_mm.networks.sem_cell import SEMCell
 from csnln_mm.scales import KERNELS
 
-# By the size of a resampling layer's kernel.
-_FACTORS = {kernel_size: factor for factor, (kernel_size, *_) in KERNELS.items()}
-
 
 @torch.no_grad()
 def add_attention(
@@ -164,7 +161,8 @@ def _principal_components(
 def _resize_kernel(kernel: Tensor, size: int, module: Downsample | Upsample) -> Tensor:
     """[O, I, k, k] -> [O, I, size, size], in units of LR pixels."""
     old = kernel.shape[-1]
-    old_factor, factor = (_FACTORS[k] for k in (old, size))
+    factors = {kernel_size: factor for factor, (kernel_size, *_) in KERNELS.items()}
+    old_factor, factor = factors[old], factors[size]
     # Where the new taps lie on the old kernel, whose ends are at -1 and 1.
     taps = (torch.arange(size) - (size - 1) / 2) / factor / (old / old_factor / 2)
     grid = torch.stack(torch.meshgrid(taps, taps, indexing='ij')[::-1], -1)[None].to(kernel)

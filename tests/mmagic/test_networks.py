@@ -10,6 +10,7 @@ from torch import nn
 
 from csnln_mm import networks as core
 from csnln_mm.mmagic import networks as bound
+from csnln_mm.networks import build
 from csnln_mm.networks.build import PARTS
 
 SMALL = dict(type='CSNLNNet', mid_channels=4, num_recurrences=2)
@@ -65,6 +66,22 @@ def test_parts_of_ones_own_are_found_in_the_registry():
     assert isinstance(net.cell.stages[0].fusion, OwnFusion)
     assert isinstance(net.cell.stages[0].cross_scale_attention, OwnAttention)
     assert net(torch.rand(1, 3, 4, 5)).shape == (1, 3, 8, 10)
+
+
+def test_a_part_that_the_core_learns_of_later(monkeypatch):
+    monkeypatch.setattr(build, 'PARTS', dict(PARTS))
+    monkeypatch.setattr(bound, 'PARTS', build.PARTS)
+
+    @core.register_part
+    class LateFusion(core.AdditionFusion):
+        pass
+
+    net = MODELS.build(dict(SMALL, cell=dict(fusion=dict(type='LateFusion'))))
+    fusion = net.cell.stages[0].fusion
+    assert isinstance(fusion, LateFusion) and isinstance(fusion, BaseModule)
+    assert type(pickle.loads(pickle.dumps(fusion))) is type(fusion)
+    MODELS.module_dict.pop('LateFusion')
+    del bound.LateFusion
 
 
 def test_init_cfg_at_any_depth(tmp_path):
