@@ -59,7 +59,7 @@ class CrossScaleNonLocalAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, s H, s W], for any H, W >= 1."""
         attend = (
-            ops.cross_scale_attention_traceable if self.traceable else ops.cross_scale_attention
+            ops.cross_scale_attention_reference if self.traceable else ops.cross_scale_attention
         )
         return attend(
             self.query(x),

@@ -44,7 +44,7 @@ class InScaleNonLocalAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W]. Regions differ by a pixel where the grid does not fit."""
-        attend = ops.in_scale_attention_traceable if self.traceable else ops.in_scale_attention
+        attend = ops.in_scale_attention_reference if self.traceable else ops.in_scale_attention
         query, key, value = self.query(x), self.key(x), self.value(x)
         rows, columns = (min(parts, side) for parts, side in zip(self.grid, x.shape[-2:]))
         if (rows, columns) == (1, 1):

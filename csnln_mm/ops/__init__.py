@@ -1,20 +1,17 @@
-"""The attention operators: a reference implementation of each, and a fast form that equals it.
+"""The attention operators, each in two forms that are equal: the reference and the fast one.
 
-A third form, of operations that compilers and exporters can trace, equals them as well.
+The reference implementation is the definition, in plain operations that compilers and exporters
+can trace; the fast form streams through bounded memory.
 """
 
 from csnln_mm.ops.cross_scale import cross_scale_attention
 from csnln_mm.ops.cross_scale_reference import cross_scale_attention_reference
-from csnln_mm.ops.cross_scale_traceable import cross_scale_attention_traceable
 from csnln_mm.ops.in_scale import in_scale_attention
 from csnln_mm.ops.in_scale_reference import in_scale_attention_reference
-from csnln_mm.ops.in_scale_traceable import in_scale_attention_traceable
 
 __all__ = [
     'cross_scale_attention',
     'cross_scale_attention_reference',
-    'cross_scale_attention_traceable',
     'in_scale_attention',
     'in_scale_attention_reference',
-    'in_scale_attention_traceable',
 ]

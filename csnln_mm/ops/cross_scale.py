@@ -1,8 +1,7 @@
 """Cross-scale non-local attention, exactly and in bounded memory.
 
-The formula is in :mod:`.cross_scale_reference`, the derivation of what is done here in
-docs/operator.md. In short, with D the diagonal box sum, k and v cut into candidates g and into
-s x s blocks B[g],
+The definition is :mod:`.cross_scale_reference`; docs/operator.md derives this form. In short, with
+D the diagonal box sum, k and v cut into candidates g and into s x s blocks B[g],
 
     S = D(q^T k) / n,    A = softmax(softmax_scale S),    Z = D(A) B / divisor
 

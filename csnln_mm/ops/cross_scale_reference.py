@@ -1,10 +1,58 @@
-"""Cross-scale non-local attention, the reference implementation: the operator's definition."""
+"""Cross-scale non-local attention, the reference implementation: the operator's definition.
+
+Plain operations on whole matrices. Nothing depends on the data, so ``torch.export``,
+``torch.compile(fullgraph=True)`` and the ONNX exporter take it.
+"""
+
+from functools import reduce
+from operator import add
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
+from csnln_mm.ops.precision import no_autocast, similarity_dtype
+
+
+def cross_scale_attention_reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    scale: int,
+    patch_size: int = 3,
+    softmax_scale: float = 10.0,
+    divisor: float = 6.0,
+) -> Tensor:
+    """What :func:`~csnln_mm.ops.cross_scale_attention` computes, step by step (Eq. 4).
+
+    For queries i, candidates g, the offsets d within a patch, and the s x s blocks B of ``value``:
+
+        S[i, g] = sum_d q[i + d] . k[g + d] / n[g]          two patches are compared
+        A[i, :] = softmax(softmax_scale S[i, :])
+        Z[j]    = sum_d sum_g A[j - d, g] B[g + d] / divisor  patches are added up where they lie
+
+    Both sums over d are :func:`diagonal_box_sum`, of ``q . k`` and of A. Arguments, result, dtypes
+    and errors are those of the fast operator. Makes the whole [H W, h w] matrix several times: for
+    maps of 64x64 or so. Differentiable any number of times, by autograd.
+    """
+    check_inputs(query, key, value, scale, patch_size)
+    height, width = query.shape[-2:]
+    query, value = pad_to_multiple(query, scale), pad_to_multiple(value, scale)
+    query_size, key_size = query.shape[-2:], key.shape[-2:]
+    dtype, radius = similarity_dtype(query, key), patch_size // 2
+    with no_autocast(query.device):
+        query, key = query.to(dtype), key.to(dtype)
+        products = torch.bmm(query.flatten(2).transpose(1, 2), key.flatten(2))
+        similarity = diagonal_box_sum(products, query_size, key_size, radius)
+        norm = candidate_norm(key, patch_size).flatten(2)
+        weights = (similarity * (softmax_scale / norm)).softmax(-1)
+        weights = diagonal_box_sum(weights, query_size, key_size, radius).to(value.dtype)
+        blocks = F.pixel_unshuffle(value / divisor, scale).flatten(2)
+        out = torch.bmm(blocks, weights.transpose(1, 2))
+    out = F.pixel_shuffle(out.unflatten(2, query_size), scale)
+    return out[..., : scale * height, : scale * width]
 
 
 def candidate_norm(key: Tensor, patch_size: int) -> Tensor:
@@ -23,41 +71,23 @@ def candidate_norm(key: Tensor, patch_size: int) -> Tensor:
     return F.conv2d(energy, ones, padding=patch_size // 2).clamp(min=1e-8).sqrt()
 
 
-def cross_scale_attention_reference(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    scale: int,
-    patch_size: int = 3,
-    softmax_scale: float = 10.0,
-    divisor: float = 6.0,
+def diagonal_box_sum(
+    matrix: Tensor, query_size: tuple[int, int], key_size: tuple[int, int], radius: int
 ) -> Tensor:
-    """What :func:`~csnln_mm.ops.cross_scale_attention` computes, step by step (Eq. 4).
+    """``D(M)[i, g] = sum over d in [-r, r]^2 of M[i + d, g + d]``, zero outside either map.
 
-    The candidate patches are the kernels of a convolution over the queries; its softmax over
-    the candidates weights the value patches, which a transposed convolution adds up where the
-    queries lie. Makes the whole [H W, h w] matrix and p^2 copies of key and value: for tests
-    and benchmarks. Arguments, result and errors are those of the fast operator, but the inputs
-    are of one dtype, in which everything is computed.
+    Args:
+        matrix: M, [N, H W, h w].
+        query_size: (H, W).
+        key_size: (h, w).
+        radius: r, at least 0.
+
+    Returns:
+        [N, H W, h w].
     """
-    check_inputs(query, key, value, scale, patch_size)
-    height, width = query.shape[-2:]
-    query, value = pad_to_multiple(query, scale), pad_to_multiple(value, scale)
-    n, _, h, w = key.shape
-    radius = patch_size // 2
-    norm = candidate_norm(key, patch_size)
-
-    key_patches = F.unfold(key, patch_size, padding=radius)  # [N, K p p, h w]
-    value_patches = F.unfold(
-        value, scale * patch_size, padding=scale * radius, stride=scale
-    )  # [N, C sp sp, h w]
-    outputs = []
-    for i in range(n):
-        kernels = key_patches[i].t().reshape(h * w, -1, patch_size, patch_size)
-        similarity = F.conv2d(query[i : i + 1], kernels, padding=radius)
-        similarity = similarity / norm[i].reshape(1, h * w, 1, 1)
-        weights = (softmax_scale * similarity).softmax(1)
-        patches = value_patches[i].t().reshape(h * w, -1, scale * patch_size, scale * patch_size)
-        outputs.append(F.conv_transpose2d(weights, patches, stride=scale, padding=scale * radius))
-    return torch.cat(outputs)[..., : scale * height, : scale * width] / divisor
+    (height, width), (key_height, key_width) = query_size, key_size
+    padded = F.pad(matrix.unflatten(2, key_size).unflatten(1, query_size), 8 * (radius,))
+    offsets = range(2 * radius + 1)
+    rows = reduce(add, (padded[:, d : d + height, :, d : d + key_height] for d in offsets))
+    columns = reduce(add, (rows[:, :, d : d + width, :, d : d + key_width] for d in offsets))
+    return columns.flatten(3).flatten(1, 2)

@@ -1,8 +1,13 @@
-"""In-scale non-local attention, the reference implementation: the operator's definition."""
+"""In-scale non-local attention, the reference implementation: the operator's definition.
 
+Plain operations on the whole matrix, which compilers and exporters take.
+"""
+
+import torch
 from torch import Tensor
 
 from csnln_mm.ops.cross_scale_geometry import check_maps
+from csnln_mm.ops.precision import no_autocast, similarity_dtype
 
 
 def check_in_scale_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
@@ -23,11 +28,13 @@ def check_in_scale_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
 def in_scale_attention_reference(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """What :func:`~csnln_mm.ops.in_scale_attention` computes, step by step (paper, section 4.2).
 
-    Makes the whole [H W, h w] matrix: for tests and benchmarks. Arguments, result and errors are
-    those of the fast operator, but the inputs are of one dtype, in which everything is computed.
+    Arguments, result, dtypes and errors are those of the fast operator. Makes the whole [H W, h w]
+    matrix. Differentiable any number of times, by autograd.
     """
     check_in_scale_inputs(query, key, value)
-    similarity = query.flatten(2).transpose(1, 2) @ key.flatten(2)
-    weights = similarity.softmax(-1)
-    out = value.flatten(2) @ weights.transpose(1, 2)
-    return out.unflatten(2, query.shape[2:])
+    size, dtype = query.shape[2:], similarity_dtype(query, key)
+    with no_autocast(query.device):
+        query, key = query.flatten(2).to(dtype), key.flatten(2).to(dtype)
+        weights = torch.bmm(query.transpose(1, 2), key).softmax(-1).to(value.dtype)
+        out = torch.bmm(value.flatten(2), weights.transpose(1, 2))
+    return out.unflatten(2, size)

@@ -9,7 +9,7 @@ from csnln_mm.networks import CrossScaleNonLocalAttention, build_network
 @pytest.mark.parametrize(
     'scale, patch_size, size', [(2, 3, (6, 8)), (3, 5, (1, 1)), (4, 1, (7, 5)), (5, 3, (7, 5))]
 )
-def test_is_the_direct_formula_on_a_replicated_map(scale, patch_size, size):
+def test_is_the_reference_on_a_replicated_map(scale, patch_size, size):
     torch.manual_seed(0)
     module = build_network(
         dict(type='CrossScaleNonLocalAttention', in_channels=4, scale=scale, patch_size=patch_size)

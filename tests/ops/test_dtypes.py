@@ -21,7 +21,7 @@ TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 4e-2, torch.float16: 4e-3}
 
 @pytest.fixture(params=['cross_scale', 'in_scale'])
 def case(request):
-    """Operator, its direct formula, and what makes inputs of a dtype. The size is odd."""
+    """Operator, its reference implementation, and what makes inputs of a dtype. The size is odd."""
     if request.param == 'cross_scale':
         return (
             partial(ops.cross_scale_attention, scale=2, tile=(4, 6)),
@@ -37,7 +37,7 @@ def case(request):
 
 @pytest.mark.parametrize('dtype', list(TOLERANCE))
 def test_dtypes(case, dtype):
-    """Against the direct formula in float64 on the same, already rounded numbers."""
+    """Against the reference in float64 on the same, already rounded numbers."""
     operator, reference, make_inputs = case
     inputs = make_inputs(dtype)
     actual = with_gradients(operator, inputs)

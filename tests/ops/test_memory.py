@@ -37,7 +37,7 @@ def test_in_scale_attention(size, tile):
         assert 0 < elements < matrix / 2
 
 
-def test_the_direct_formulas_are_caught():
+def test_the_reference_implementations_are_caught():
     inputs = cross_scale_inputs((24, 20), 2, embed=4, dtype=torch.float32)
     for elements in largest_in_each_pass(ops.cross_scale_attention_reference, inputs, scale=2):
         assert elements >= 24 * 20 * 12 * 10

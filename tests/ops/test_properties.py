@@ -1,5 +1,6 @@
 import torch
 from attention_inputs import assert_close, cross_scale_inputs, in_scale_inputs, with_gradients
+from convolutional_attention import convolutional_attention
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,12 +22,14 @@ dtypes = st.sampled_from(list(TOLERANCE))
     dtype=dtypes,
     seed=st.integers(0, 99),
 )
-def test_cross_scale_attention_is_its_direct_formula(size, scale, patch_size, n, tile, dtype, seed):
+def test_cross_scale_attention_equals_its_reference_and_convolutions(
+    size, scale, patch_size, n, tile, dtype, seed
+):
     inputs = cross_scale_inputs(size, scale, n=n, dtype=dtype, seed=seed)
     options = dict(scale=scale, patch_size=patch_size)
-    expected = with_gradients(ops.cross_scale_attention_reference, inputs, **options)
     actual = with_gradients(ops.cross_scale_attention, inputs, **options, tile=tile)
-    assert_close(actual, expected, TOLERANCE[dtype])
+    for other in ops.cross_scale_attention_reference, convolutional_attention:
+        assert_close(actual, with_gradients(other, inputs, **options), TOLERANCE[dtype])
 
 
 @given(
@@ -37,7 +40,7 @@ def test_cross_scale_attention_is_its_direct_formula(size, scale, patch_size, n,
     dtype=dtypes,
     seed=st.integers(0, 99),
 )
-def test_in_scale_attention_is_its_direct_formula(size, key_size, n, tile, dtype, seed):
+def test_in_scale_attention_equals_its_reference(size, key_size, n, tile, dtype, seed):
     inputs = in_scale_inputs(size, key_size, n=n, dtype=dtype, seed=seed)
     expected = with_gradients(ops.in_scale_attention_reference, inputs)
     assert_close(
@@ -53,7 +56,7 @@ def test_in_scale_attention_is_its_direct_formula(size, key_size, n, tile, dtype
     dtype=st.sampled_from(list(HALVES)),
     seed=st.integers(0, 99),
 )
-def test_sixteen_bits_are_near_the_direct_formula(size, scale, patch_size, tile, dtype, seed):
+def test_sixteen_bits_are_near_the_reference(size, scale, patch_size, tile, dtype, seed):
     """In float64 on the same, already rounded numbers."""
     inputs = cross_scale_inputs(size, scale, dtype=dtype, seed=seed)
     options = dict(scale=scale, patch_size=patch_size)
