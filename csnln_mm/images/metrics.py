@@ -82,6 +82,12 @@ def psnr(image: np.ndarray, gt: np.ndarray, crop_border: int) -> float:
 
     Raises:
         ValueError: if the sizes differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> gt = np.full((32, 32, 3), 100, np.uint8)
+        >>> round(psnr(gt + 1, gt, crop_border=2), 2)  # one level of 255 is 219 / 255 of Y
+        49.45
     """
     x, y = _lumas(image, gt, crop_border)
     error = np.square(x - y).mean()
