@@ -61,7 +61,7 @@ def test_the_stages(folder, monkeypatch):
     shutil.copy('whole/iter_2.pth', 'fast')
     resumed = train(folder, 'csnln_x2_fast.py', 'fast', 4, '--resume')
     assert_same_training(resumed, whole)
-    # The weights in the file are the moving average, the others lie beside it.
+    # The weights in the file are the moving average, the last weights are beside it.
     key = 'generator.head.0.0.weight'
     assert not torch.equal(resumed['state_dict'][key], resumed['ema_state_dict'][f'module.{key}'])
     average = read_network('fast/iter_4.pth')
@@ -83,7 +83,7 @@ def test_the_stages(folder, monkeypatch):
 def test_soap_resumes_exactly(folder, monkeypatch):
     pytest.importorskip('pytorch_optimizer')
     monkeypatch.chdir(folder)
-    # Of the patches of two images, some of the first are within these bounds, none of the other.
+    # These bounds accept some patches of the first image, and none of the second.
     hard = {'train_dataloader.dataset.pipeline.5.mse': '[0.0046,0.00465]'}
     changed = {'param_scheduler.0.start_factor': 0.5, **hard}
     whole = train(folder, 'csnln_x2_fast_soap.py', 'soap', 4, **changed)

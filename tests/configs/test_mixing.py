@@ -16,13 +16,13 @@ from csnln_mm.images.image_file import write_image
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / 'configs/mixing'
-# Of the two photographs; a multiple of 12, and more than the 400 that Real-ESRGAN crops.
+# Side of the two photographs: a multiple of 12, and more than the 400 that Real-ESRGAN crops.
 SIZE = 408
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """data/ as MMagic's configs expect it, two photographs to train on and a corner to test."""
+    """data/ as MMagic's configs expect it: two photographs for training, a crop for testing."""
     root = tmp_path_factory.mktemp('mixing')
     data = root / 'data'
     for name, photograph in (('1', skimage.data.astronaut()), ('2', skimage.data.coffee())):
@@ -88,7 +88,7 @@ GAN_LOSSES = ['loss_pix', 'loss_perceptual', 'loss_gan', 'loss_d_real', 'loss_d_
     ],
 )
 def test_recipe(recipe, model, losses, part, folder):
-    """Only sizes and numbers of steps are other than in the recipe."""
+    """Only sizes and numbers of steps differ from the recipe."""
     config = folder / f'tiny_{recipe}.py'
     config.write_text(f"""
 _base_ = {str(RECIPES / f'{recipe}.py')!r}
@@ -115,7 +115,7 @@ train_dataloader['dataset'] = dict(pipeline=train_pipeline)
 
     work_dir = folder / 'work_dirs' / recipe
     before, after = (load_checkpoint(work_dir / f'iter_{i}.pth')['state_dict'] for i in (1, 2))
-    # A PReLU may have met nothing negative in two steps of so small a network.
+    # In two steps of so small a network a PReLU may not have received a negative input.
     keys = [key for key in after if key.startswith(f'generator.{part}.') and after[key].ndim == 4]
     assert keys
     for key in keys:

@@ -1,4 +1,4 @@
-"""The model index: every config that it names, every figure that it gives."""
+"""The model index: its configs exist, and its figures are those of the paper, the models and the docs."""
 
 import re
 from pathlib import Path

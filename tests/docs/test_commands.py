@@ -1,9 +1,9 @@
-"""No command in the README or in docs/ rots.
+"""Every command in the README and in docs/ works.
 
-Each is run, in one folder and in the order of the pages, with small pictures and small networks
-under the names that the pages use. Those that match a line of NOT_RUN are only checked: that the
-files of the repository that they name exist, and that the tool understands the arguments. Python
-blocks are run as well, and loaded by MMEngine if they are configs.
+Each is run, in one folder and in the order of the pages, with small images and small networks under
+the names that the pages use. Those that match a line of NOT_RUN are only checked: the files of the
+repository that they name exist, and their arguments are accepted. Python blocks are run as well;
+those that are configs are loaded by MMEngine.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def test_no_exception_is_out_of_date():
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """The repository's root for a user who has some pictures, data sets and checkpoints."""
+    """The repository's root for a user who has some images, data sets and checkpoints."""
     root = tmp_path_factory.mktemp('docs')
     for name in 'docs', 'tools':
         (root / name).symlink_to(ROOT / name)
@@ -160,7 +160,7 @@ def test_it_is_understood(item, monkeypatch, tmp_path):
 
 
 class Understood(BaseException):
-    """Raised where a tool has its arguments and would begin to work."""
+    """Raised when a command has accepted its arguments and would begin to work."""
 
 
 def run_with_files(words):
@@ -195,7 +195,7 @@ def check_arguments(tool, arguments, monkeypatch):
 
 
 def what_a_script_starts(words, tmp_path):
-    """The tool and its arguments that a shell script hands to ``python`` or ``srun``."""
+    """The tool that a shell script starts through ``python`` or ``srun``, and its arguments."""
     for name in 'python', 'srun':
         (tmp_path / name).write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
         (tmp_path / name).chmod(0o755)

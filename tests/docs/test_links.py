@@ -1,4 +1,4 @@
-"""Links of the pages lead somewhere, and tests that a page names exist under that name."""
+"""Links of the pages lead to files that exist; tests that a page names exist under that name."""
 
 import re
 

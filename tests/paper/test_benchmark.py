@@ -38,7 +38,7 @@ def test_figures():
 
 @pytest.mark.parametrize('case', SMALL[:4], ids=lambda case: case.name)
 def test_both_sides_compute_the_same(case, monkeypatch):
-    """And the reference side really takes the reference implementation, in every pass."""
+    """The reference column is computed by the reference implementation, in every pass."""
     calls = []
     for name in ('cross_scale_attention_reference', 'in_scale_attention_reference'):
         function = getattr(ops, name)
@@ -67,7 +67,7 @@ def test_an_error_leaves_the_fast_operators_in_place():
 
 
 def test_peak_is_of_what_a_function_takes_for_a_while():
-    """Roughly: memory that earlier tests freed may be there to be used again."""
+    """Roughly, because memory that earlier tests freed may be reused."""
 
     def work():
         torch.ones(2**26)

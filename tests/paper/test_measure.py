@@ -1,4 +1,4 @@
-"""``csnln measure``: the field's protocol, the table, and what a model's file keeps of it."""
+"""``csnln measure``: the field's protocol, the table, and the scores in a model's file."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_multiply_adds_are_those_of_a_result_of_1280x720():
     assert multiply_adds(upscaler, 2) == model_size(local, (360, 640)).multiply_adds
     attention = network(cell=dict(branches=('local', 'cross_scale')))
     tiled = multiply_adds(Upscaler(attention, tile=64, overlap=16, device='cpu'), 2)
-    tiles = 8 * 14  # that overlap by 17 or more, and begin at even pixels
+    tiles = 8 * 14  # they overlap by 17 or more, and begin at even pixels
     assert tiled == tiles * model_size(attention, (64, 64)).multiply_adds
 
 

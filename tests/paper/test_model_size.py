@@ -10,7 +10,7 @@ from csnln_mm.paper.model_size import cross_scale_multiply_adds, in_scale_multip
 
 @pytest.mark.parametrize('scale, size', [(2, (12, 6)), (2, (7, 5)), (3, (7, 5))])
 def test_attention_by_hand(scale, size):
-    """For 4 channels and twice; the convolutions are torch's count."""
+    """With 4 channels and two recurrences; convolutions as torch counts them."""
     counted = model_size(CSNLNNet(mid_channels=4, num_recurrences=2, upscale_factor=scale), size)
     pixels, blocks = size[0] * size[1], -(-size[0] // scale) * -(-size[1] // scale)
     in_scale = 2 * pixels * pixels * (4 // 2 + 4)

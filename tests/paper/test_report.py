@@ -71,7 +71,7 @@ def test_a_config_is_tested_on_the_benchmarks_that_are_there(tmp_path, monkeypat
     name, psnr, _, ssim, *others = mine.split()
     assert name == 'b' and 0 < float(psnr) < 60 and 0 < float(ssim) < 1
     assert others[0] == '-' and others[2] == '/' and others[4:] == ['-', '-']
-    # Bicubic enlargement has no weights; the network has.
+    # Bicubic interpolation has no weights; the network has.
     assert main(['report', str(ROOT / 'configs/csnln_x2_div2k.py'), '--work-dir', 'work']) == 2
     assert 'name a checkpoint' in capsys.readouterr().err
 
