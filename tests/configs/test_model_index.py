@@ -1,4 +1,4 @@
-"""The model index: its configs exist, and its figures are those of the paper, the models and the docs."""
+"""The model index: its configs exist; its figures are those of paper, models and docs."""
 
 import re
 from pathlib import Path
