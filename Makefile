@@ -5,6 +5,8 @@
 # make env    create the environment, or return at once if it is there
 #
 # make test-oldest, make env-oldest: the same with the oldest supported versions
+# make test-cpus   the tests of numbers as on other processors: without AVX-512, and with SSE alone
+# make test-core   the tests of what needs no OpenMMLab package, where none is installed
 #
 # VENV=dir and VENV_OLDEST=dir put the environments elsewhere; PYTHON names the Python to make them
 # with (default: the newest of 3.10 to 3.13; for the oldest versions, 3.10 or 3.11).
@@ -12,6 +14,9 @@ VENV ?= .venv
 VENV_OLDEST ?= .venv-oldest
 # The tests that depend on package versions and take a few minutes.
 TESTS_OLDEST ?= tests/test_compatibility.py tests/ops tests/networks tests/mmagic tests/datasets tests/checkpoints
+# The tests that compare numbers, but for those that take long for other reasons.
+TESTS_CPUS ?= tests/images tests/ops tests/networks tests/upscaling tests/checkpoints tests/visualization
+NO_NUMBERS := compile or export or bad_images or properties or malicious or hostile
 DEMO := work_dirs/csnln_x2_demo
 FAST := work_dirs/csnln_x2_fast/upscaled
 CONFIG := configs/csnln_x2_demo.py

@@ -283,12 +283,17 @@ def test_memory_that_runs_out_halves_the_tile(checkpoint, caplog):
     class Tight(torch.nn.Module):
         upscale_factor, mid_channels = 2, 4
 
+        def __init__(self, network):
+            super().__init__()
+            self.network = network  # a part of it, so that both have one memory format
+
         def forward(self, x):
             if x.shape[-1] > self.most:
                 raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-            return network(x)
+            return self.network(x)
 
-    network, tight = load_network(checkpoint), Tight()
+    network = load_network(checkpoint)
+    tight = Tight(network)
     image = photograph(60, 70)
     tight.most = 32
     result = Upscaler(tight, device='cpu', tile=0)(image)
