@@ -7,15 +7,20 @@
 # make test-oldest, make env-oldest: the same with the oldest supported versions
 # make test-cpus   the tests of numbers as on other processors: without AVX-512, and with SSE alone
 # make test-core   the tests of what needs no OpenMMLab package, where none is installed
+# make test-latest   the whole suite with what the package index has this week
+# make dist, make test-dist   source distribution and wheel in dist/, and their tests
 #
 # VENV=dir and VENV_OLDEST=dir put the environments elsewhere; PYTHON names the Python to make them
 # with (default: the newest of 3.10 to 3.13; for the oldest versions, 3.10 or 3.11).
 VENV ?= .venv
 VENV_OLDEST ?= .venv-oldest
+VENV_CORE ?= .venv-core
+VENV_LATEST ?= .venv-latest
 # The tests that depend on package versions and take a few minutes.
 TESTS_OLDEST ?= tests/test_compatibility.py tests/ops tests/networks tests/mmagic tests/datasets tests/checkpoints
 # The tests that compare numbers, but for those that take long for other reasons.
 TESTS_CPUS ?= tests/images tests/ops tests/networks tests/upscaling tests/checkpoints tests/visualization
+TESTS_CORE ?= $(TESTS_CPUS) tests/packaging/test_core_alone.py tests/test_files.py tests/test_device.py
 NO_NUMBERS := compile or export or bad_images or properties or malicious or hostile
 DEMO := work_dirs/csnln_x2_demo
 FAST := work_dirs/csnln_x2_fast/upscaled
@@ -30,13 +35,23 @@ export PYTHONWARNINGS := ignore
 # The Python of an environment to be made, where it was named.
 export PYTHON
 
-.PHONY: env env-oldest demo test test-oldest lint docs
+# Files in parallel; the longest first, as tests/conftest.py says.
+PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+.PHONY: env env-oldest env-core env-latest demo test test-oldest test-core test-latest test-cpus \
+	lint docs dist test-dist
 
 env:
 	@requirements/install "$(VENV)" newest
 
 env-oldest:
 	@requirements/install "$(VENV_OLDEST)" oldest
+
+env-core:
+	@requirements/install "$(VENV_CORE)" core
+
+env-latest:
+	@requirements/install "$(VENV_LATEST)" latest
 
 demo: env
 	$(BIN)/python tools/prepare_demo.py data/demo
@@ -49,11 +64,25 @@ demo: env
 		--methods bicubic CSNLN=$(DEMO)/predictions/test -o $(DEMO)/comparison
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 test-oldest: env-oldest
 	PATH=$(abspath $(VENV_OLDEST))/bin:$$PATH \
-		$(abspath $(VENV_OLDEST))/bin/python -m pytest -m "not slow" $(TESTS_OLDEST)
+		$(abspath $(VENV_OLDEST))/bin/python $(PYTEST) -m "not slow" $(TESTS_OLDEST)
+
+test-core: env-core
+	$(abspath $(VENV_CORE))/bin/python $(PYTEST) $(TESTS_CORE)
+
+test-latest: env-latest
+	PATH=$(abspath $(VENV_LATEST))/bin:$$PATH $(abspath $(VENV_LATEST))/bin/python $(PYTEST)
+
+test-cpus: env
+	$(BIN)/python $(PYTEST) -k "not ($(NO_NUMBERS))" $(TESTS_CPUS)
+	NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" \
+		$(BIN)/python $(PYTEST) -k "not ($(NO_NUMBERS))" $(TESTS_CPUS)
+	NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" ATEN_CPU_CAPABILITY=default \
+		ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE \
+		$(BIN)/python $(PYTEST) -k "not ($(NO_NUMBERS))" $(TESTS_CPUS)
 
 lint: env
 	$(BIN)/python -m ruff check
@@ -61,3 +90,10 @@ lint: env
 
 docs: env
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+
+dist: env
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+test-dist: dist
+	CSNLN_DIST=$(CURDIR)/dist $(BIN)/python -m pytest tests/packaging/test_wheel.py

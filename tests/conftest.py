@@ -1,8 +1,10 @@
 """How much the property tests try, which files go first, and one thread for each process.
 
-``pytest --hypothesis-profile=long`` tries a hundred times as much.
+``pytest --hypothesis-profile=long`` tries a hundred times as much. Nothing here needs OpenMMLab:
+tests of the core run where it is not installed.
 """
 
+import importlib.util
 import os
 
 # There are more processes than cores, so that they work while others wait.
@@ -35,6 +37,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    from forked_tool import be_quick
+    if importlib.util.find_spec('mmengine'):
+        from forked_tool import be_quick
 
-    be_quick()
+        be_quick()

@@ -7,9 +7,9 @@ from collections import Counter, OrderedDict
 import numpy as np
 import pytest
 import torch
+from history_buffer import HistoryBuffer
 from hypothesis import given
 from hypothesis import strategies as st
-from mmengine.logging import HistoryBuffer
 from mutation import mutations
 
 from csnln_mm.checkpoints import load_checkpoint

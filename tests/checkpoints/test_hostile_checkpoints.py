@@ -14,7 +14,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
+from history_buffer import HistoryBuffer
 
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.checkpoints.safe_pickle import TrainingLog

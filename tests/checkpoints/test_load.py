@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
+from history_buffer import HistoryBuffer
 from PIL import Image
 from safetensors.torch import save_file
 

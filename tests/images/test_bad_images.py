@@ -7,9 +7,12 @@ from damage import VISIBLE, spoil_middle
 from tiny_data import make_benchmark
 
 from csnln_mm.errors import UserError
-from csnln_mm.mmagic.config import load_config
-from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
-from csnln_mm.mmagic.testing import run_test
+
+pytest.importorskip('mmagic')
+
+from csnln_mm.mmagic.config import load_config  # noqa: E402
+from csnln_mm.mmagic.runner import build_test_runner, build_train_runner  # noqa: E402
+from csnln_mm.mmagic.testing import run_test  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

@@ -1,6 +1,7 @@
 """The wheel, used in an empty folder as docs/installation.md says."""
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from command_line import environment
@@ -43,7 +45,12 @@ def run(*command, cwd, path=''):
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
-    """(source distribution, wheel); the wheel is made from the source distribution."""
+    """(source distribution, wheel); the wheel is made from the source distribution.
+
+    Those of the folder CSNLN_DIST, if it is set: what is about to be released.
+    """
+    if folder := os.environ.get('CSNLN_DIST'):
+        return [next(Path(folder).glob(pattern)) for pattern in ('*.tar.gz', '*.whl')]
     source, dist = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('dist')
     # Building leaves files beside the sources.
     for name in SOURCES:

@@ -154,9 +154,9 @@ def test_what_is_out_of_range(settings, message):
 
 
 def edsr():
-    from mmagic.models.editors import EDSRNet
-
-    return EDSRNet(3, 3, mid_channels=4, num_blocks=1, upscale_factor=2)
+    return pytest.importorskip('mmagic.models.editors').EDSRNet(
+        3, 3, mid_channels=4, num_blocks=1, upscale_factor=2
+    )
 
 
 def spandrel():
