@@ -1,6 +1,7 @@
 """Which network a checkpoint is of: read from what the file carries, without running it."""
 
 import ast
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csnln_mm.checkpoints.released import RGB_MEAN, convert_released_state_dict
+from csnln_mm.checkpoints.released import convert_released_state_dict
 from csnln_mm.errors import UserError
+from csnln_mm.networks.build import PARTS
 
 # Of the keys of MMEngine's checkpoints: the network within the model, and the moving average of
 # its weights, which a model that has one upscales with.
@@ -19,6 +21,17 @@ _AVERAGE = 'generator_ema.'
 # Where an exported file has its architecture among the weights, for programs that read, or hand
 # on, nothing but tensors: JSON as uint8. Names and shapes of the weights do not tell all of it.
 ARCHITECTURE_KEY = 'csnln_architecture'
+
+# Arguments of a CSNLNNet that :func:`differences` compares; with_cp does not change the result.
+_COMPARED = (
+    'upscale_factor',
+    'mid_channels',
+    'num_recurrences',
+    'image_skip',
+    'recurrence_skip',
+    'rgb_mean',
+    'attention_recurrences',
+)
 
 
 def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
@@ -165,40 +178,39 @@ def differences(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 def _settings(network: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`differences` compares, with defaults filled in."""
-    network = plain_architecture(network)
-    recurrences = network.get('num_recurrences', 12)
-    with_attention = network.get('attention_recurrences')
-    if with_attention is not None:
-        with_attention = sorted(set(with_attention))
-        if len(with_attention) == recurrences:
-            with_attention = None
-    settings = dict(
-        upscale_factor=network.get('upscale_factor', 2),
-        mid_channels=network.get('mid_channels', 128),
-        num_recurrences=recurrences,
-        image_skip=bool(network.get('image_skip', False)),
-        recurrence_skip=bool(network.get('recurrence_skip', False)),
-        rgb_mean=tuple(network.get('rgb_mean', RGB_MEAN)),
-        attention_recurrences=with_attention,
-    )
-    cell = network.get('cell') or {}
+    network = _with_defaults('CSNLNNet', plain_architecture(network))
+    settings = {name: network[name] for name in _COMPARED}
+    settings['rgb_mean'] = tuple(settings['rgb_mean'])
+    recurrences = settings['attention_recurrences']
+    if recurrences is not None:
+        recurrences = sorted(set(recurrences))
+        all_of_them = len(recurrences) == settings['num_recurrences']
+        settings['attention_recurrences'] = None if all_of_them else recurrences
+    cell = network['cell'] or {}
     if cell.get('type', 'SEMCell') != 'SEMCell':
-        settings['cell'] = cell
+        return settings | dict(cell=cell)
+    cell = _with_defaults('SEMCell', cell)
+    cross_scale = cell['cross_scale_attention'] or dict(patch_size=cell['patch_size'])
+    in_scale = cell['in_scale_attention'] or dict(grid=cell['in_scale_grid'])
+    kind = 'CrossScaleNonLocalAttention'
+    if cross_scale.get('type', kind) == kind:
+        cross_scale = _with_defaults(kind, cross_scale)
+        for name in 'patch_size', 'softmax_scale', 'divisor':
+            settings[name] = cross_scale[name]
     else:
-        cross_scale = cell.get('cross_scale_attention') or dict(
-            patch_size=cell.get('patch_size', 3)
-        )
-        in_scale = cell.get('in_scale_attention') or dict(grid=cell.get('in_scale_grid'))
-        if cross_scale.get('type', 'CrossScaleNonLocalAttention') == 'CrossScaleNonLocalAttention':
-            for name, default in dict(patch_size=3, softmax_scale=10.0, divisor=6.0).items():
-                settings[name] = cross_scale.get(name, default)
-        else:
-            settings['cross_scale_attention'] = cross_scale
-        if in_scale.get('type', 'InScaleNonLocalAttention') == 'InScaleNonLocalAttention':
-            settings['in_scale_grid'] = tuple(in_scale.get('grid') or (1, 1))
-        else:
-            settings['in_scale_attention'] = in_scale
+        settings['cross_scale_attention'] = cross_scale
+    if in_scale.get('type', 'InScaleNonLocalAttention') == 'InScaleNonLocalAttention':
+        settings['in_scale_grid'] = tuple(in_scale.get('grid') or (1, 1))
+    else:
+        settings['in_scale_attention'] = in_scale
     return settings
+
+
+def _with_defaults(part: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a part, with the defaults of its class."""
+    parameters = inspect.signature(PARTS[part]).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return plain_architecture(defaults) | dict(config)
 
 
 def _architecture_text(checkpoint: Any) -> str | None:

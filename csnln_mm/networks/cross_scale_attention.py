@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from csnln_mm import ops
 from csnln_mm.networks.build import register_part
 from csnln_mm.networks.conv_prelu import ConvPReLU
-from csnln_mm.ops.attention_maps import cross_scale_weights
-from csnln_mm.ops.cross_scale_geometry import pad_to_multiple
+from csnln_mm.ops.attention_maps import check_positions, cross_scale_weights
+from csnln_mm.ops.cross_scale_geometry import check_patches, pad_to_multiple
 
 
 @register_part
@@ -17,7 +17,7 @@ class CrossScaleNonLocalAttention(nn.Module):
     """Upscale a feature map with patches of itself (Eq. 4, Figure 2).
 
     Each p x p patch of the map is compared with the p x p patches of the map at 1/s of its
-    size, and rebuilt from the s times larger patches that these stand for.
+    size, and rebuilt from the s times larger patches at the same places.
 
     Args:
         in_channels: C.
@@ -42,10 +42,9 @@ class CrossScaleNonLocalAttention(nn.Module):
         divisor: float = 6.0,
     ) -> None:
         super().__init__()
-        if not isinstance(scale, int) or scale < 2:
-            raise ValueError(f'scale must be an integer of at least 2, got {scale}')
-        if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:
-            raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
+        check_patches(scale, patch_size)
+        if scale == 1:
+            raise ValueError('scale must be at least 2, got 1')
         embed_channels = embed_channels or max(1, in_channels // 2)
         self.scale = scale
         self.patch_size = patch_size
@@ -72,10 +71,10 @@ class CrossScaleNonLocalAttention(nn.Module):
         )
 
     def weights_at(self, x: Tensor, positions: Sequence[tuple[int, int]]) -> Tensor:
-        """How much each candidate counts for some pixels, to look at.
+        """The weights of all candidates for chosen pixels.
 
         Args:
-            x: what :meth:`forward` gets, [N, C, H, W].
+            x: the input of :meth:`forward`, [N, C, H, W].
             positions: (row, column) of each pixel.
 
         Returns:
@@ -84,8 +83,9 @@ class CrossScaleNonLocalAttention(nn.Module):
             and the p x p blocks around it.
 
         Raises:
-            ValueError: if a position lies outside the map.
+            ValueError: if there are no positions, or one lies outside the map.
         """
+        check_positions(positions, x)
         return cross_scale_weights(
             self.query(x),
             self._candidates(x),
@@ -96,7 +96,7 @@ class CrossScaleNonLocalAttention(nn.Module):
         )
 
     def _candidates(self, x: Tensor) -> Tensor:
-        """The keys: of the map at 1/s of its size, rounded up."""
+        """The keys: embedded pixels of the map at 1/s of its size, rounded up."""
         padded = pad_to_multiple(x, self.scale)
         size = [side // self.scale for side in padded.shape[-2:]]
         return self.key(F.interpolate(padded, size, mode='bilinear', align_corners=False))

@@ -1,7 +1,7 @@
 """Fusion of a SEM cell's branches: mutual projection (section 4.2) and its rivals (Table 5).
 
-Every fusion is called with what the branches deliver, None where the cell lacks a branch or does
-not use it in a recurrence:
+A fusion is called with the output of each branch, None where the cell lacks the branch or does not
+use it in a recurrence:
 
     local         [N, C, H, W]      features at the size of the cell's input
     in_scale      [N, C, S H, S W]  in-scale attention, upscaled
@@ -22,18 +22,16 @@ from csnln_mm.networks.conv_prelu import Downsample, Upsample
 BRANCHES = ('local', 'in_scale', 'cross_scale')
 
 
-def check_branches(branches: Sequence[str], *, at_least: int = 0) -> None:
-    """Raise ValueError unless ``branches`` are so many distinct members of :data:`BRANCHES`."""
+def check_branches(branches: Sequence[str]) -> None:
+    """Raise ValueError unless ``branches`` are distinct members of :data:`BRANCHES`."""
     unknown = [branch for branch in branches if branch not in BRANCHES]
     if isinstance(branches, str) or unknown or len(set(branches)) < len(branches):
         raise ValueError(f'branches must be distinct ones of {BRANCHES}, got {branches!r}')
-    if len(branches) < at_least:
-        raise ValueError('there is nothing to fuse without branches')
 
 
 @register_part
 class MutualProjectedFusion(nn.Module):
-    """Add what cross-scale attention knows beyond in-scale attention, then project back.
+    """Add what cross-scale attention finds beyond in-scale attention, then project back.
 
     With both attention branches, their difference R is transformed and added to the in-scale
     features (Eq. 5 and 6). With the local branch, the error of the result against the local
@@ -42,13 +40,13 @@ class MutualProjectedFusion(nn.Module):
 
     Args:
         channels: C.
-        scale: S, 2, 3 or 4.
-        branches: those that will deliver features.
+        scale: S, one of :data:`csnln_mm.scales.SCALES`.
+        branches: the members of :data:`BRANCHES` that the cell has, one at least.
         recipe: 'released', R = cross - in, transformed by a residual block of two convolutions,
             or 'paper', R = in - cross, transformed by one convolution.
 
     Raises:
-        ValueError: if a value is not one of the above, or ``branches`` is empty.
+        ValueError: if ``scale`` or ``recipe`` is not one of the above.
     """
 
     def __init__(
@@ -60,7 +58,6 @@ class MutualProjectedFusion(nn.Module):
         recipe: str = 'released',
     ) -> None:
         super().__init__()
-        check_branches(branches, at_least=1)
         if recipe not in ('released', 'paper'):
             raise ValueError(f"recipe must be 'released' or 'paper', got {recipe!r}")
         self.recipe = recipe
@@ -101,16 +98,15 @@ class AdditionFusion(nn.Module):
 
     Args:
         channels: C.
-        scale: S, 2, 3 or 4.
-        branches: those that will deliver features.
+        scale: S, one of :data:`csnln_mm.scales.SCALES`.
+        branches: the members of :data:`BRANCHES` that the cell has, one at least.
 
     Raises:
-        ValueError: if a value is not one of the above, or ``branches`` is empty.
+        ValueError: if ``scale`` is not one of the above.
     """
 
     def __init__(self, channels: int, *, scale: int, branches: Sequence[str] = BRANCHES) -> None:
         super().__init__()
-        check_branches(branches, at_least=1)
         if 'local' in branches:
             self.upsample = Upsample(channels, scale)
 
@@ -124,7 +120,7 @@ class AdditionFusion(nn.Module):
         return self.fuse([None if local is None else self.upsample(local), in_scale, cross_scale])
 
     def fuse(self, features: list[Tensor | None]) -> Tensor:
-        """Those of :data:`BRANCHES`, all of one shape -> the hidden state."""
+        """The outputs of :data:`BRANCHES`, in this order and of one shape -> the hidden state."""
         return sum(x for x in features if x is not None)
 
 
@@ -132,7 +128,13 @@ class AdditionFusion(nn.Module):
 class ConcatenationFusion(AdditionFusion):
     """A 3x3 convolution over all branches side by side, the local one upscaled.
 
-    Args and errors: as of :class:`AdditionFusion`.
+    Args:
+        channels: C.
+        scale: S, one of :data:`csnln_mm.scales.SCALES`.
+        branches: the members of :data:`BRANCHES` that the cell has, one at least.
+
+    Raises:
+        ValueError: if ``scale`` is not one of the above.
     """
 
     def __init__(self, channels: int, *, scale: int, branches: Sequence[str] = BRANCHES) -> None:

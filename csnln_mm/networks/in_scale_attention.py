@@ -18,8 +18,8 @@ class InScaleNonLocalAttention(nn.Module):
     Args:
         in_channels: C.
         embed_channels: channels in which pixels are compared; C / 2 by default.
-        grid: (rows, columns) of regions that attend each to itself, as in the paper's text; by
-            default the map attends to all of itself, as in the released model.
+        grid: (rows, columns) of regions, each of which attends to itself, as in the paper's text;
+            by default the whole map attends to itself, as in the released model.
 
     Raises:
         ValueError: if ``grid`` is not two positive integers.
@@ -43,7 +43,7 @@ class InScaleNonLocalAttention(nn.Module):
         self.value = ConvPReLU(in_channels, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C, H, W]. Regions differ by a pixel where the grid does not fit."""
+        """[N, C, H, W] -> [N, C, H, W]; sides of regions differ by at most a pixel."""
         attend = ops.in_scale_attention_reference if self.traceable else ops.in_scale_attention
         query, key, value = self.query(x), self.key(x), self.value(x)
         rows, columns = (min(parts, side) for parts, side in zip(self.grid, x.shape[-2:]))
@@ -56,10 +56,10 @@ class InScaleNonLocalAttention(nn.Module):
         return torch.cat(bands, -2)
 
     def weights_at(self, x: Tensor, positions: Sequence[tuple[int, int]]) -> Tensor:
-        """How much each position counts for some pixels, to look at.
+        """The weights of all positions for chosen pixels.
 
         Args:
-            x: what :meth:`forward` gets, [N, C, H, W].
+            x: the input of :meth:`forward`, [N, C, H, W].
             positions: (row, column) of each pixel.
 
         Returns:
@@ -67,7 +67,7 @@ class InScaleNonLocalAttention(nn.Module):
             own region of the grid.
 
         Raises:
-            ValueError: if a position lies outside the map.
+            ValueError: if there are no positions, or one lies outside the map.
         """
         check_positions(positions, x)
         query, key = self.query(x), self.key(x)
@@ -86,7 +86,7 @@ class InScaleNonLocalAttention(nn.Module):
 
 
 def _region(position: int, side: int, parts: int) -> slice:
-    """The region, of so many along a side, that a position lies in."""
+    """The region that a position lies in, where a side is cut into so many parts."""
     regions = torch.arange(side).tensor_split(min(parts, side))
     region = next(region for region in regions if position <= region[-1])
     return slice(int(region[0]), int(region[-1]) + 1)

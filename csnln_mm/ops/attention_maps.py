@@ -1,7 +1,7 @@
-"""The weights of single queries, as the definitions of the attention operators have them.
+"""The attention weights of single queries, as in the operators' definitions.
 
-The operators never hold the matrix of weights. These functions compute the few rows of it that
-somebody wants to look at.
+The operators never hold the whole matrix of weights. These functions compute single rows of it, to
+be shown.
 """
 
 from collections.abc import Sequence
@@ -24,23 +24,19 @@ def cross_scale_weights(
     patch_size: int = 3,
     softmax_scale: float = 10.0,
 ) -> Tensor:
-    """Rows of A in docs/operator.md: how much each candidate counts for some queries.
+    """The weights of all candidates for chosen queries: rows of A in docs/operator.md.
 
     Args:
         query: [N, K, H, W].
         key: [N, K, ceil(H / scale), ceil(W / scale)].
-        positions: (row, column) of each query.
-        scale: as of :func:`~csnln_mm.ops.cross_scale_attention`.
-        patch_size: the same.
-        softmax_scale: the same.
+        positions: (row, column) of each query, within the map.
+        scale: s, as in :func:`~csnln_mm.ops.cross_scale_attention`.
+        patch_size: p.
+        softmax_scale: factor on the similarities before the softmax.
 
     Returns:
         [N, number of positions, h, w], float32 or more precise; each [h, w] adds up to 1.
-
-    Raises:
-        ValueError: if there are no positions, or one lies outside the query.
     """
-    check_positions(positions, query)
     dtype = similarity_dtype(query, key)
     radius = patch_size // 2
     query = F.pad(pad_to_multiple(query.to(dtype), scale), [radius] * 4)
@@ -49,7 +45,7 @@ def cross_scale_weights(
     with no_autocast(query.device):
         norm = candidate_norm(key, patch_size)
         for n in range(len(query)):
-            # The patches around the queries are the kernels, the candidates what they look for.
+            # The patches around the queries are the kernels of a convolution over the candidates.
             patches = torch.stack(
                 [
                     query[n, :, row : row + patch_size, column : column + patch_size]
@@ -62,20 +58,16 @@ def cross_scale_weights(
 
 
 def in_scale_weights(query: Tensor, key: Tensor, positions: Sequence[tuple[int, int]]) -> Tensor:
-    """How much each position counts for some queries of the in-scale attention.
+    """The weights of all positions for chosen queries of the in-scale attention.
 
     Args:
         query: [N, K, H, W].
         key: [N, K, h, w].
-        positions: (row, column) of each query.
+        positions: (row, column) of each query, within the map.
 
     Returns:
         [N, number of positions, h, w], float32 or more precise; each [h, w] adds up to 1.
-
-    Raises:
-        ValueError: if there are no positions, or one lies outside the query.
     """
-    check_positions(positions, query)
     dtype = similarity_dtype(query, key)
     rows, columns = (list(indices) for indices in zip(*positions))
     queries = query[:, :, rows, columns].to(dtype)

@@ -49,13 +49,18 @@ def check_maps(query: Tensor, key: Tensor, value: Tensor) -> None:
             raise ValueError(f'{name} must be of a floating dtype, got {x.dtype}')
 
 
-def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_size: int) -> None:
-    """Raise ValueError, with the shapes, unless the three maps fit together."""
-    check_maps(query, key, value)
+def check_patches(scale: int, patch_size: int) -> None:
+    """Raise ValueError unless patches of this size exist at this scale."""
     if not isinstance(scale, int) or scale < 1:
         raise ValueError(f'scale must be a positive integer, got {scale}')
     if not isinstance(patch_size, int) or patch_size < 1 or patch_size % 2 == 0:
         raise ValueError(f'patch_size must be a positive odd integer, got {patch_size}')
+
+
+def check_inputs(query: Tensor, key: Tensor, value: Tensor, scale: int, patch_size: int) -> None:
+    """Raise ValueError, with the shapes, unless the three maps fit together."""
+    check_maps(query, key, value)
+    check_patches(scale, patch_size)
     n, channels, height, width = query.shape
     expected_key = (n, channels, -(-height // scale), -(-width // scale))
     if tuple(key.shape) != expected_key:

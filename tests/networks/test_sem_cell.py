@@ -62,6 +62,8 @@ def test_the_plain_baseline_has_ten_convolutions():
         (dict(upscale_factor=4, stages=(2,)), 'multiply'),
         (dict(stages=(1, 2)), 'multiply'),
         (dict(branches=['locl']), 'in_scale'),
+        (dict(branches='local'), 'cross_scale'),
+        (dict(branches=['local', 'local']), 'distinct'),
     ],
 )
 def test_errors_name_what_is_accepted(arguments, message):
