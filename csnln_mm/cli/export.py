@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--hub',
         type=output_folder,
         metavar='DIR',
-        help='folder to write for the Hugging Face hub: model.safetensors, config.json, a model '
-        'card, and an OpenModelDB entry',
+        help='folder to write for the Hugging Face hub: model.safetensors, config.json and a '
+        'model card',
     )
     parser.add_argument(
         '--format',

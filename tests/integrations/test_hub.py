@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import runpy
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,7 +40,6 @@ def folder(checkpoint):
 
 def test_what_is_in_it(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
-        '3x-my-model.json',
         'README.md',
         'config.json',
         'model.safetensors',
@@ -47,10 +48,12 @@ def test_what_is_in_it(folder):
     assert config['type'] == 'CSNLNNet' and SETTINGS.items() <= config.items()
 
 
-def test_the_entry_for_openmodeldb(folder):
-    entry = json.loads((folder / '3x-my-model.json').read_text())
+def test_the_example_of_an_entry_for_openmodeldb(folder, tmp_path):
+    example = Path(__file__).parents[2] / 'docs/examples/openmodeldb_entry.py'
+    runpy.run_path(str(example))['main'](str(folder), str(tmp_path / 'entry.json'))
+    entry = json.loads((tmp_path / 'entry.json').read_text())
     expected = dict(name='my model', author=['A-Person'], license='CC-BY-4.0')
-    expected |= dict(scale=3, inputChannels=3, outputChannels=3)
+    expected |= dict(scale=3, inputChannels=3, outputChannels=3, dataset='some photographs')
     assert entry.items() >= expected.items()
     assert re.fullmatch(r'\d{4}-\d\d-\d\d', entry['date'])
     (resource,) = entry['resources']
