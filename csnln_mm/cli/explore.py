@@ -41,6 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '(default: this machine only)',
     )
     parser.add_argument(
+        '--allow-host',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help='names that the page is reached by, e.g. of this machine in the network, or of a '
+        'proxy (addresses, localhost and --host always work)',
+    )
+    parser.add_argument(
         '--port', type=int, metavar='N', help='default: the first free one from 7860'
     )
     parser.add_argument(
@@ -74,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
         open_first=args.image is not None,
         scale=args.scale,
         host=args.host,
+        allow_hosts=args.allow_host,
         port=args.port,
         max_pixels=args.max_pixels,
         device=args.device,

@@ -10,13 +10,18 @@ import gradio as gr
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Session, Sessions, Stopped
 from csnln_mm.explore.views import (
+    PICTURES,
     SLOTS,
+    SlotViews,
     Work,
     attention_views,
     attribution_views,
     comparison_views,
     image_views,
+    no_attribution,
+    nothing_in_slot,
     preview_zoom,
+    slider_views,
     upscale_views,
 )
 from csnln_mm.visualization.attention import attends
@@ -24,17 +29,19 @@ from csnln_mm.visualization.attention import attends
 CSS = """
 .gradio-container {max-width: 1360px !important; margin: auto}
 .pixels img {image-rendering: pixelated}
-.figures {display: flex; flex-wrap: wrap; gap: 10px}
-.figures figure {margin: 0; font-size: 12px; text-align: center}
+.figures {display: grid; gap: 10px}
+.figures figure {margin: 0; font-size: 12px; line-height: 1.35; text-align: center}
+.figures figcaption {margin-top: 4px}
 .figures img {width: 100%; border-radius: 4px; margin: 0}
-.crops figure {width: 76px}
-.crops img {height: 76px; border: 4px solid}
-.large figure {width: 220px; flex-grow: 1; max-width: 400px}
+.crops {grid-template-columns: repeat(8, minmax(0, 88px))}
+.crops img {aspect-ratio: 1; border: 3px solid}
+.large {grid-template-columns: repeat(auto-fill, minmax(220px, 1fr))}
+@media (max-width: 760px) {.crops {grid-template-columns: repeat(4, minmax(0, 1fr))}}
 """
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's, with the fonts of the system: none comes from the network."""
+    """Gradio's theme with the fonts of the system: none comes from the network."""
     return gr.themes.Default(
         primary_hue='orange',
         font=['system-ui', 'Segoe UI', 'Roboto', 'sans-serif'],
@@ -43,7 +50,7 @@ def theme() -> gr.themes.Base:
 
 
 def _in_page(handler: Callable) -> Callable:
-    """Errors that the user can fix are told in the page."""
+    """Show errors that the user can fix on the page."""
 
     @functools.wraps(handler)
     def run(*args: Any) -> Any:
@@ -131,7 +138,7 @@ class Page:
     def _lay_out_upscale(self) -> None:
         with gr.Row():
             self.factor = gr.Number(
-                self.scale, label='Scale', minimum=1, maximum=8, step=0.5, min_width=100
+                self.scale, label='Scale', step=0.5, min_width=100, elem_id='scale'
             )
             self.tile = gr.Dropdown(
                 [('automatic', -1), ('whole image', 0), *((f'{n} px', n) for n in (32, 64, 128))],
@@ -147,7 +154,7 @@ class Page:
             self.stop = gr.Button('Stop', elem_id='stop')
         self.status = gr.Markdown(elem_id='status', min_height=28)
         self.slider = gr.ImageSlider(
-            label='Bicubic | CSNLN', type='filepath', height=560, elem_id='slider',
+            label='Bicubic | result', type='filepath', height=560, elem_id='slider',
             buttons=['fullscreen'],
         )  # fmt: skip
         self.download = gr.DownloadButton('Download PNG', interactive=False, elem_id='download')
@@ -155,8 +162,8 @@ class Page:
     def _lay_out_attention(self) -> None:
         with gr.Row():
             self.slot = gr.Radio(SLOTS, value='A', label='A click sets pixel', min_width=120)
-            self.x = gr.Number(label='x', precision=0, minimum=0, min_width=70, elem_id='x')
-            self.y = gr.Number(label='y', precision=0, minimum=0, min_width=70, elem_id='y')
+            self.x = gr.Number(label='x', step=1, min_width=70, elem_id='x')
+            self.y = gr.Number(label='y', step=1, min_width=70, elem_id='y')
             self.window = gr.Dropdown(
                 [(f'{n} pixels', n) for n in (48, 96, 144, 192)],
                 value=96,
@@ -173,28 +180,24 @@ class Page:
             self.stage = gr.Slider(
                 1, 2, value=1, step=1, label='Stage', visible=False, elem_id='stage'
             )
-        self.views: dict[str, list[Any]] = {}
+        self.slots: dict[str, dict[str, Any]] = {}
         with gr.Row():
             for slot in SLOTS:
                 with gr.Column(min_width=320, visible=False) as column:
-                    text = gr.Markdown(elem_id=f'text-{slot}')
-                    crops = gr.HTML(elem_id=f'crops-{slot}', elem_classes='pixels')
+                    views = dict(
+                        column=column,
+                        text=gr.Markdown(elem_id=f'text-{slot}'),
+                        crops=gr.HTML(elem_id=f'crops-{slot}', elem_classes='pixels'),
+                    )
                     with gr.Row():
-                        pictures = [
-                            gr.Image(
+                        for name, label in PICTURES.items():
+                            views[name] = gr.Image(
                                 label=label, type='filepath', buttons=['fullscreen'],
                                 interactive=False, min_width=220, elem_id=f'{name}-{slot}',
                                 elem_classes='pixels',
-                            )
-                            for name, label in (
-                                ('matches', 'The patches on the image'),
-                                ('cross', 'Cross-scale weights'),
-                                ('in', 'In-scale weights'),
-                                ('attribution', 'Local attribution'),
-                            )
-                        ]  # fmt: skip
-                    depends = gr.Markdown(elem_id=f'depends-{slot}')
-                self.views[slot] = [column, text, crops, *pictures, depends]
+                            )  # fmt: skip
+                    views['depends'] = gr.Markdown(elem_id=f'depends-{slot}')
+                self.slots[slot] = views
 
     def _lay_out_compare(self) -> None:
         names = list(self.sessions.networks)
@@ -215,16 +218,18 @@ class Page:
 
     def _connect(self, open_first: bool) -> None:
         result = [self.slider, self.download, self.status]
-        slots = [view for slot in SLOTS for view in self.views[slot]]
+        slots = [view for slot in SLOTS for view in self.slots[slot].values()]
         compared = [self.scores, self.details, self.errors]
         loaded = [self.image, self.about, *result, *slots, *compared]
-        self._on(self.image.upload, self._load, [self.image], loaded, show_progress='hidden')
+        # One page's slow file does not keep another page waiting.
+        own = dict(show_progress='hidden', concurrency_limit=4)
+        self._on(self.image.upload, self._load, [self.image], loaded, **own)
         self._on(self.image.clear, self._clear, [], loaded, show_progress='hidden')
         self._on(self.gallery.click, self._load_example, [self.gallery], loaded)
         if open_first:
             self._on(self.blocks.load, self._load_first, [], loaded)
         added = [self.checkpoint, self.methods]
-        self._on(self.add.upload, self._add, [self.add, self.methods], added)
+        self._on(self.add.upload, self._add, [self.add, self.methods], added, concurrency_limit=4)
         self._on(self.checkpoint.change, self._choose, [self.checkpoint], [self.factor])
 
         settings = [self.checkpoint, self.factor, self.tile, self.ensemble]
@@ -261,27 +266,39 @@ class Page:
 
     # Handlers
 
-    def _load(self, path: str, request: gr.Request) -> list:
-        session = self._session(request)
-        session.take_image(Path(path))
-        return [*image_views(session), *self._nothing()]
+    def _load(self, path: str, request: gr.Request) -> dict:
+        return self._show_image(Path(path), request)
 
-    def _load_example(self, index: int, request: gr.Request) -> list:
-        session = self._session(request)
-        session.take_image(self.examples[index], keep=True)
-        return [*image_views(session), *self._nothing()]
+    def _load_example(self, index: int, request: gr.Request) -> dict:
+        return self._show_image(self.examples[index], request, keep=True)
 
-    def _load_first(self, request: gr.Request) -> list:
+    def _load_first(self, request: gr.Request) -> dict:
         return self._load_example(0, request)
 
-    def _clear(self, request: gr.Request) -> list:
-        self._session(request).forget_image()
-        return [None, '', *self._nothing()]
+    def _show_image(self, path: Path, request: gr.Request, keep: bool = False) -> dict:
+        session = self._session(request)
+        session.take_image(path, keep=keep)
+        shown, about = image_views(session)
+        return {**self._nothing(), self.image: shown, self.about: about}
 
-    def _nothing(self) -> list:
-        """Of an earlier image nothing stays on the page."""
-        views = [gr.Column(visible=False), '', *[None] * 5, ''] * len(SLOTS)
-        return [*_no_result(), '', *views, '', None, None]
+    def _clear(self, request: gr.Request) -> dict:
+        self._session(request).forget_image()
+        return {**self._nothing(), self.image: None, self.about: ''}
+
+    def _nothing(self) -> dict:
+        """Remove what was made of an earlier image."""
+        views = {self.scores: '', self.details: None, self.errors: None}
+        views.update(zip([self.slider, self.download, self.status], [*_no_result(), '']))
+        for slot in SLOTS:
+            views.update(self._in_slot(slot, nothing_in_slot()))
+        return views
+
+    def _in_slot(self, slot: str, views: SlotViews) -> dict:
+        return {self.slots[slot][name]: view for name, view in views.items()}
+
+    def _at_sliders(self, session: Session, slot: str, recurrence: int, stage: int) -> dict:
+        views = slider_views(session, slot, recurrence, stage)
+        return {self.recurrence: views['recurrence'], self.stage: views['stage']}
 
     def _add(self, path: str, chosen: list[str], request: gr.Request) -> tuple:
         session = self._session(request)
@@ -298,7 +315,7 @@ class Page:
     def _upscale(
         self,
         name: str,
-        factor: float,
+        factor: float | None,
         tile: int,
         ensemble: bool,
         request: gr.Request,
@@ -330,13 +347,14 @@ class Page:
         stage: int,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),
-    ) -> list:
+    ) -> dict:
         session = self._session(request)
         point = session.require_pixel(x, y)
-        if not attends(session.networks[name]):
+        if not attends(session.upscaler(name).network):
             return self._attribute(name, window, slot, x, y, request, progress)
         session.record_attention(slot, name, window, point)
-        return attention_views(session, [slot], recurrence, stage)
+        views = {**attention_views(session, slot, recurrence, stage), **no_attribution()}
+        return {**self._at_sliders(session, slot, recurrence, stage), **self._in_slot(slot, views)}
 
     def _attribute(
         self,
@@ -347,16 +365,20 @@ class Page:
         y: float | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),
-    ) -> list:
+    ) -> dict:
         session = self._session(request)
         point = session.require_pixel(x, y)
-        return attribution_views(
-            session, slot, name, window, point, Work(session, progress, 'step')
-        )
+        work = Work(session, progress, 'step')
+        return self._in_slot(slot, attribution_views(session, slot, name, window, point, work))
 
-    def _redraw(self, recurrence: int, stage: int, request: gr.Request) -> list:
+    def _redraw(self, recurrence: int, stage: int, request: gr.Request) -> dict:
+        """Show another recurrence or stage of the pixels; their attribution stays."""
         session = self._session(request)
-        return attention_views(session, list(session.points), recurrence, stage, redraw=True)
+        views = {}
+        for slot in session.points:
+            views.update(self._at_sliders(session, slot, recurrence, stage))
+            views.update(self._in_slot(slot, attention_views(session, slot, recurrence, stage)))
+        return views or {self.recurrence: gr.skip()}
 
     def _compare(
         self, names: list[str], request: gr.Request, progress: gr.Progress = gr.Progress()
@@ -369,5 +391,5 @@ class Page:
 
 
 def _no_result() -> tuple:
-    """On the slider, and to download."""
+    """Empty the slider, and leave nothing to download."""
     return None, gr.DownloadButton(value=None, interactive=False)

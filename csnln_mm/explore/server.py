@@ -2,28 +2,26 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from csnln_mm.errors import UserError
+from csnln_mm.explore import limits
 from csnln_mm.explore.session import Sessions
 from csnln_mm.images.image_file import ImageData, write_image
-
-MAX_PIXELS = 4_000_000
-# Of an uploaded file: more than an image of the limit has, with 16 bits and four channels.
-_MAX_BYTES_PER_PIXEL = 16
-_MIN_UPLOAD = 64 * 2**20
 
 
 class Server:
     """Serves the page until it is closed; a context manager.
 
     Uploads and results lie in one temporary folder, the only one that a browser can read files of.
-    What a page brought goes when it is closed, the folder with the server. Nothing is asked of the
-    network, and nothing told to it.
+    What a page brought goes when it is closed, uploads that no page opened after minutes, and the
+    folder with the server. Other pages in the browser cannot use it, see
+    :class:`~csnln_mm.explore.guard.Guard`. It connects to no other machine.
 
     Args:
         networks: by name; the first is chosen to begin with.
@@ -31,6 +29,8 @@ class Server:
         open_first: whether the page begins with the first of them.
         scale: that the page begins with; by default that of the first network.
         host: address to listen at; by default of this machine alone.
+        allow_hosts: names that browsers reach the server by, besides addresses, ``localhost`` and
+            ``host``.
         port: to listen at; by default the first free one from 7860.
         max_pixels: of an image that is taken.
         device: see :class:`~csnln_mm.upscaling.Upscaler`.
@@ -51,8 +51,9 @@ class Server:
         open_first: bool = False,
         scale: float | None = None,
         host: str = '127.0.0.1',
+        allow_hosts: Sequence[str] = (),
         port: int | None = None,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = limits.MAX_PIXELS,
         device: str | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix='csnln-explore-')
@@ -61,6 +62,9 @@ class Server:
         os.environ['GRADIO_TEMP_DIR'] = str(folder)
         os.environ['GRADIO_EXAMPLES_CACHE'] = str(folder / 'examples')
         try:
+            from starlette.middleware import Middleware
+
+            from csnln_mm.explore.guard import Guard
             from csnln_mm.explore.page import CSS, Page, theme
         except ImportError as error:
             raise UserError(
@@ -72,6 +76,7 @@ class Server:
         for name, image in (examples or {}).items():
             paths.append(folder / 'examples' / name)
             write_image(paths[-1], image)
+        guard = Middleware(Guard, sessions=self.sessions, host=host, allow_hosts=allow_hosts)
         page = Page(self.sessions, examples=paths, open_first=open_first, scale=scale)
         self._blocks = page.blocks
         try:
@@ -80,7 +85,8 @@ class Server:
                 server_port=port,
                 theme=theme(),
                 css=CSS,
-                max_file_size=max(_MIN_UPLOAD, _MAX_BYTES_PER_PIXEL * max_pixels),
+                app_kwargs=dict(middleware=[guard]),
+                max_file_size=self.sessions.max_upload,
                 footer_links=[],
                 share=False,
                 run_history=False,
@@ -95,6 +101,13 @@ class Server:
         except OSError as error:
             self._folder.cleanup()
             raise UserError(f'cannot listen at {host}, port {port}: it is taken') from error
+        self.sessions.keep_what_is_there()
+        self._closed = threading.Event()
+        threading.Thread(target=self._sweep, daemon=True).start()
+
+    def _sweep(self) -> None:
+        while not self._closed.wait(limits.SWEEP):
+            self.sessions.sweep()
 
     def __enter__(self) -> 'Server':
         return self
@@ -104,6 +117,7 @@ class Server:
 
     def close(self) -> None:
         """Stop all work, end all pages, and remove the files."""
+        self._closed.set()
         self.sessions.end_all()
         self._blocks.close(verbose=False)
         self._folder.cleanup()

@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,16 +10,12 @@ import gradio as gr
 import numpy as np
 
 from csnln_mm.errors import UserError
+from csnln_mm.explore import limits
 from csnln_mm.explore.session import Session, as_uploaded, displayable
 from csnln_mm.images.degradation import resize
 from csnln_mm.upscaling.progress import format_duration
 from csnln_mm.upscaling.upscaler import scaled_size
-from csnln_mm.visualization import (
-    AttentionMaps,
-    compare_methods,
-    extract_attribution,
-    largest_difference,
-)
+from csnln_mm.visualization import compare_methods, extract_attribution, largest_difference
 from csnln_mm.visualization.attention import attends
 from csnln_mm.visualization.comparison import BICUBIC
 from csnln_mm.visualization.maps import (
@@ -39,12 +35,17 @@ from csnln_mm.visualization.overlays import (
     zoom_factor,
 )
 
+# Two pixels to compare, and the images that a slot shows of its pixel, with their titles.
 SLOTS = 'A', 'B'
-# Of a result, in pixels of the limit for images.
-_MAX_AREA_FACTOR = 16
-# Components of a slot: its column, text, details, patches, cross-scale map, in-scale map,
-# attribution and its text.
-_SLOT_VIEWS = 8
+PICTURES = {
+    'matches': 'The patches on the image',
+    'cross': 'Cross-scale weights',
+    'in': 'In-scale weights',
+    'attribution': 'Local attribution',
+}
+# Updates of a slot's components, by name: its column, text, crops, the pictures, and depends, the
+# text of the attribution. What is not named stays as it is.
+SlotViews = dict[str, Any]
 # Of the integral of an attribution: enough for a look.
 _STEPS = 8
 _PREVIEW_SIDE = 640
@@ -53,9 +54,10 @@ _DETAIL_ZOOM = 4
 
 
 class Work:
-    """What is done of some work and the time left, in the page; ends what nobody waits for.
+    """Work that shows on the page how far it is, and ends when nobody waits for it.
 
-    Called with (done, total); raises :class:`~csnln_mm.explore.session.Stopped`.
+    Gradio cannot stop a running function, so this is called with (done, total) now and then, and
+    raises :class:`~csnln_mm.explore.session.Stopped`.
     """
 
     def __init__(self, session: Session, progress: gr.Progress, unit: str = 'tile') -> None:
@@ -64,7 +66,7 @@ class Work:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The time since it began."""
         return time.monotonic() - self.started
 
     def __call__(self, done: int, total: int) -> None:
@@ -74,12 +76,12 @@ class Work:
 
 
 def preview_zoom(size: tuple[int, int]) -> int:
-    """How much a small image is magnified, so that its pixels can be clicked on."""
+    """How much to magnify a small image, so that its pixels can be clicked on."""
     return max(1, _PREVIEW_SIDE // max(size))
 
 
 def image_views(session: Session) -> tuple[str, str]:
-    """The image as the page shows it, and what it is in words."""
+    """Show the image, and describe it in words."""
     image = session.require_image()
     width, height = image.size
     parts = [session.path.name, f'{width}x{height}', f'{8 * image.pixels.itemsize} bits']
@@ -90,19 +92,21 @@ def image_views(session: Session) -> tuple[str, str]:
 
 
 def upscale_views(
-    session: Session, name: str, factor: float, tile: int | None, ensemble: bool, work: Work
-) -> tuple[tuple[str, str], gr.DownloadButton, str]:
+    session: Session, name: str, factor: float | None, tile: int | None, ensemble: bool, work: Work
+) -> tuple[gr.ImageSlider, gr.DownloadButton, str]:
     """Upscale: bicubic and the result for the slider, the file, and what was done.
 
     Raises:
-        UserError: if there is no image, or the result would be too large.
+        UserError: if there is no image or no scale, or the result would be too large.
         Stopped: when nobody waits for it any more.
     """
     image = session.require_image()
-    size = scaled_size(image.size, factor)
-    if size[0] * size[1] > _MAX_AREA_FACTOR * session.max_pixels:
-        raise UserError(f'{size[0]}x{size[1]} pixels are too many; take a smaller scale')
+    if factor is None:
+        raise UserError('give a scale from 1 to 8')
     upscaler = session.upscaler(name, scale=factor, tile=tile, ensemble=ensemble)
+    size = scaled_size(image.size, factor)
+    if size[0] * size[1] > limits.MAX_RESULT_AREA * session.max_pixels:
+        raise UserError(f'{size[0]}x{size[1]} pixels are too many; take a smaller scale')
     result = upscaler(image, on_tile=work)
     bicubic = session.write(resize(displayable(image), size[::-1]))
     stem = f'{session.path.stem}_x{factor:g}'
@@ -113,69 +117,70 @@ def upscale_views(
         f'{image.size[0]}x{image.size[1]} to {size[0]}x{size[1]}, '
         f'{upscaler.tiling(*image.size)}, {format_duration(work.seconds)}'
     )
-    return (bicubic, shown), gr.DownloadButton(value=file, interactive=True), status
-
-
-def update_slots(views: Mapping[str, Sequence[Any]], *sliders: gr.Slider) -> list[Any]:
-    """Updates of the two sliders and all slots; what is not given stays as it is."""
-    stay = [gr.skip()] * _SLOT_VIEWS
-    return [*(sliders or stay[:2]), *(view for slot in SLOTS for view in views.get(slot, stay))]
-
-
-def attention_views(
-    session: Session, slots: Sequence[str], recurrence: int, stage: int, *, redraw: bool = False
-) -> list[Any]:
-    """The sliders, and what the pixels of some slots attend to.
-
-    Args:
-        session: with a record for each of the slots.
-        slots: the other ones stay as they are.
-        recurrence: that the slider is at; the last with attention where it has none.
-        stage: that the slider is at.
-        redraw: of the same pixels, whose attribution stays.
-    """
-    if not slots:
-        return update_slots({})
-    record = session.records[slots[0]][0]
-    first, last = record.recurrences[0], record.recurrences[-1]
-    recurrence = recurrence if recurrence in record.recurrences else last
-    stage = min(stage, record.num_stages)
-    views = {}
-    for slot in slots:
-        point = session.points[slot]
-        one = session.records[slot][0].maps(point, recurrence=recurrence, stage=stage)
-        views[slot] = _slot_views(session, f'**Pixel {slot} {point}**', one)
-        if redraw:
-            views[slot][-2:] = [gr.skip()] * 2
-    return update_slots(
-        views,
-        gr.Slider(first, max(last, first + 1), value=recurrence, visible=last > first),
-        gr.Slider(value=stage, visible=record.num_stages > 1),
+    return (
+        gr.ImageSlider(value=(bicubic, shown), label=f'Bicubic | {name}'),
+        gr.DownloadButton(value=file, interactive=True),
+        status,
     )
 
 
-def _slot_views(session: Session, title: str, one: AttentionMaps) -> list[Any]:
+def slider_views(session: Session, slot: str, recurrence: int, stage: int) -> dict[str, gr.Slider]:
+    """Fit the sliders to what a slot's network has.
+
+    Args:
+        session: with a record for the slot.
+        slot: one of ``SLOTS``.
+        recurrence: where the slider is; the last with attention if there is none.
+        stage: where the slider is.
+    """
+    record = session.records[slot][0]
+    first, last = record.recurrences[0], record.recurrences[-1]
+    recurrence = recurrence if recurrence in record.recurrences else last
+    return dict(
+        recurrence=gr.Slider(first, max(last, first + 1), value=recurrence, visible=last > first),
+        stage=gr.Slider(value=min(stage, record.num_stages), visible=record.num_stages > 1),
+    )
+
+
+def attention_views(session: Session, slot: str, recurrence: int, stage: int) -> SlotViews:
+    """Show what the pixel of a slot attends to; the arguments are those of `slider_views`."""
+    record, point = session.records[slot][0], session.points[slot]
+    at = recurrence if recurrence in record.recurrences else None
+    one = record.maps(point, recurrence=at, stage=min(stage, record.num_stages))
     factor = zoom_factor(one.input, _MAP_SIDE)
-    text = f'{title}, recurrence {one.recurrence}'
-    nothing = gr.Image(value=None, visible=False)
-    views: list[Any] = ['', *[nothing] * 3]
+    text = f'**Pixel {slot} {point}**, recurrence {one.recurrence}'
+    views: SlotViews = dict(crops='', matches=_no_picture(), cross=_no_picture())
     if one.cross_scale is not None:
         matches, _ = top_matches(one, 6)
         scale = one.output.shape[0] // one.input.shape[0]
-        views[0] = _figures(session, 'crops', match_crops(one, matches, scale))
-        views[1] = _picture(session, draw_matches(one, matches, factor=factor))
-        views[2] = _picture(session, draw_map(one, one.cross_scale, factor=factor))
+        views = dict(
+            crops=_figures(session, 'crops', match_crops(one, matches, scale)),
+            matches=_picture(session, draw_matches(one, matches, factor=factor)),
+            cross=_picture(session, draw_map(one, one.cross_scale, factor=factor)),
+        )
         text += f'. Cross-scale: {concentration(one.cross_scale, "patches")}'
+    views['in'] = _no_picture()
     if one.in_scale is not None:
-        views[3] = _picture(session, draw_map(one, one.in_scale, factor=factor))
+        views['in'] = _picture(session, draw_map(one, one.in_scale, factor=factor))
         text += f'. In-scale: {concentration(one.in_scale, "pixels")}'
-    return [gr.Column(visible=True), f'{text}.', *views, nothing, '']
+    return dict(views, column=gr.Column(visible=True), text=f'{text}.')
+
+
+def no_attribution() -> SlotViews:
+    """Remove the attribution of another pixel."""
+    return dict(attribution=_no_picture(), depends='')
+
+
+def nothing_in_slot() -> SlotViews:
+    """Empty and hide a slot."""
+    texts = dict.fromkeys(('text', 'crops', 'depends'), '')
+    return dict(texts, column=gr.Column(visible=False), **dict.fromkeys(PICTURES))
 
 
 def attribution_views(
     session: Session, slot: str, name: str, window: int, point: tuple[int, int], work: Work
-) -> list[Any]:
-    """What the result around a pixel depends on: beside its attention, or in place of it.
+) -> SlotViews:
+    """Show what the result around a pixel depends on: beside its attention, or in place of it.
 
     ``window`` is the side of the square around the pixel that the network sees.
     """
@@ -183,21 +188,19 @@ def attribution_views(
     one = extract_attribution(
         upscaler, session.image, point, steps=_STEPS, window=window, on_step=work
     )
-    drawn = draw_attribution(
-        one, upscaler.network.upscale_factor, factor=zoom_factor(one.input, _MAP_SIDE)
-    )
-    picture = _picture(session, drawn)
+    factor = zoom_factor(one.input, _MAP_SIDE)
+    drawn = draw_attribution(one, upscaler.network.upscale_factor, factor=factor)
     text = (
         f'**Pixel {slot} {point}**: its surroundings in the result depend on these pixels, '
         f'{concentration(attribution_weights(one), "pixels")}; diffusion index '
         f'{one.attribution.diffusion_index:.2f}.'
     )
-    if attends(upscaler.network):
-        views = [gr.skip()] * 5
-    else:
-        views = ['', '', *[gr.Image(value=None, visible=False)] * 3]
+    views: SlotViews = {}
+    if not attends(upscaler.network):
+        views = dict(nothing_in_slot(), **{name: _no_picture() for name in PICTURES})
         text += ' The network has no attention to show.'
-    return update_slots({slot: [gr.Column(visible=True), *views, picture, text]})
+    views.update(column=gr.Column(visible=True), attribution=_picture(session, drawn), depends=text)
+    return views
 
 
 def comparison_views(session: Session, names: Sequence[str], work: Work) -> tuple[str, str, str]:
@@ -234,7 +237,7 @@ def comparison_views(session: Session, names: Sequence[str], work: Work) -> tupl
 
 
 def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:
-    """Images side by side, as many in a row as there is room for; a click opens one alone."""
+    """Lay out images side by side, as many in a row as there is room for; a click opens one."""
     figures = []
     for crop in crops:
         url = f'/gradio_api/file={quote(session.write(crop.pixels))}'
@@ -250,3 +253,7 @@ def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:
 
 def _picture(session: Session, pixels: np.ndarray) -> gr.Image:
     return gr.Image(value=session.write(pixels), visible=True)
+
+
+def _no_picture() -> gr.Image:
+    return gr.Image(value=None, visible=False)
