@@ -34,6 +34,7 @@ CSS = """
 .figures figcaption {margin-top: 4px}
 .figures img {width: 100%; border-radius: 4px; margin: 0}
 .crops {grid-template-columns: repeat(8, minmax(0, 88px))}
+.crops figcaption {white-space: nowrap; font-size: 10px}
 .crops img {aspect-ratio: 1; border: 3px solid}
 .large {grid-template-columns: repeat(auto-fill, minmax(220px, 1fr))}
 @media (max-width: 760px) {.crops {grid-template-columns: repeat(4, minmax(0, 1fr))}}

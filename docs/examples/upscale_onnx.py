@@ -57,7 +57,12 @@ def starts(side: int, tile: int, overlap: int, scale: int) -> list[int]:
 def main(network: str, source: str, target: str) -> None:
     session = onnxruntime.InferenceSession(network, providers=['CPUExecutionProvider'])
     metadata = session.get_modelmeta().custom_metadata_map
-    tile, margin = int(metadata['tile']), int(metadata.get('margin', 0))
+    numbers = [metadata.get(key, '') for key in ('scale', 'tile', 'margin')]
+    if not all(n.isdecimal() for n in numbers) or not 1 <= int(numbers[0]) <= 8:
+        sys.exit(f'{network} has no metadata of csnln export: scale, tile and margin')
+    tile, margin = int(numbers[1]), int(numbers[2])
+    if session.get_inputs()[0].shape[1:] != [3, tile, tile] or 2 * margin >= tile:
+        sys.exit(f'{network}: tile and margin in the metadata do not fit its input')
     with Image.open(source) as image:
         pixels = np.asarray(image.convert('RGB')) / 255
     upscaled = upscale(session, pixels, overlap=2 * margin or min(16, tile // 4))
