@@ -1,4 +1,4 @@
-"""Which network a checkpoint is of: read from what the file carries, without running it."""
+"""The network that a checkpoint belongs to, read from the file without running any of it."""
 
 import ast
 import inspect
@@ -13,13 +13,13 @@ from csnln_mm.checkpoints.released import convert_released_state_dict
 from csnln_mm.errors import UserError
 from csnln_mm.networks.build import PARTS
 
-# Of the keys of MMEngine's checkpoints: the network within the model, and the moving average of
-# its weights, which a model that has one upscales with.
+# Prefixes of keys in MMEngine's checkpoints: the network within the model, and the moving average
+# of its weights; a model that has an average upscales with it.
 PREFIX = 'generator.'
 _AVERAGE = 'generator_ema.'
 
-# Where an exported file has its architecture among the weights, for programs that read, or hand
-# on, nothing but tensors: JSON as uint8. Names and shapes of the weights do not tell all of it.
+# An exported file has its architecture also among the weights, as JSON in uint8, for programs that
+# read or hand on nothing but tensors. Names and shapes of the weights do not determine it.
 ARCHITECTURE_KEY = 'csnln_architecture'
 
 # Arguments of a CSNLNNet that :func:`differences` compares; with_cp does not change the result.
@@ -35,7 +35,7 @@ _COMPARED = (
 
 
 def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
-    """The arguments of the network that a checkpoint is of, with its ``type``.
+    """Read the arguments of a checkpoint's network, with its ``type``.
 
     They are read from, in this order: ``meta['architecture']``, JSON, which is the metadata of a
     safetensors file; the same as a tensor among the weights; ``generator`` of the model in
@@ -44,12 +44,12 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
     ``dict(...)``, lists, tuples and constants are understood.
 
     Args:
-        checkpoint: what the file holds.
+        checkpoint: the content of the file.
         path: of the file, for messages.
 
     Raises:
-        UserError: if the file tells no network, or its config is more than plain data, or was
-            trained on images of other numbers than 0..1.
+        UserError: if the file does not say what its network is, its config is more than plain
+            data, or the network was trained on images in another range than 0..1.
     """
     meta = get_meta(checkpoint)
     try:
@@ -73,13 +73,13 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
 
 
 def get_meta(checkpoint: Any) -> dict[str, Any]:
-    """What a checkpoint says of itself."""
+    """The ``meta`` of a checkpoint; empty if it has none."""
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     return meta if isinstance(meta, dict) else {}
 
 
 def get_all_weights(checkpoint: Any, path: str) -> dict[str, Any]:
-    """The state dict of a checkpoint, or that a file holds alone; UserError if there is none."""
+    """The state dict of a checkpoint, or a bare state dict; UserError if there is none."""
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict):
         raise UserError(f'checkpoint {path} holds no state dict')
@@ -90,8 +90,8 @@ def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
     """The weights of a checkpoint's network, under the network's own names.
 
     Args:
-        checkpoint: what the file holds: a checkpoint of MMEngine, of which the weights of the
-            generator are taken, or their moving average where there is one; or a state dict.
+        checkpoint: the content of the file: a state dict, or a checkpoint of MMEngine, from which
+            the weights of the generator are taken, or their moving average if there is one.
         path: of the file, for messages.
 
     Raises:
@@ -110,17 +110,17 @@ def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
 
 
 def carries_architecture(checkpoint: Any) -> bool:
-    """Whether a file says of what network it is in the way of an exported one."""
+    """Whether a file carries its architecture as an exported file does."""
     return _architecture_text(checkpoint) is not None
 
 
 def architecture_tensor(architecture: Mapping[str, Any]) -> Tensor:
-    """An architecture as :data:`ARCHITECTURE_KEY` has it."""
+    """The tensor that an exported file has as :data:`ARCHITECTURE_KEY`."""
     return torch.tensor(list(json.dumps(architecture).encode()), dtype=torch.uint8)
 
 
 def plain_architecture(config: Any) -> Any:
-    """A config as JSON has it, without ``init_cfg``: initialisation is MMEngine's."""
+    """A config in the types of JSON, without ``init_cfg``, which only MMEngine needs."""
     if isinstance(config, Mapping):
         return {
             key: plain_architecture(value) for key, value in config.items() if key != 'init_cfg'
@@ -131,12 +131,12 @@ def plain_architecture(config: Any) -> Any:
 
 
 def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> None:
-    """Raise UserError if a checkpoint was trained with other settings than a config has.
+    """Raise UserError if a checkpoint was trained with other settings than those of a config.
 
-    Checkpoints that carry no config, or are not of a CSNLNNet, pass.
+    Checkpoints that carry no config, or hold another network than a CSNLNNet, pass.
 
     Args:
-        checkpoint: what the file holds.
+        checkpoint: the content of the file.
         network: the config's ``model.generator``.
         path: of the file.
     """
@@ -160,14 +160,14 @@ def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> No
 
 
 def differences(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The first setting in which two configs of a CSNLNNet differ; '' if in none.
+    """The first setting in which two configs of a CSNLNNet differ; '' if there is none.
 
-    Compared are scale and size, which say more than the first tensor that does not fit, and the
-    settings that leave no trace in the weights: they fit, and the images are wrong.
+    Compares scale and sizes, since they tell more than the first tensor that does not fit, and
+    settings that leave no trace in the weights: with others, weights fit and images are wrong.
 
     Args:
-        trained: the one that the weights were trained with.
-        wanted: the one that they shall be used with.
+        trained: the config that the weights were trained with.
+        wanted: the config that they will be used with.
     """
     theirs, ours = _settings(trained), _settings(wanted)
     for name in {**theirs, **ours}:
@@ -239,7 +239,7 @@ def _read_released(checkpoint: Any, path: str) -> dict[str, Any]:
 
 
 def _check_normalization(preprocessor: Any) -> None:
-    """Networks get images in 0..1 here; MMagic may have trained one on other numbers."""
+    """Networks get images in 0..1 here; MMagic can train them in another range."""
     if not preprocessor:
         return
     if not isinstance(preprocessor, dict):

@@ -1,4 +1,4 @@
-"""Checkpoint files of the released code to ours, and back."""
+"""Convert checkpoint files of the released code to ours, and back."""
 
 import io
 from pathlib import Path
@@ -30,17 +30,17 @@ def convert_released_file(
 ) -> ReleasedCheckpoint:
     """Write a checkpoint of the released code as one that MMEngine's runner loads.
 
-    The new file says in its ``meta`` what the network is: ``meta['cfg']`` has its config as
-    ``model['generator']``, where MMEngine's own checkpoints have it, ``meta['csnln']`` scale,
+    The new file describes the network in its ``meta``: ``meta['cfg']`` has its config as
+    ``model['generator']``, as in MMEngine's own checkpoints, ``meta['csnln']`` has scale,
     recurrences and channels.
 
     Args:
         source: state dict saved by the released code, or the same as safetensors.
-        target: .pth file; replaced if there.
-        scale: what the file is expected to be for; by default whatever it is.
+        target: .pth file; replaced if it exists.
+        scale: the expected scale; any by default.
 
     Returns:
-        What was written.
+        The content of the new file.
 
     Raises:
         UserError: if ``source`` is anything else, is for another scale, is unreadable, or would
@@ -79,16 +79,16 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
     """Write a checkpoint that was trained or converted here as the released code loads it.
 
     Args:
-        source: MMEngine checkpoint, or exported file, of a model of the released recipe. Its
-            config, which is saved with it, tells what the weights do not.
-        target: .pt file; replaced if there.
+        source: MMEngine checkpoint, or exported file, of a model of the released recipe, with
+            the config that is saved in it.
+        target: .pt file; replaced if it exists.
 
     Returns:
-        What was written.
+        The content of the new file.
 
     Raises:
-        UserError: if ``source`` is anything else, is unreadable or would run code, or its model
-            is one that the released code does not have; nothing is written.
+        UserError: if ``source`` is anything else, is unreadable or would run code, or the
+            released code cannot build its network; nothing is written.
     """
     check_paths(source, target)
     checkpoint = load_checkpoint(source)

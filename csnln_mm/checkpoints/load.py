@@ -1,10 +1,11 @@
 """Checkpoint files read without trusting them.
 
-``torch.load`` believes what a zip archive says of its storages: it reads beyond the end of a record
-that is shorter than the pickle claims, and unpacks compressed records of any size; of a tar archive
-it extracts to the disk. ``weights_only=True`` changes nothing of that, and refuses the logs that
-MMEngine saves beside the weights. Therefore zip archives are read here. The format before torch 1.6
-is left to torch, whose reader of it checks sizes.
+``torch.load`` unpacks compressed records and makes expanded tensors of any size, reads records
+without checking their checksums, and extracts a tar archive to the disk. Older versions, down to
+the lowest that this package supports, also read beyond the end of a record that is shorter than the
+pickle claims; torch 2.14 refuses it. ``weights_only=True`` changes nothing of that, and refuses the
+logs that MMEngine saves beside the weights. Therefore this module reads zip archives itself. It
+leaves the format before torch 1.6 to torch, whose reader of it checks sizes.
 """
 
 import io
@@ -31,10 +32,10 @@ _MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, 'little')
 
 
 def load_checkpoint(path: str | Path) -> Any:
-    """Read a file of ``torch.save`` or safetensors, but only tensors, containers, numbers and logs.
+    """Read tensors, containers, numbers and logs from a file of ``torch.save`` or safetensors.
 
     Args:
-        path: file, whose content tells the format; the name of a model that comes with the
+        path: a file, recognised by its content; the name of a model that comes with the
             package; or a folder with a ``model.safetensors``, as ``csnln export --hub`` and the
             Hugging Face hub have it.
 
@@ -44,8 +45,8 @@ def load_checkpoint(path: str | Path) -> Any:
         ``state_dict`` and ``meta``, the file's metadata.
 
     Raises:
-        UserError: if the file is missing, unreadable, cut off, no checkpoint, would run code, or
-            claims more than it holds.
+        UserError: if the file is missing, unreadable, cut off or no checkpoint, if loading it
+            would run code, or if it claims more than it holds.
     """
     path = checkpoint_path(path)
     if (path / FILE_IN_FOLDER).is_file():
@@ -63,7 +64,7 @@ def load_checkpoint(path: str | Path) -> Any:
         raise
     except OSError as error:
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error
-    except Exception as error:  # whatever comes of bytes that are no checkpoint
+    except Exception as error:  # bytes that are no checkpoint can raise anything
         if isinstance(error, zipfile.BadZipFile) and 'CRC' in str(error):
             raise UserError(f'{path} is damaged: its content does not fit its checksums') from error
         reason = ' '.join(f'{type(error).__name__} {error}'.split())
@@ -80,7 +81,7 @@ def _load(path: Path) -> Any:
             return _load_safetensors(path)
         if not head or head.startswith(b'PK'):  # a zip archive without its end
             raise UserError(f'{path} is cut off or not a checkpoint')
-        # Whatever else torch would read, by other readers, is refused here.
+        # Other formats that torch would read are refused here.
         if head[:1] != b'\x80' or _MAGIC not in head or _is_tar(file):
             raise UserError(f'{path} is not a checkpoint: it does not begin as one does')
         file.seek(0)
@@ -117,7 +118,7 @@ def _load_zip(file: BinaryIO) -> Any:
 def _storage(content: bytes) -> torch.UntypedStorage:
     if not content:
         return torch.UntypedStorage(0)
-    # Of a bytearray, since tensors must be writable.
+    # From a bytearray, since tensors must be writable.
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).untyped_storage()
 
 
@@ -175,7 +176,7 @@ def _check_plain(content: Any) -> None:
 
 
 def _check_tensor(tensor: Tensor) -> None:
-    """An expanded tensor takes little in a file, and any memory once it is copied."""
+    """Refuse an expanded tensor: small in a file, it takes any amount of memory once copied."""
     if (
         type(tensor) not in (Tensor, torch.nn.Parameter)
         or tensor.layout != torch.strided

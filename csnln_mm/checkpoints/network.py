@@ -22,19 +22,18 @@ from csnln_mm.checkpoints.released import convert_released_state_dict, is_releas
 from csnln_mm.errors import UserError
 from csnln_mm.networks.build import PARTS
 
-# What no size in a checkpoint's config exceeds: layers are made one by one, then compared.
+# No size in a checkpoint's config may exceed it: layers are made one by one, then compared.
 _LARGEST = 4096
 
 
 class LoadedNetwork(NamedTuple):
-    """A network and what its checkpoint says of it.
+    """A network and what its checkpoint says about it.
 
     Attributes:
         network: in evaluation mode, on the CPU.
         weights: its state dict as the file has it, in the file's precision.
         architecture: its type and arguments, plain data.
-        meta: what the file says of itself: ``meta`` of MMEngine, the metadata of safetensors, or
-            nothing.
+        meta: the file's metadata: ``meta`` of MMEngine, the metadata of safetensors, or nothing.
     """
 
     network: nn.Module
@@ -56,24 +55,32 @@ def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None
         The network, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: if the file cannot be read, is of something else than a
+        UserError: if the file cannot be read, holds another network than a
             :class:`~csnln_mm.networks.CSNLNNet`, or does not fit.
+
+    Examples:
+        >>> import torch
+        >>> from csnln_mm.checkpoints import load_network
+        >>> network = load_network('csnln-x2-fast')
+        >>> with torch.inference_mode():
+        ...     network(torch.rand(1, 3, 16, 20)).shape
+        torch.Size([1, 3, 32, 40])
     """
     return read_network(path, architecture).network
 
 
 def read_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> LoadedNetwork:
-    """Like :func:`load_network`, with what the checkpoint says of the network."""
+    """Like :func:`load_network`, with what the checkpoint says about the network."""
     return build_from_checkpoint(load_checkpoint(path), str(path), architecture)
 
 
 def build_from_checkpoint(
     checkpoint: Any, path: str, architecture: Mapping[str, Any] | None = None
 ) -> LoadedNetwork:
-    """Like :func:`read_network`, of what a file holds.
+    """Like :func:`read_network`, from the content of a file.
 
     Args:
-        checkpoint: from :func:`~csnln_mm.checkpoints.load_checkpoint`, or a state dict.
+        checkpoint: what :func:`~csnln_mm.checkpoints.load_checkpoint` returns, or a state dict.
         path: of the file, for messages.
         architecture: as for :func:`load_network`.
     """
@@ -107,12 +114,12 @@ def check_paths(source: Path, target: Path) -> None:
 
 
 def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
-    """Raise UserError, naming the first tensor in question, unless a checkpoint fills a model.
+    """Raise UserError, naming the first tensor that does not fit, unless a checkpoint fits a model.
 
     Args:
         model: in a distributed wrapper or not.
-        checkpoint: what the file holds: a state dict, or a dict that has one as ``state_dict``.
-        path: of the file.
+        checkpoint: the content of the file: a state dict, or a dict that has one as ``state_dict``.
+        path: of the file, for messages.
     """
     given = get_all_weights(checkpoint, path)
     wanted = getattr(model, 'module', model).state_dict()
@@ -130,7 +137,7 @@ def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
 
 
 def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
-    """A config that comes with a file: of our networks, and of sizes within reason."""
+    """A config that comes with a file: it may name only our networks, of sizes within reason."""
     kind = architecture.get('type', 'CSNLNNet')
     if not isinstance(kind, str) or kind not in PARTS:
         raise UserError(

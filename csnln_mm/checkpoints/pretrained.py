@@ -1,6 +1,6 @@
-"""The models that come with the package: which there are, and which one suits a scale.
+"""The models that come with the package: a list, and the choice of one for a scale.
 
-Each is a safetensors file in ``weights/``; whatever is known of a model is in its metadata.
+Each is a safetensors file in ``weights/``; its metadata describe it.
 """
 
 import json
@@ -22,11 +22,11 @@ class PretrainedModel(NamedTuple):
     """A model that comes with the package.
 
     Attributes:
-        name: what ``load_network``, ``csnln upscale -n`` and ``load_from`` take.
+        name: ``load_network``, ``csnln upscale -n`` and ``load_from`` take it.
         path: of the safetensors file.
         scale: upscaling factor.
-        parameters: how many.
-        with_attention: whether it is more than convolutions.
+        parameters: their number.
+        with_attention: whether it has attention beside convolutions.
         scores: (PSNR in dB, SSIM) on Y by test set, as measured with this package.
         licence: of the weights.
         training_data: names of the data sets.
@@ -53,12 +53,12 @@ def list_pretrained() -> list[PretrainedModel]:
 def choose_pretrained(
     scale: float | None = None, *, with_attention: bool = False
 ) -> PretrainedModel:
-    """The model for a scale: the smallest of those that upscale by as much.
+    """The model for a scale: the smallest of those that upscale by this factor.
 
     Args:
         scale: wanted factor. Where no model has it, the next larger one that a model has is taken,
             or else the largest. By default the smallest.
-        with_attention: only among the models with attention.
+        with_attention: choose among the models with attention only.
 
     Raises:
         UserError: if no model is left to choose from.
@@ -73,7 +73,7 @@ def choose_pretrained(
 
 
 def checkpoint_path(name: str | Path) -> Path:
-    """The file that a name stands for: a file's own, or a model that comes with the package.
+    """The path of a file, or of a model that comes with the package.
 
     A file or folder of that name takes precedence over a model.
 

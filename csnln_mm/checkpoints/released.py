@@ -47,13 +47,13 @@ def is_released(state_dict: dict[str, Any]) -> bool:
 def convert_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedCheckpoint:
     """Translate the state dict of a released model.
 
-    Scale and recurrences are told from the keys and shapes.
+    Keys and shapes determine scale and recurrences.
 
     Args:
         state_dict: as the released code saves it: names to tensors.
 
     Returns:
-        The translation and what it says of the network.
+        The translation, with the scale and sizes of the network.
 
     Raises:
         UserError: if this is not the state dict of a released CSNLN; names the first key that
@@ -76,7 +76,7 @@ def convert_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedCheckp
 
 
 def convert_to_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedCheckpoint:
-    """The inverse of :func:`convert_released_state_dict`: ours, as the released code wants it.
+    """The inverse of :func:`convert_released_state_dict`: from our names to the released code's.
 
     Args:
         state_dict: of a :class:`~csnln_mm.networks.CSNLNNet` with the released recipe.
@@ -109,7 +109,7 @@ def convert_to_released_state_dict(state_dict: dict[str, Tensor]) -> ReleasedChe
 
 
 class _Naming(NamedTuple):
-    """What tells scale, channels and recurrences in a state dict."""
+    """The keys that determine scale, channels and recurrences in a state dict."""
 
     title: str
     head: str
@@ -135,7 +135,7 @@ _OURS = _Naming(
 
 
 def _measure(state_dict: dict[str, Tensor], naming: _Naming) -> tuple[int, int, int]:
-    """(scale, channels, recurrences) by the tensors that tell them."""
+    """(scale, channels, recurrences), from the shapes of some tensors."""
     if not isinstance(state_dict, dict):
         raise UserError(f'not {naming.title}: not a state dict but a {type(state_dict).__name__}')
     probes = naming.head, naming.tail, naming.downsample

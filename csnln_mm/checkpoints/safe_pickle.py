@@ -17,11 +17,11 @@ from torch import Tensor
 
 
 class UnsafeCheckpoint(pickle.UnpicklingError):
-    """The pickle asks for something that no checkpoint needs."""
+    """The pickle would do something that no checkpoint needs."""
 
 
 class Storage(NamedTuple):
-    """What tensors are views of: bytes, and how they are to be read."""
+    """The memory that tensors are views of: bytes, and the type of their numbers."""
 
     content: torch.UntypedStorage
     dtype: torch.dtype
@@ -32,8 +32,8 @@ class TrainingLog:
 
     Attributes:
         values: array, one per step.
-        counts: array, of how many samples each value is the mean.
-        max_length: how many values MMEngine keeps.
+        counts: array, the number of samples that each value is the mean of.
+        max_length: the number of values that MMEngine keeps.
     """
 
     values: Any = ()
@@ -41,10 +41,10 @@ class TrainingLog:
     max_length: Any = 1000000
 
 
-# The pure Python class: that of C cannot be told what may be changed, and fills as much memory
-# as an index in the file says.
+# The pure Python class: that in C cannot restrict which attributes a pickle sets, and allocates as
+# much memory as an index in the file says.
 class SafeUnpickler(pickle._Unpickler):
-    """Reads what state dicts, optimizers and MMEngine's logs are made of.
+    """Reads the types that state dicts, optimizers and MMEngine's logs consist of.
 
     Args:
         file: binary file.
@@ -107,8 +107,8 @@ class SafeUnpickler(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = load_build
 
 
-# What an instance may be given, and under which name; '' is ignored, such as the table of their
-# own methods that MMEngine's logs carry.
+# The attributes that a pickle may set, and the name each gets; '' is ignored, such as the table of
+# their own methods that MMEngine's logs carry.
 _ATTRIBUTES = {
     OrderedDict: dict(_metadata='_metadata'),
     TrainingLog: dict(
@@ -139,7 +139,7 @@ def _log_method(owner: Any, name: str) -> str:
 
 
 def _dtype(name: str, *_: Any) -> np.dtype:
-    """Numbers and booleans alone: of others NumPy believes what a pickle says of their layout."""
+    """Numbers and booleans only: for others NumPy trusts the layout that a pickle gives."""
     dtype = np.dtype(name) if isinstance(name, str) else None
     if dtype is None or dtype.kind not in 'biufc' or dtype.fields or dtype.subdtype:
         raise UnsafeCheckpoint(f'make an array of {name!r:.100}')
@@ -147,7 +147,7 @@ def _dtype(name: str, *_: Any) -> np.dtype:
 
 
 def _empty_array(*_: Any) -> np.ndarray:
-    """What NumPy makes first and then fills, whatever size the pickle asks for at this point."""
+    """The array that NumPy makes first and then fills; the size asked for is ignored."""
     return np.empty(0, np.int8)
 
 

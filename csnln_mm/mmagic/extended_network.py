@@ -1,4 +1,4 @@
-"""A module put into a network that knows nothing of it, by config alone."""
+"""Insert a module into a network of another kind, by config alone."""
 
 from mmagic.registry import MODELS
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 
 @MODELS.register_module(name='ExtendedNetwork')
 def extend_network(*, network: dict, after: str, module: dict) -> nn.Module:
-    """Build a network, one part of which hands its output through a further module.
+    """Build a network and insert a module after one of its parts.
 
     Args:
         network: config of the network.

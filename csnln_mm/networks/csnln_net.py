@@ -42,6 +42,15 @@ class CSNLNNet(nn.Module):
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Examples:
+        A small network, with attention in the first of its two recurrences:
+
+        >>> import torch
+        >>> from csnln_mm.networks import CSNLNNet
+        >>> network = CSNLNNet(mid_channels=8, num_recurrences=2, attention_recurrences=[1])
+        >>> network(torch.rand(1, 3, 5, 7)).shape
+        torch.Size([1, 3, 10, 14])
     """
 
     def __init__(

@@ -8,11 +8,11 @@ from csnln_mm.networks.conv_prelu import Downsample
 
 @register_part
 class CrossScaleEnhancer(nn.Module):
-    """Add to a feature map what its larger exemplars show, brought back to the map's size.
+    """Add cross-scale attention, downsampled to the size of the map, to a feature map.
 
     Args:
         channels: C.
-        scale: how much larger the exemplars are, 2, 3 or 4.
+        scale: upscale factor of the attention, one of :data:`csnln_mm.scales.SCALES`.
         attention: further arguments of :class:`CrossScaleNonLocalAttention`.
 
     Raises:
@@ -33,11 +33,11 @@ class CrossScaleEnhancer(nn.Module):
 
 @register_part
 class SEMEnhancer(nn.Module):
-    """Add to a feature map what a SEM cell would hand on to its next recurrence.
+    """Add the next input that a SEM cell makes of a feature map to this map.
 
     Args:
         channels: C.
-        scale: upscale factor within the cell, 2, 3 or 4.
+        scale: upscale factor within the cell, one of :data:`csnln_mm.scales.SCALES`.
         cell: further arguments of :class:`SEMCell`, such as ``branches`` or ``fusion``.
 
     Raises:

@@ -1,10 +1,10 @@
-"""Larger networks that begin as what a smaller one has learnt.
+"""Initialise larger networks from the weights of smaller ones.
 
 A small network with attention learns slowly from scratch: at first the attention averages
 everything over everything. Without attention it learns quickly. So the local branch is trained
-first; attention is then added in such a way that the network computes what it did, and that its
-weights are selective from the first step. Likewise a network of another scale begins with the
-kernels of the first, resized, and one with more recurrences ignores those that are new at first.
+first. Attention is then added without changing the network's result, with weights that are
+selective from the first step. Likewise a network of another scale begins with resized kernels, and
+a network with more recurrences ignores the new ones at first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,21 +24,21 @@ from csnln_mm.scales import KERNELS
 def add_attention(
     network: CSNLNNet, weights: Mapping[str, Tensor], images: Iterable[Tensor], *, gain: float = 0.3
 ) -> None:
-    """Fill a network with the weights of one that has the local branch alone.
+    """Fill a network with the weights of one that has only the local branch.
 
-    What the attention branches deliver is zero at first: the value of the cross-scale attention,
-    the upsampling after the in-scale attention, and the biases of what makes something of them.
-    So the network computes what the other one does, but its gradients are not zero.
+    The attention branches deliver zeros at first: the value of the cross-scale attention, the
+    upsampling after the in-scale attention, and the biases in the fusion are zero. So the network
+    computes the same as the other one, but its gradients are not zero.
 
     Query and key are the leading principal components of the attention's input, whitened, the
-    query times ``gain``: pixels that are alike attend to one another.
+    query times ``gain``: similar pixels attend to one another.
 
     Args:
         network: with the local branch, attention, one stage, and mutual projection; changed in
             place.
         weights: state dict of the same network with ``branches=('local',)``.
-        images: LR images, [N, 3, H, W] in 0..1, to take the principal components from: some
-            thousands of pixels at least.
+        images: LR images, [N, 3, H, W] in 0..1, for the principal components: some thousands of
+            pixels at least.
         gain: how selective the attention is; 0 for a plain mean.
 
     Raises:
@@ -64,7 +64,7 @@ def add_attention(
         _silence(stage.in_scale_upsample[0])
     nn.init.zeros_(stage.fusion.downsample[0].bias)
     if stage.use_cross_scale and stage.use_in_scale:
-        for layer in stage.fusion.projection.modules():  # so that of nothing it makes nothing
+        for layer in stage.fusion.projection.modules():  # zero input gives zero output
             if isinstance(layer, nn.Conv2d):
                 nn.init.zeros_(layer.bias)
     mean, components = _principal_components(network, attentions, images)
@@ -80,16 +80,16 @@ def add_attention(
 def add_recurrences(weights: Mapping[str, Tensor], num_recurrences: int) -> dict[str, Tensor]:
     """Weights for a network that applies its cell more often.
 
-    The output is reconstructed from all hidden states; the kernels for those of the new
-    recurrences are zero, so that the network computes what the other one does, but their gradients
-    are not zero. All other weights are the same.
+    The output is reconstructed from all hidden states. The kernels for the new recurrences are
+    zero, so the network computes the same as the other one, but the gradients of these kernels
+    are not zero. All other weights are copied.
 
     Args:
         weights: state dict of a :class:`CSNLNNet`.
-        num_recurrences: at least as many as that network has.
+        num_recurrences: of the new network.
 
     Raises:
-        ValueError: if it has more.
+        ValueError: if the network has more.
     """
     kernel = weights['reconstruct.weight']
     channels = len(weights['head.0.0.weight'])
@@ -103,9 +103,9 @@ def add_recurrences(weights: Mapping[str, Tensor], num_recurrences: int) -> dict
 def change_scale(network: CSNLNNet, weights: Mapping[str, Tensor]) -> None:
     """Fill a network with the weights of one that upscales by another factor.
 
-    Kernels of the layers that change the size of a map are resized bicubically, so that they
-    cover the same pixels of the LR image as far as they reach; those that reduce keep their sum.
-    All other weights are copied.
+    The kernels of layers that change the size of a map are resized bicubically, so that they cover
+    the same pixels of the LR image as far as they reach; kernels that reduce keep their sum. All
+    other weights are copied.
 
     Args:
         network: changed in place; like the other one but for its ``upscale_factor`` and, with
@@ -137,9 +137,9 @@ def _silence(layer: nn.Module) -> None:
 def _principal_components(
     network: CSNLNNet, attentions: list[nn.Module], images: Iterable[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """(mean, [C, C] rows of whitened components, the leading one first) of the attention's input.
+    """(mean, [C, C] rows of whitened components, the leading one first) of the attentions' input.
 
-    Of the first attention; all branches of a stage have the same input.
+    All attention modules of a stage have the same input.
     """
     inputs = []
     handle = attentions[0].register_forward_pre_hook(

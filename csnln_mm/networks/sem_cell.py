@@ -94,6 +94,14 @@ class SEMCell(Cell):
 
     Raises:
         ValueError: if a value is not one of the above.
+
+    Examples:
+        >>> import torch
+        >>> from csnln_mm.networks import SEMCell
+        >>> cell = SEMCell(8, upscale_factor=3, branches=['local', 'cross_scale'])
+        >>> next_input, hidden = cell(torch.rand(1, 8, 5, 7))
+        >>> next_input.shape, hidden.shape
+        (torch.Size([1, 8, 5, 7]), torch.Size([1, 8, 15, 21]))
     """
 
     def __init__(

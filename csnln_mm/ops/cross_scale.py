@@ -24,7 +24,7 @@ from csnln_mm.ops.uncompiled import uncompiled
 
 
 class Tile(NamedTuple):
-    """Query positions that are worked on at a time: ``rows`` x ``columns`` of the query map."""
+    """The query positions of one step: ``rows`` x ``columns`` of the query map."""
 
     rows: int
     columns: int
@@ -33,12 +33,11 @@ class Tile(NamedTuple):
 def choose_tile(
     query_size: tuple[int, int], key_size: tuple[int, int], patch_size: int, device: torch.device
 ) -> Tile:
-    """The tile by the rule: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
+    """The default tile: 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
-    Whole rows of queries, as many as fit with the 4 r rows that intermediate results need
-    beside them, and at least 4. Where 4 rows take more than 4 times the elements, as many
-    columns of them as that, but at least 32, since a halo of 2 r columns on either side is
-    computed anew.
+    As many whole rows of queries as fit beside the 4 r rows of intermediate results, and at least
+    4. If 4 rows have more than 4 times as many elements, only as many columns of them as have 4
+    times, but at least 32, since each strip also computes a halo of 2 r columns on either side.
     """
     height, width = query_size
     radius = patch_size // 2
@@ -81,7 +80,7 @@ def cross_scale_attention(
         scale: s, a positive integer.
         patch_size: p, odd.
         softmax_scale: factor on the similarities before the softmax.
-        divisor: constant that stands for the number of patches that overlap.
+        divisor: constant in place of the number of patches that overlap.
         tile: (rows, columns) of queries to work on at a time; :func:`choose_tile` by default.
             Changes time and memory, not the result.
 
@@ -90,6 +89,13 @@ def cross_scale_attention(
 
     Raises:
         ValueError: if the shapes do not fit together or an argument is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from csnln_mm.ops import cross_scale_attention
+        >>> query, key = torch.rand(1, 8, 6, 10), torch.rand(1, 8, 3, 5)  # a map, and it at 1/2
+        >>> cross_scale_attention(query, key, torch.rand(1, 16, 6, 10), scale=2).shape
+        torch.Size([1, 16, 12, 20])
     """
     check_inputs(query, key, value, scale, patch_size)
     if tile is not None and (len(tile) != 2 or min(tile) < 1):
@@ -168,7 +174,7 @@ class _CrossScaleAttentionGrad(torch.autograd.Function):
 
 
 def _sample_groups(query: Tensor, key: Tensor, options: _Options) -> Iterator[slice]:
-    """As many samples at a time as make a block of the matrix when they go through whole."""
+    """Groups of as many samples as fit into one block of the matrix, if their maps fit whole."""
     layout = MatrixLayout(query.shape[-2:], key.shape[-2:], options.radius)
     whole_map = options.tile.rows >= layout.height and options.tile.columns >= layout.width
     fitting = block_elements(query.device) // (layout.height * layout.row_elements)

@@ -1,4 +1,4 @@
-"""Shapes that the cross-scale attention accepts, and the padding that makes any size fit."""
+"""Checks of the shapes, and the padding that makes any size fit the scale."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
         multiple: at least 1.
 
     Returns:
-        [N, C, H', W'] with H' and W' the next multiples; ``x`` itself where they are reached.
+        [N, C, H', W'] with H' and W' the next multiples; ``x`` itself if it has this size.
     """
     # F.pad has no float16 on a CPU, and a backward pass on CUDA that differs from run to run.
     for dim in (-2, -1):
@@ -37,7 +37,7 @@ def as_blocks(x: Tensor, side: int) -> Tensor:
 
 
 def check_maps(query: Tensor, key: Tensor, value: Tensor) -> None:
-    """Raise ValueError, naming the first in question, unless all are maps, on one device."""
+    """Raise ValueError, naming the first wrong one, unless all are maps on one device."""
     for name, x in dict(query=query, key=key, value=value).items():
         if x.dim() != 4:
             raise ValueError(f'{name} must be [N, C, H, W], got shape {tuple(x.shape)}')

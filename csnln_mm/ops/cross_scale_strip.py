@@ -18,7 +18,7 @@ from csnln_mm.ops.precision import product, product_dtype, softmax, softmax_back
 
 
 class Strip(NamedTuple):
-    """Query columns that come out, and the wider range of columns that bears on them."""
+    """The query columns of an output strip, and the wider range of columns that it depends on."""
 
     inner: slice
     outer: slice
@@ -37,9 +37,9 @@ def cut_into_strips(width: int, columns: int, radius: int) -> Iterator[Strip]:
 
 
 class Candidates:
-    """What queries are compared with and rebuilt from, for some samples.
+    """The keys and value blocks that queries are compared with and rebuilt from, for some samples.
 
-    Every candidate row has r padding candidates behind it, whose keys and blocks are zero.
+    Every candidate row ends with r padding candidates, whose keys and blocks are zero.
 
     Args:
         key: [n, K, h, w].
@@ -98,7 +98,7 @@ class CandidateGrads:
 
 
 class _RowBlock(NamedTuple):
-    """Query rows [first, last) whose weights are made, and [done, ready) that can be finished."""
+    """Query rows [first, last) whose weights are computed, and [done, ready) to be finished."""
 
     first: int
     last: int
@@ -123,7 +123,7 @@ class StripPass:
         radius = candidates.radius
         self.layout = MatrixLayout((height, width), candidates.size, radius)
         self.rows = min(rows, height)
-        # Where the strip's output columns are within the columns that bear on them.
+        # The place of the strip's output columns within the columns that they depend on.
         self.inner = slice(
             strip.inner.start - strip.outer.start, strip.inner.stop - strip.outer.start
         )
@@ -235,7 +235,7 @@ class StripPass:
         return grad.flatten(4).flatten(1, 3).to(self.candidates.blocks.dtype)
 
     def _row_blocks(self) -> Iterator[_RowBlock]:
-        """A row of D(A) is ready when the weights of the r rows after it are there."""
+        """A row of D(A) is ready once the weights of the r rows after it are computed."""
         height, done = self.layout.height, 0
         for first in range(0, height, self.rows):
             last = min(first + self.rows, height)
@@ -244,7 +244,7 @@ class StripPass:
             done = ready
 
     def _lead(self, row: int) -> int:
-        """Rows of a matrix that must be there before D of it is known up to ``row``."""
+        """The number of rows that D of a matrix needs to be known up to ``row``."""
         return min(row + self.layout.radius, self.layout.height)
 
     def _matrix(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""MATLAB's bicubic ``imresize``, by which the field reduces and enlarges images."""
+"""MATLAB's bicubic ``imresize``, with which the field down- and upsamples images."""
 
 import math
 
@@ -13,9 +13,8 @@ _REACH = 2
 def imresize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images as MATLAB's ``imresize(x, size, 'bicubic')`` does, without rounding.
 
-    Where a side shrinks, the kernel is widened by as much, which keeps out aliases. Beyond its
-    border an image continues as its mirror image. No value is clamped: near edges results leave
-    the range of ``x``.
+    Where a side shrinks, the kernel widens by the same factor, which prevents aliasing. Beyond its
+    border an image is mirrored. Values are not clamped: near edges they leave the range of ``x``.
 
     Source: R. Keys, "Cubic convolution interpolation for digital image processing", 1981, with
     a = -1/2.
@@ -36,7 +35,7 @@ def imresize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _enlarge(x: Tensor, scale: tuple[int, int]) -> Tensor:
-    """By whole numbers torch does it itself, but for the border, in a third of the time."""
+    """By integer factors torch gives the same, except at the border, in a third of the time."""
     rows, columns = (
         _mirror(torch.arange(-_REACH, side + _REACH), side).to(x.device) for side in x.shape[-2:]
     )
@@ -60,7 +59,7 @@ def _resize_axis(x: Tensor, axis: int, length: int) -> Tensor:
     indices = indices.to(x.device)
     weights = weights.to(x)
     shape = (length,) if axis == -1 else (length, 1)
-    # One tap after the other: memory for three images, however wide the kernel.
+    # Tap by tap: memory for three images, however wide the kernel.
     result = torch.zeros_like(x.index_select(axis, indices[0]))
     for index, weight in zip(indices, weights, strict=True):
         result.addcmul_(x.index_select(axis, index), weight.view(shape))
@@ -79,7 +78,7 @@ def _taps(source: int, target: int) -> tuple[Tensor, Tensor]:
 
 
 def _mirror(indices: Tensor, length: int) -> Tensor:
-    """Where an image that is mirrored on either end again and again has each pixel from."""
+    """Map indices beyond the border to the mirrored pixel."""
     indices = indices % (2 * length)
     return torch.minimum(indices, 2 * length - 1 - indices)
 

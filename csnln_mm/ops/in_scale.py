@@ -1,8 +1,8 @@
 """In-scale non-local attention, exactly and in bounded memory.
 
-Plain attention between the positions of a map. Queries and keys go through in tiles, one block of
-the [H W, h w] matrix of weights at a time; maxima and sums of its rows are carried from block to
-block. The backward pass makes the weights again, from the sums.
+Plain attention between the positions of a map, one block of the [H W, h w] matrix of weights at a
+time; maxima and sums of its rows are carried from block to block. The backward pass recomputes the
+weights from the sums.
 """
 
 from collections.abc import Iterator
@@ -29,9 +29,9 @@ _LOG_2 = log(2.0)
 
 
 def choose_in_scale_tile(positions: int, device: torch.device) -> int:
-    """The tile by the rule: blocks of at most 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
+    """The default tile: blocks of at most 2^20 elements of the matrix on a CPU, 2^24 elsewhere.
 
-    Square blocks, and equal ones, so that none is so narrow that its products are slow.
+    Blocks are square and equal, so that none is so narrow that its products are slow.
 
     Args:
         positions: of the query, H W.
@@ -41,7 +41,7 @@ def choose_in_scale_tile(positions: int, device: torch.device) -> int:
 
 
 def _equal_part(length: int, limit: int) -> int:
-    """The length of the fewest equal parts, none longer than the limit."""
+    """The length of a part if the fewest equal parts within the limit are taken."""
     parts = -(-length // max(1, limit))
     return -(-length // parts)
 
@@ -72,6 +72,13 @@ def in_scale_attention(
 
     Raises:
         ValueError: if the shapes do not fit together or an argument is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from csnln_mm.ops import in_scale_attention
+        >>> query, key, value = torch.rand(3, 1, 8, 6, 10)
+        >>> in_scale_attention(query, key, value).shape
+        torch.Size([1, 8, 6, 10])
     """
     check_in_scale_inputs(query, key, value)
     if tile is not None and tile < 1:
@@ -102,7 +109,7 @@ def _fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None
 
 
 def _kernels_in_bounded_memory() -> AbstractContextManager:
-    """Within it torch's attention runs without the matrix of weights, or not at all."""
+    """A context in which torch's attention never makes the matrix of weights, or fails."""
     try:
         from torch.nn.attention import SDPBackend, sdpa_kernel
     except ImportError:  # before torch 2.3
@@ -163,7 +170,7 @@ class _InScaleAttentionGrad(torch.autograd.Function):
             for samples, positions, blocks in _tiles(queries, keys, tile, matrices=2):
                 tile_queries = queries[samples, :, positions].transpose(1, 2)
                 pixels = grad[samples, :, positions].to(values.dtype).transpose(1, 2)
-                # What the softmax takes off the gradients of all weights of a row.
+                # The softmax subtracts it from the gradients of all weights of a row.
                 shares = pixels * out[samples, :, positions].to(values.dtype).transpose(1, 2)
                 shares = shares.sum(-1, keepdim=True, dtype=log2_sums.dtype)
                 for candidates, (weights, grad_logits) in blocks:
@@ -197,7 +204,7 @@ class _RunningSoftmax:
         self.maxima = self.sums = self.weighted = None
 
     def add(self, logits: Tensor, values: Tensor) -> None:
-        """Take a block [n, rows, candidates], to be overwritten, and values [n, candidates, C]."""
+        """Add values [n, candidates, C] by logits [n, rows, candidates], which are overwritten."""
         maxima = logits.amax(-1, keepdim=True)
         if self.maxima is not None:
             maxima = torch.maximum(maxima, self.maxima)
@@ -207,7 +214,7 @@ class _RunningSoftmax:
         if self.maxima is None:
             self.weighted = torch.bmm(weights, values).to(sums.dtype)
         else:
-            # All that came before was relative to the maximum of then.
+            # Earlier sums are relative to earlier maxima.
             fall = self.maxima.sub_(maxima).exp2_()
             sums += self.sums.mul_(fall)
             self.weighted.mul_(fall)

@@ -1,22 +1,22 @@
-"""Which dtype, and how much at a time, the attention operators compute in."""
+"""The dtypes and block sizes of the attention operators."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-# Elements of a block of a matrix: on a CPU it should stay in cache, a GPU wants to be filled.
+# Elements of a block of a matrix: it should stay in a CPU's cache, and fill a GPU.
 CPU_BLOCK = 2**20
 GPU_BLOCK = 2**24
 
 
 def block_elements(device: torch.device) -> int:
-    """About how many elements of a matrix to work on at a time."""
+    """The approximate number of elements of a matrix to work on at a time."""
     return CPU_BLOCK if device.type == 'cpu' else GPU_BLOCK
 
 
 def no_autocast(device: torch.device) -> AbstractContextManager:
-    """Within, operations compute in the dtypes of their inputs."""
+    """A context in which operations compute in the dtypes of their inputs."""
     try:
         return torch.autocast(device.type, enabled=False)
     except RuntimeError:  # torch has none to disable on this kind of device, such as 'meta'
@@ -24,12 +24,12 @@ def no_autocast(device: torch.device) -> AbstractContextManager:
 
 
 def similarity_dtype(query: Tensor, key: Tensor) -> torch.dtype:
-    """Of the similarities and their softmax: float32 at least."""
+    """The dtype of the similarities and their softmax: float32 at least."""
     return torch.promote_types(torch.promote_types(query.dtype, key.dtype), torch.float32)
 
 
 def product_dtype(value: Tensor) -> torch.dtype:
-    """Of the product of weights and values: 16 bits pay off on a GPU only."""
+    """The dtype of the product of weights and values: 16 bits pay off on a GPU only."""
     if value.device.type == 'cpu':
         return torch.promote_types(value.dtype, torch.float32)
     return value.dtype
