@@ -54,13 +54,13 @@ env-latest:
 	@requirements/install "$(VENV_LATEST)" latest
 
 demo: env
-	$(BIN)/python tools/prepare_demo.py data/demo
-	$(BIN)/python tools/upscale.py data/demo/test/GTmod12 -o $(FAST) --overwrite
+	$(BIN)/python -m csnln_mm prepare demo data/demo
+	$(BIN)/python -m csnln_mm upscale data/demo/test/GTmod12 -o $(FAST) --overwrite
 	rm -rf $(DEMO)
 	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
 	$(BIN)/python tools/test.py $(CONFIG) "$$(cat $(DEMO)/last_checkpoint)" --work-dir $(DEMO)/test \
 		--save-images $(DEMO)/predictions --out $(DEMO)/metrics.json
-	$(BIN)/python tools/visualize.py compare data/demo/test/GTmod12 \
+	$(BIN)/python -m csnln_mm visualize compare data/demo/test/GTmod12 \
 		--methods bicubic CSNLN=$(DEMO)/predictions/test -o $(DEMO)/comparison
 
 test: env

@@ -35,6 +35,7 @@ NOT_RUN = {
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
     r'pip install (-e|--no-deps|pytorch-optimizer)': 'changes the environment',
     r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs the page',
+    r'csnln upscale .*/iter_10\.pth': 'tests/packaging/test_wheel.py runs the page',
     r'(CSNLN_TEST_\w+=\S+ )?python -m pytest': 'these are the tests',
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',

@@ -123,11 +123,9 @@ def without_mim(words, packages):
     assert package == 'csnln-mm'
     if verb == 'search':
         return None
-    if verb == 'run':
-        verb, *arguments = arguments
-    else:  # mim finds a config by its name alone, in whatever folder it is
-        found = list(packages.glob(f'csnln_mm/.mim/configs/**/{arguments[0]}'))
-        arguments[:1] = found or arguments[:1]
+    # mim finds a config by its name alone, in whatever folder it is
+    found = list(packages.glob(f'csnln_mm/.mim/configs/**/{arguments[0]}'))
+    arguments[:1] = found or arguments[:1]
     arguments = [word for word in arguments if word != '--checkpoint' or verb != 'test']
     return [packages / f'csnln_mm/.mim/tools/{verb}.py', *arguments]
 
@@ -148,6 +146,16 @@ import os, runpy, sys
 os.chdir({str(cwd)!r})
 sys.argv = {[tool, *arguments]!r}
 runpy.run_path({tool!r}, run_name='__main__')
+""")
+
+
+def run_command(server, words, cwd):
+    """The output of ``csnln``, in the same way."""
+    return server.run(f"""
+import os, sys
+from csnln_mm.cli import main
+os.chdir({str(cwd)!r})
+sys.exit(main({words!r}))
 """)
 
 
@@ -179,17 +187,19 @@ def test_the_page(installed, tmp_path):
     used = set()
     with ForkServer(tmp_path, IMPORTS.format(str(packages))) as server:
         for command in COMMANDS:
-            if command.words[0] != 'mim':
+            if command.words[0] not in ('mim', 'csnln'):
                 continue
             verb, words = command.words[1], with_little_work(command.words)
-            if HAS_MIM and verb not in used:
+            if command.words[0] == 'csnln':
+                output = run_command(server, command.words[1:], empty)
+            elif HAS_MIM and verb not in used:
                 output = run(*words, cwd=empty, path=packages)
             elif words := without_mim(words, packages):
                 output = run_tool(server, words, empty)
             else:
                 continue
             used.add(verb)
-            if 'prepare_demo' in command.words:
+            if verb == 'prepare':
                 keep_corners(empty / 'data/demo/test')
             for name in 'csnln_mm', 'configs', 'tools':
                 assert f'{ROOT}/{name}' not in output, 'something is taken from the checkout'

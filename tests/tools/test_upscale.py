@@ -1,9 +1,8 @@
-"""``csnln upscale`` and ``tools/upscale.py`` as a person types them."""
+"""``csnln upscale`` as a person types it."""
 
 import io
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from PIL import Image
 from tiny_network import names, save_checkpoint
 
 from csnln_mm.cli import main
-
-TOOL = Path(__file__).parents[2] / 'tools' / 'upscale.py'
 
 
 @pytest.fixture(scope='module')
@@ -30,7 +27,9 @@ def folder(tmp_path, monkeypatch):
 def test_upscales_and_tells_what_failed(checkpoint, folder):
     (folder / 'b.jpg').write_text('hello')
     words = ['*.*', '-o', 'out', '--checkpoint', checkpoint, '--device', 'cpu']
-    done = subprocess.run([sys.executable, str(TOOL), *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-m', 'csnln_mm', 'upscale', *words], capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert '[1/2] a.png: 9x7 to 18x14, in one tile; out/a.png, ' in done.stdout
     assert '1 done, 0 skipped because the result exists, 1 failed' in done.stdout
