@@ -1,6 +1,6 @@
 # make demo   upscale photographs with a model of the package; train a small CSNLN and compare it
 # make test   run the whole test suite
-# make lint   run the linters
+# make lint   run the linters and the type checker
 # make docs   build the documentation in build/docs
 # make env    create the environment, or return at once if it is there
 #
@@ -87,6 +87,7 @@ test-cpus: env
 lint: env
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 docs: env
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
