@@ -1,4 +1,4 @@
-"""Upscale an image with an exported network: numpy, Pillow and onnxruntime are all it takes.
+"""Upscale an image with an exported network: this needs numpy, Pillow and onnxruntime only.
 
 usage: python upscale_onnx.py NETWORK.onnx IMAGE UPSCALED
 """
@@ -13,12 +13,12 @@ from PIL import Image
 def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: int) -> np.ndarray:
     """Upscale tile by tile; where tiles overlap, the weight of each rises from its border.
 
-    Next to nothing of the margin that the file tells is used, unless the image ends there.
+    Within the margin in the file's metadata it is almost zero, except where the image ends.
 
     Args:
-        session: of a file that ``csnln export --format onnx`` wrote.
+        session: with a file that ``csnln export --format onnx`` wrote.
         image: [H, W, 3], RGB in 0..1, any size.
-        overlap: pixels that neighbouring tiles share at least, up to half of a tile.
+        overlap: number of pixels that neighbouring tiles share at least; at most half a tile.
 
     Returns:
         [scale H, scale W, 3].
@@ -27,7 +27,7 @@ def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: i
     scale, tile = int(metadata['scale']), int(metadata['tile'])
     margin = min(int(metadata.get('margin', 0)), overlap // 2)
     height, width = image.shape[:2]
-    # What is smaller than a tile is filled up by its last row and column.
+    # An image smaller than a tile is padded with its last row and column.
     missing = [(0, max(0, tile - side)) for side in (height, width)]
     image = np.pad(image, [*missing, (0, 0)], 'edge').astype(np.float32)
     position = np.arange(scale * tile) + 0.5
@@ -47,7 +47,7 @@ def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: i
 
 
 def starts(side: int, tile: int, overlap: int, scale: int) -> list[int]:
-    """Where tiles begin along a side: evenly spread, on multiples of the scale but for the last."""
+    """Where tiles begin along a side: evenly spread, all but the last on multiples of the scale."""
     unit = scale if tile - overlap >= scale else 1
     last = side - tile
     intervals = -(-last // (tile - overlap - (unit - 1)))
