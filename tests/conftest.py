@@ -14,6 +14,8 @@ from hypothesis import settings  # noqa: E402
 
 import csnln_mm.compatibility  # noqa: E402, F401  before the first import of MMagic
 
+HAS_MMENGINE = importlib.util.find_spec('mmengine') is not None
+
 settings.register_profile('suite', max_examples=60, deadline=None, derandomize=True)
 settings.register_profile('long', max_examples=6000, deadline=None, print_blob=True)
 settings.load_profile('suite')
@@ -37,7 +39,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    if importlib.util.find_spec('mmengine'):
+    if HAS_MMENGINE:
         from forked_tool import be_quick
 
         be_quick()
