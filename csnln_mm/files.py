@@ -2,8 +2,12 @@
 
 import json
 import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from csnln_mm.errors import UserError
 
@@ -14,22 +18,26 @@ def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write a file under a temporary name and move it into place.
 
     Args:
-        path: missing folders are made.
+        path: missing folders are made; a symbolic link stays, and the file it names is written.
         content: all of it.
         durable: return when it is on the disk, and would survive a loss of power.
 
     Raises:
         OSError: if it cannot be written; nothing is left behind.
     """
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    partial = path.with_name(f'.{_partial_stem(path)}.{os.getpid()}.partial')
     try:
-        with partial.open('wb') as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(partial, path)
+        with partial.open('wb') as locked:
+            _lock(locked)
+            # Closed before it is moved: some file systems report a full disk only then.
+            with partial.open('wb') as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     if durable:
@@ -38,6 +46,87 @@ def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def remove_partials(paths: Iterable[Path]) -> None:
+    """Remove what killed processes left of :func:`atomic_write`; files being written stay.
+
+    Args:
+        paths: the files that were to be written.
+    """
+    stems: dict[Path, set[str]] = {}
+    for path in paths:
+        path = Path(os.path.realpath(path))
+        stems.setdefault(path.parent, set()).add(_partial_stem(path))
+    for folder, wanted in stems.items():
+        for partial in folder.glob('.*.partial'):
+            if partial.name.rsplit('.', 2)[0][1:] in wanted:
+                # What cannot be opened or removed is somebody else's, and harmless.
+                with suppress(OSError), partial.open('rb') as file:
+                    if _lock(file, wait=False):
+                        partial.unlink()
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written into a folder, which exists or can be made.
+
+    Raises:
+        UserError: if a file is in its way, a name is too long or it cannot be written to.
+    """
+    there, missing = os.path.abspath(folder), []
+    while not os.path.exists(there) and there != os.path.dirname(there):
+        there, name = os.path.split(there)
+        missing.append(name)
+    if not os.path.isdir(there):
+        raise UserError(f'{there} is not a folder; name another')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f'{there} cannot be written to; name another folder')
+    for name in missing:
+        _check_name(name, there)
+
+
+def check_file(path: Path) -> None:
+    """Check that a file can be written, as far as folders and names say.
+
+    Raises:
+        UserError: if it is a folder, its name is too long or its folder cannot be written to.
+    """
+    if os.path.isdir(path):
+        raise UserError(f'cannot write {path}: it is a folder')
+    check_folder(path.parent)
+    there = os.path.abspath(path.parent)
+    while not os.path.exists(there):
+        there = os.path.dirname(there)
+    _check_name(path.name, there)
+
+
+def _check_name(name: str, folder: str) -> None:
+    try:
+        limit = os.pathconf(folder, 'PC_NAME_MAX')
+    except (AttributeError, OSError, ValueError):  # another system than POSIX, or it has none
+        limit = 255
+    length = len(os.fsencode(name))
+    if length > limit:
+        raise UserError(f'a name of {length} bytes is too long, {limit} are possible: {name}')
+
+
+def _partial_stem(path: Path) -> str:
+    """What tells the temporary files of a path from others, short enough to have more added."""
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= 100 else sha256(name).hexdigest()
+
+
+def _lock(file: BinaryIO, *, wait: bool = True) -> bool:
+    """Lock an open file as long as it is open; False if another process has, or nothing can."""
+    if sys.platform == 'win32':
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # a file system without locks, or another process's
+        return False
+    return True
 
 
 def read_json(path: str | Path) -> Any:

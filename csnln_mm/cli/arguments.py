@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from csnln_mm.errors import UserError
+from csnln_mm.files import check_folder
 
 _SHARED: dict[str, dict[str, Any]] = {
     'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
@@ -45,13 +46,10 @@ def output_file(text: str) -> Path:
 def output_folder(text: str) -> Path:
     """Type of an argument: a folder to write into, refused before any work if it cannot be."""
     path = Path(text)
-    there = path.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise argparse.ArgumentTypeError(f'{there} is not a folder; name another')
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f'{there} cannot be written to; name another folder')
+    try:
+        check_folder(path)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return path
 
 
