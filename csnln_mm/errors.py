@@ -1,6 +1,8 @@
 """Errors that the user can fix, and the end of a run that received a signal."""
 
+import os
 import signal as signals
+import traceback
 
 
 class UserError(Exception):
@@ -32,3 +34,19 @@ class RunInterrupted(Exception):
         super().__init__(message)
         self.signal = signals.Signals(signal)
         self.status = 128 + signal
+
+
+def wants_traceback() -> bool:
+    """Whether the environment asks for tracebacks: ``CSNLN_TRACEBACK=1``."""
+    return os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0')
+
+
+def failure_reason(error: Exception) -> str:
+    """Why one of several files failed, in one line: an unexpected error with its type."""
+    if isinstance(error, UserError):
+        return str(error)
+    if wants_traceback():
+        traceback.print_exception(error)
+    if isinstance(error, MemoryError):
+        return 'not enough memory'
+    return f'{type(error).__name__}: {" ".join(str(error).split()):.300}'

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.errors import RunInterrupted, UserError, wants_traceback
 from csnln_mm.version import __version__
 
 __all__ = ['COMMANDS', 'exit_status', 'main']
@@ -98,7 +98,7 @@ def exit_status(command: Callable[[], int | None]) -> int:
         if isinstance(error, OSError):
             message = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
             is_bug = error.errno is None  # no failure of the system
-        if is_bug or os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
+        if is_bug or wants_traceback():
             raise
         if message:
             _tell(f'csnln: error: {message}')

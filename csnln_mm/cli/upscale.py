@@ -1,15 +1,18 @@
 """``csnln upscale``: super-resolve image files."""
 
 import argparse
+import contextlib
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csnln_mm.cli.arguments import add_shared, network
-from csnln_mm.errors import UserError
+from csnln_mm.errors import RunInterrupted, UserError
 
 if TYPE_CHECKING:
     from csnln_mm.upscaling import UpscaleResult
@@ -145,9 +148,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError('no input: name an image, a folder or a pattern')
     if args.config and not args.model:
         raise UserError('--config is for a checkpoint that carries none: name it with -n')
-    if '-' in inputs or args.out == '-':
-        return _run_pipe(args, inputs)
-    results = _upscale(args, inputs, args.out, progress=args.progress or 'text')
+    with _interrupted_by_sigterm():
+        if '-' in inputs or args.out == '-':
+            return _run_pipe(args, inputs)
+        results = _upscale(args, inputs, args.out, progress=args.progress or 'text')
     if args.progress in (None, 'text'):
         counts = Counter(result.status for result in results)
         print(
@@ -155,6 +159,26 @@ def run(args: argparse.Namespace) -> int:
             f'{counts["failed"]} failed'
         )
     return _report_failures(results)
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Within, SIGTERM does what Control-C does: what is being written is finished."""
+
+    def interrupt(number: int, frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if received:
+            raise RunInterrupted('interrupted', received[0]) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _upscale(

@@ -133,9 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    import numpy as np
-
-    from csnln_mm.images.image_file import ImageData, check_format, write_image
+    from csnln_mm.images.image_file import ImageHeader, check_format, write_image
 
     # Fail before the work if the result could not be written.
     is_folder = args.figure == 'compare' and Path(args.image).is_dir()
@@ -144,7 +142,7 @@ def run(args: argparse.Namespace) -> None:
     except argparse.ArgumentTypeError as error:
         raise UserError(f'--out: {error}') from error
     if not is_folder:
-        check_format(args.out, ImageData(np.zeros((1, 1, 3), np.uint8)))
+        check_format(args.out, ImageHeader((1, 1)))
     if args.figure == 'compare':
         _compare(args, is_folder)
     else:

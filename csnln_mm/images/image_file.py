@@ -1,6 +1,7 @@
 """Image files of every kind, read to and written from plain arrays."""
 
 import io
+import math
 import struct
 import warnings
 from collections.abc import Iterator
@@ -35,12 +36,30 @@ OUTPUT_FORMATS = {
 _WITH_ALPHA = ('.png', '.tif', '.tiff', '.webp')
 _WITH_16_BITS = ('.png', '.tif', '.tiff')
 _WITHOUT_METADATA = ('BMP', 'PPM')
+# The longest sides that the formats, or their encoders, can write.
+_MAX_SIDES = {'.jpg': 65500, '.jpeg': 65500, '.webp': 16383}
 
 # Of a segment of JPEG, less its own length and name.
 _MAX_JPEG_EXIF = 65533
 _MAX_JPEG_XMP = 65533 - 29
 
 _ORIENTATION = ExifTags.Base.Orientation
+
+
+class ImageHeader(NamedTuple):
+    """What a file says of its image, before that is decoded.
+
+    Attributes:
+        size: (width, height) in pixels, upright as far as EXIF before the pixels says.
+        deep: whether it has 16 bits per channel, not 8.
+        alpha: whether it has transparency.
+        software: the program that wrote it; '' if it does not say.
+    """
+
+    size: tuple[int, int]
+    deep: bool = False
+    alpha: bool = False
+    software: str = ''
 
 
 class ImageData(NamedTuple):
@@ -65,6 +84,16 @@ class ImageData(NamedTuple):
         """(width, height) in pixels."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
+    @property
+    def header(self) -> ImageHeader:
+        """What the header of its file would say."""
+        return ImageHeader(self.size, self.pixels.dtype == np.uint16, self.alpha is not None)
+
+    @property
+    def white(self) -> int:
+        """The value of full brightness, and of full opacity: 255 or 65535."""
+        return int(np.iinfo(self.pixels.dtype).max)
+
 
 def list_images(folder: Path) -> list[Path]:
     """The image files of a folder, not of its subfolders, sorted by name.
@@ -84,31 +113,39 @@ def list_images(folder: Path) -> list[Path]:
     return list(stems.values())
 
 
-def read_image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) in pixels as the file's header says, before EXIF rotation.
+def read_header(path: str | Path) -> ImageHeader:
+    """Read what the header of an image file says.
 
     Raises:
-        UserError: if this is not an image.
+        UserError: as :func:`read_image` does, for all that a header shows.
     """
-    with _open_file(path) as file, _open_image(file, path) as image:
-        return image.size
+    with _open_file(path) as file, _open_image(file, path) as image, _reading(path):
+        return _read_header(file, image, path)
+
+
+def read_image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) of :func:`read_header`."""
+    return read_header(path).size
 
 
 def read_image(path: str | Path) -> ImageData:
     """Read a PNG, JPEG, BMP, PPM, TIFF or WebP file.
 
-    Rotated as its EXIF data say; palettes resolved; of an animation or a multi-page TIFF the
-    first image. 16 bits stay 16 bits; CMYK and Lab become 8-bit sRGB.
+    The image is rotated as its EXIF data say, palettes are resolved, and of an animation or a
+    multi-page TIFF the first image is read. 16 bits stay 16 bits; CMYK and Lab become 8-bit sRGB.
 
     Raises:
         UserError: if the file is missing, cut off, damaged or no image, or has more than 179
             million pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``); one line that names it.
     """
     with _open_file(path) as file, _open_image(file, path) as image, _reading(path):
-        image.load()  # tells a broken file, which OpenCV would fill with grey
+        header, size = _read_header(file, image, path), image.size
+        image.load()  # refuses a broken file, which OpenCV would fill with grey
+        if image.size != size:
+            raise UserError(f'{path} is damaged: it decodes to another size than its header says')
         exif, xmp = read_metadata(image)
-        deep = _has_16_bits(file, image)
-        decoded = _read_16_bits(file, image, path) if deep else _read_8_bits(image, path)
+        decoded = _read_16_bits(file, image, path) if header.deep else _read_8_bits(image)
+        _check_decoded(decoded, _upright(size, image, image.getexif()), path)
         return decoded._replace(exif=exif, xmp=xmp)
 
 
@@ -180,7 +217,7 @@ def encode_image(
     """
     if not isinstance(image, ImageData):
         image = ImageData(image)
-    check_format(path, image)
+    check_format(path, image.header)
     pillow_format, options = OUTPUT_FORMATS[path.suffix.lower()]
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f'the quality must be 1 to 100, not {quality}')
@@ -203,18 +240,24 @@ def encode_image(
     return _save(pillow_image, pillow_format, image, software, **options)
 
 
-def check_format(path: Path, image: ImageData) -> None:
-    """Raise UserError unless the format of the file's suffix can hold the image."""
+def check_format(path: Path, header: ImageHeader) -> None:
+    """Raise UserError unless the format of the file's suffix can hold such an image."""
     suffix = path.suffix.lower()
     if suffix not in OUTPUT_FORMATS:
         raise UserError(f'{path}: unknown format; use one of {", ".join(OUTPUT_FORMATS)}')
-    if image.alpha is not None and suffix not in _WITH_ALPHA:
+    if header.alpha and suffix not in _WITH_ALPHA:
         raise UserError(
             f'{path}: {suffix} cannot hold transparency; use one of {", ".join(_WITH_ALPHA)}'
         )
-    if image.pixels.dtype == np.uint16 and suffix not in _WITH_16_BITS:
+    if header.deep and suffix not in _WITH_16_BITS:
         raise UserError(
             f'{path}: {suffix} cannot hold 16 bits; use one of {", ".join(_WITH_16_BITS)}'
+        )
+    width, height = header.size
+    if max(width, height) > _MAX_SIDES.get(suffix, math.inf):
+        raise UserError(
+            f'{path}: {suffix} holds up to {_MAX_SIDES[suffix]} pixels a side, not '
+            f'{width}x{height}; use one of {", ".join(_WITH_16_BITS)}'
         )
 
 
@@ -256,6 +299,45 @@ def _reading(name: str | Path) -> Iterator[None]:
         raise UserError(f'{name} is damaged or no image') from error
 
 
+def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageHeader:
+    if image.mode in ('F', 'I'):
+        raise UserError(
+            f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
+            '16 bits first'
+        )
+    # Behind the pixels, where a PNG may have it too, Pillow would have to decode them to find it.
+    early = image.format != 'PNG' or 'exif' in image.info
+    exif = image.getexif() if early else Image.Exif()
+    software = image.info.get('Software') or exif.get(ExifTags.Base.Software)
+    return ImageHeader(
+        _upright(image.size, image, exif),
+        _has_16_bits(file, image),
+        image.has_transparency_data,
+        software if isinstance(software, str) else '',
+    )
+
+
+def _upright(size: tuple[int, int], image: Image.Image, exif: Image.Exif) -> tuple[int, int]:
+    """(width, height) after rotation by EXIF."""
+    # Pillow turns a TIFF, and its size, by itself.
+    turned = image.format != 'TIFF' and exif.get(_ORIENTATION) in (5, 6, 7, 8)
+    return size[::-1] if turned else size
+
+
+def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) -> None:
+    """Refuse what a decoder returned unless it is what the header promised."""
+    shape, pixels, alpha = size[::-1], image.pixels, image.alpha
+    if (
+        pixels.shape not in (shape, (*shape, 3))
+        or pixels.dtype not in (np.uint8, np.uint16)
+        or (alpha is not None and (alpha.shape != shape or alpha.dtype != pixels.dtype))
+    ):
+        raise UserError(
+            f'{name} is damaged: it decodes to {pixels.dtype} of the shape {pixels.shape}, and its '
+            f'header says {size[0]}x{size[1]} pixels'
+        )
+
+
 def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
     if image.mode.startswith('I;16'):
@@ -273,7 +355,7 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
     tags = image.tag_v2 if image.format == 'TIFF' else {}
     planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
     if planar and not image.mode.startswith('I;16'):
-        data = _read_planar_tiff(file)
+        data = _read_planar_tiff(file, image.size, name)
     else:
         data = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         if data is None or data.dtype != np.uint16:
@@ -298,12 +380,15 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
     return ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
 
 
-def _read_planar_tiff(file: BinaryIO) -> np.ndarray:
+def _read_planar_tiff(file: BinaryIO, size: tuple[int, int], name: str | Path) -> np.ndarray:
     """uint16, [H, W, C] RGB or RGBA, upright: one channel after the other, unknown to OpenCV."""
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages[0]
+        channels, *sides = page.shape
+        if channels not in (3, 4) or sorted(sides) != sorted(size):
+            raise UserError(f'{name}: planes of the shape {page.shape} are not supported')
         orientation = page.tags.valueof(_ORIENTATION, 1)
         return _turn_upright(np.moveaxis(page.asarray(), 0, -1), orientation)
 
@@ -324,16 +409,11 @@ def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:
     return data
 
 
-def _read_8_bits(image: Image.Image, name: str | Path) -> ImageData:
+def _read_8_bits(image: Image.Image) -> ImageData:
     profile = image.info.get('icc_profile')
     image = ImageOps.exif_transpose(image)
     if image.mode in ('CMYK', 'LAB', 'YCbCr', 'HSV'):
         image, profile = _to_srgb(image, profile), None
-    if image.mode in ('F', 'I'):
-        raise UserError(
-            f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
-            '16 bits first'
-        )
     grey, alpha = image.mode in ('L', 'LA', 'La', '1'), None
     if image.has_transparency_data:
         image = image.convert('RGBA')

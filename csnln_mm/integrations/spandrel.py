@@ -10,8 +10,7 @@ from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY
 from csnln_mm.checkpoints.network import build_from_checkpoint
 from csnln_mm.device import free_memory
 from csnln_mm.errors import UserError
-from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, halve_until_it_fits
-from csnln_mm.upscaling.tiling import tiled_forward
+from csnln_mm.upscaling.tile_size import OutOfMemory, choose_tiling, upscale_in_tiles
 
 try:
     from spandrel import (
@@ -61,35 +60,15 @@ class TiledNetwork(nn.Module):
             torch.cuda.OutOfMemoryError: if that does not suffice; on a CPU, what torch raises
                 there.
         """
-        # Programs hand in views of [H, W, c], for which torch rounds differently.
-        x = x.contiguous()
-        size = x.shape[-1], x.shape[-2]
         if x.device not in self._free_memory:
             # Asked once: what earlier images leave in caches must not change later ones' tiles.
             self._free_memory[x.device] = free_memory(x.device)
-        tiling = choose_tiling(size, self.network, x.device, free=self._free_memory[x.device])
+        size, free = (x.shape[-1], x.shape[-2]), self._free_memory[x.device]
+        tiling = choose_tiling(size, self.network, x.device, free=free)
         try:
-            return halve_until_it_fits(
-                lambda tiling: self._forward(x, tiling), tiling, size, self.network
-            )
+            return upscale_in_tiles(self.network, x, tiling, on_tile=self.on_tile)
         except OutOfMemory as error:
             raise error.__cause__ from None  # by which a program knows to try with less
-
-    def _forward(self, x: Tensor, tiling: Tiling) -> Tensor:
-        done = 0
-
-        def run(tile: Tensor) -> Tensor:
-            nonlocal done
-            y = self.network(tile)
-            done += 1
-            if self.on_tile:
-                self.on_tile(done, tiling.count)
-            return y
-
-        scale = self.network.upscale_factor
-        return tiled_forward(
-            run, x, scale, tile=tiling.tile, overlap=tiling.overlap, margin=tiling.margin
-        ).to(x.dtype)
 
 
 class CSNLNArch(Architecture[TiledNetwork]):

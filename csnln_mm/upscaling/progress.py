@@ -1,7 +1,8 @@
-"""What :func:`~csnln_mm.upscaling.upscale` tells about itself while it runs.
+"""What :func:`~csnln_mm.upscaling.upscale` reports while it runs.
 
-Events are dicts with ``event``: ``start``, then for each image ``image``, ``tile`` after each run
-of the network, and one of ``done``, ``skipped`` and ``failed``; last ``end``.
+Events are dicts with ``event``: ``start``; ``skipped`` and ``failed`` for what is not begun; then,
+in order and with a ``number``, for each image ``image``, ``tile`` after each run of the network,
+and ``done`` or ``failed``; last ``end``.
 """
 
 import contextlib
@@ -68,7 +69,11 @@ class _Lines:
         kind = event['event']
         if kind == 'start':
             self.images = event['images']
+            if event.get('left_out'):
+                self.print_line(f'results of earlier runs, left out: {event["left_out"]}')
         if 'number' not in event:
+            if kind == 'failed':
+                self.print_line(f'{event["source"]}: failed: {event["reason"]}')
             return
         label = f'[{event["number"]}/{self.images}] {event["source"]}'
         if kind == 'image':

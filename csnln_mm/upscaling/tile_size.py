@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from csnln_mm.device import is_out_of_memory
-from csnln_mm.upscaling.tiling import tile_starts
+from csnln_mm.upscaling.tiling import self_ensemble, tile_starts, tiled_forward
 
 logger = logging.getLogger(__name__)
-Result = TypeVar('Result')
 
 # Sides of a tile in LR pixels: attention takes time with the square of a tile's pixels, so
 # these bound what an image takes per pixel of its own (docs/upscaling.md has the measurements).
@@ -112,33 +112,41 @@ class OutOfMemory(Exception):
     """The smallest tile of use does not fit into memory; its cause is what the device said."""
 
 
-def halve_until_it_fits(
-    forward: Callable[[Tiling], Result],
-    tiling: Tiling,
-    size: tuple[int, int],
+def upscale_in_tiles(
     network: nn.Module,
+    x: Tensor,
+    tiling: Tiling,
     *,
     overlap: int | None = None,
-) -> Result:
-    """Run ``forward``, with half the tile whenever memory runs out, which a warning tells.
+    ensemble: bool = False,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Upscale an image, with half the tile whenever memory runs out, which a warning reports.
 
     Args:
-        forward: upscales the image in the tiles that it is given.
-        tiling: to begin with.
-        size: (width, height) of the LR image.
         network: a :class:`~csnln_mm.networks.CSNLNNet`.
-        overlap: as for :func:`choose_tiling`.
+        x: [N, C, H, W] in 0..1, on the network's device.
+        tiling: to begin with, from :func:`choose_tiling`.
+        overlap: as for :func:`choose_tiling`, for smaller tiles.
+        ensemble: mean over the eight flips and rotations.
+        on_tile: called with (done, total) after each run of the network. What it raises ends the
+            call.
+
+    Returns:
+        [N, C, S H, S W], not clipped, in the dtype of ``x``.
 
     Raises:
         OutOfMemory: if tiles of less than 32 pixels would be needed.
     """
+    # For views of [H, W, C], which programs hand in, torch rounds differently.
+    x = x.contiguous()
     while True:
         try:
-            return forward(tiling)
+            return _forward(network, x, tiling, ensemble, on_tile)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = _halve(tiling, size, network, overlap)
+            smaller = _halve(tiling, (x.shape[-1], x.shape[-2]), network, overlap)
             if smaller is None:
                 raise OutOfMemory(f'not enough memory ({tiling})') from error
         # Outside of the handler, which keeps the tensors of the attempt alive.
@@ -146,6 +154,33 @@ def halve_until_it_fits(
         tiling = smaller
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _forward(
+    network: nn.Module,
+    x: Tensor,
+    tiling: Tiling,
+    ensemble: bool,
+    on_tile: Callable[[int, int], None] | None,
+) -> Tensor:
+    done, total = 0, tiling.count * (8 if ensemble else 1)
+
+    def run(tile: Tensor) -> Tensor:
+        nonlocal done
+        y = network(tile)
+        done += 1
+        if on_tile:
+            on_tile(done, total)
+        return y
+
+    return tiled_forward(
+        partial(self_ensemble, run) if ensemble else run,
+        x,
+        network.upscale_factor,
+        tile=tiling.tile,
+        overlap=tiling.overlap,
+        margin=tiling.margin,
+    ).to(x.dtype)
 
 
 def _halve(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from csnln_mm.checkpoints import choose_pretrained, load_network
-from csnln_mm.device import free_memory, select_device
+from csnln_mm.device import free_memory, is_out_of_memory, select_device
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.ops.imresize import imresize
-from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, halve_until_it_fits
-from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
+from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, upscale_in_tiles
+from csnln_mm.upscaling.tiling import check_tile
 
 DTYPES = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -104,7 +103,8 @@ class Upscaler:
         image: ImageData | np.ndarray,
         *,
         size: tuple[int, int] | None = None,
-        on_tile: Callable[[int, int], None] = lambda done, total: None,
+        tiling: Tiling | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
     ) -> Any:
         """Upscale an image.
 
@@ -113,9 +113,10 @@ class Upscaler:
         Args:
             image: or its pixels alone: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, any size.
                 Grey goes through the network as RGB and comes back as grey; transparency is
-                upscaled bicubically, and the colour where nothing shows is taken from the
-                nearest pixel that does; the profile is kept.
+                upscaled bicubically, and transparent pixels take the colour of the nearest
+                visible one; the profile is kept.
             size: (width, height) to resize the network's output to, bicubically.
+            tiling: from :meth:`tiling`, if that was called before.
             on_tile: called with (done, total) after each run of the network. What it raises ends
                 the call.
 
@@ -126,57 +127,39 @@ class Upscaler:
             UserError: if the memory does not suffice.
         """
         if not isinstance(image, ImageData):
-            return self(ImageData(image), size=size, on_tile=on_tile).pixels
-        width, height = image.size
-        pixels, alpha = image.pixels, image.alpha
+            return self(ImageData(image), size=size, tiling=tiling, on_tile=on_tile).pixels
         size = size or scaled_size(image.size, self.scale)
-        if alpha is not None:
-            pixels = _fill_transparent(pixels, alpha)
-            alpha = _resize_bicubically(alpha, size)
+        shown = image if image.alpha is None else _fill_transparent(image, image.alpha)
         try:
-            y = halve_until_it_fits(
-                lambda tiling: self._forward(pixels, tiling, size, on_tile),
-                self.tiling(width, height),
-                (width, height),
-                self.network,
-                overlap=self.overlap,
-            )
+            y = self._forward(_to_tensor(shown), tiling or self.tiling(*image.size), on_tile)
+            if size != (y.shape[-1], y.shape[-2]):
+                y = imresize(y, size[::-1])
+            alpha = None if image.alpha is None else _resize_bicubically(image.alpha, size)
+            return image._replace(pixels=_to_pixels(y, image), alpha=alpha)
         except OutOfMemory as error:
             raise UserError(str(error)) from error
-        return image._replace(pixels=y, alpha=alpha)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(f'not enough memory for {size[0]}x{size[1]} pixels') from error
 
     def _forward(
-        self,
-        pixels: np.ndarray,
-        tiling: Tiling,
-        size: tuple[int, int],
-        on_tile: Callable[[int, int], None],
-    ) -> np.ndarray:
-        done, total = 0, tiling.count * (8 if self.ensemble else 1)
-
-        def run(x: Tensor) -> Tensor:
-            nonlocal done
-            y = self.network(x)
-            done += 1
-            on_tile(done, total)
-            return y
-
+        self, x: Tensor, tiling: Tiling, on_tile: Callable[[int, int], None] | None
+    ) -> Tensor:
+        """[1, 3, H, W] -> [3, S H, S W], on the CPU."""
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
         ):
-            y = tiled_forward(
-                partial(self_ensemble, run) if self.ensemble else run,
-                _to_tensor(pixels).to(self.device),
-                self.network.upscale_factor,
-                tile=tiling.tile,
-                overlap=tiling.overlap,
-                margin=tiling.margin,
-            )[0]
-        y = y.float().cpu()
-        if size != (y.shape[-1], y.shape[-2]):
-            y = imresize(y, size[::-1])
-        return _to_array(y, pixels)
+            y = upscale_in_tiles(
+                self.network,
+                x.to(self.device),
+                tiling,
+                overlap=self.overlap,
+                ensemble=self.ensemble,
+                on_tile=on_tile,
+            )
+        return y[0].cpu()
 
 
 def check_scale(scale: float | None) -> None:
@@ -190,39 +173,37 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return tuple(max(1, math.floor(side * scale + 0.5)) for side in size)
 
 
-def _to_tensor(pixels: np.ndarray) -> Tensor:
-    """uint8 or uint16, [H, W] or [H, W, 3] -> [1, 3, H, W] in 0..1."""
-    unit = np.iinfo(pixels.dtype).max / 255.0
-    rgb = np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels
+def _to_tensor(image: ImageData) -> Tensor:
+    """[1, 3, H, W] in 0..1."""
+    rgb = np.stack([image.pixels] * 3, -1) if image.pixels.ndim == 2 else image.pixels
     x = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32))
-    return (x / unit / 255.0)[None]
+    return (x / (image.white / 255.0) / 255.0)[None]
 
 
-def _to_array(y: Tensor, like: np.ndarray) -> np.ndarray:
-    """[3, H, W] in 0..1 -> dtype and channels as ``like`` has them."""
-    unit = np.iinfo(like.dtype).max / 255.0
-    y = (y * 255.0).clamp(0, 255) * unit
-    if like.ndim == 2:
-        return y.mean(0).round().numpy().astype(like.dtype)
-    return y.round().permute(1, 2, 0).numpy().astype(like.dtype)
+def _to_pixels(y: Tensor, like: ImageData) -> np.ndarray:
+    """[3, H, W] in 0..1 -> pixels of the dtype and channels that an image has."""
+    y = (y * 255.0).clamp(0, 255) * (like.white / 255.0)
+    y = y.mean(0) if like.pixels.ndim == 2 else y.permute(1, 2, 0)
+    return y.round().numpy().astype(like.pixels.dtype)
 
 
-def _fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The colour of the nearest pixel that shows, where nothing does.
+def _fill_transparent(image: ImageData, alpha: np.ndarray) -> ImageData:
+    """The image with the colour of the nearest visible pixel where nothing is visible.
 
-    Whatever colour a file has there would bleed into the edges of what shows.
+    Whatever colour a file has there would bleed into the edges of what is visible.
     """
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
-        return pixels
+        return image
     import cv2
 
     _, nearest = cv2.distanceTransformWithLabels(
         hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    pixels = image.pixels
     colours = np.zeros((nearest.max() + 1, *pixels.shape[2:]), pixels.dtype)
     colours[nearest[~hidden]] = pixels[~hidden]
-    return colours[nearest]
+    return image._replace(pixels=colours[nearest])
 
 
 def _resize_bicubically(channel: np.ndarray, size: tuple[int, int]) -> np.ndarray:

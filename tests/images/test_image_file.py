@@ -1,6 +1,10 @@
+import io
+import struct
+
 import numpy as np
 import pytest
-from damage import spoil_middle, write_bomb
+import tifffile
+from damage import png_chunk, spoil_middle, write_bomb
 from PIL import Image, ImageCms, ImageOps
 
 from csnln_mm.errors import UserError
@@ -8,6 +12,7 @@ from csnln_mm.images.image_file import (
     ImageData,
     encode_image,
     list_images,
+    read_header,
     read_image,
     read_image_size,
     read_rgb,
@@ -89,6 +94,8 @@ def test_a_file_that_the_system_does_not_hand_over_says_why(tmp_path):
         ('a.xyz', ImageData(np.zeros((2, 2), np.uint8)), 'unknown format; use one of'),
         ('a.jpg', ImageData(*np.zeros((2, 2, 2), np.uint8)), '.jpg cannot hold transparency'),
         ('a.webp', ImageData(np.zeros((2, 2), np.uint16)), '.webp cannot hold 16 bits'),
+        ('a.webp', ImageData(np.zeros((2, 16384), np.uint8)), 'up to 16383 pixels a side'),
+        ('a.jpg', ImageData(np.zeros((65501, 1), np.uint8)), 'up to 65500 pixels a side'),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused(tmp_path, name, written, reason):
@@ -193,3 +200,61 @@ def test_bombs_and_programs_are_refused(tmp_path, read):
     with pytest.raises(UserError, match='program.png'):
         read(tmp_path / 'program.png')
     assert not (tmp_path / 'ran').exists()
+
+
+def test_the_header_says_what_is_read(tmp_path, image):
+    """Size after rotation, depth, transparency and program, without decoding."""
+    path, grey = tmp_path / 'a.png', image[..., 0]
+    deep, exif = grey.astype(np.uint16) * 257, Image.Exif()
+    written = [
+        encode_image(ImageData(pixels, alpha), tmp_path / f'a{suffix}', software='a test')
+        for suffix in ('.png', '.tif', '.webp')
+        for pixels, alpha in ((grey, None), (image, grey), (deep, None), (image * 257, deep))
+        if suffix != '.webp' or pixels.dtype == np.uint8
+    ]
+    for orientation in range(1, 9):
+        exif[0x0112] = orientation
+        for kind in 'JPEG', 'PNG', 'TIFF', 'WEBP':
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, kind, exif=exif)
+            written.append(file.getvalue())
+    for mode in 'P', 'L', '1':
+        file = io.BytesIO()
+        Image.fromarray(image).convert(mode).save(file, 'PNG', transparency=1)
+        written.append(file.getvalue())
+    for content in written:
+        path.write_bytes(content)
+        header, read = read_header(path), read_image(path)
+        assert header._replace(software='') == read.header
+        if b'a test' in content:
+            assert header.software == 'a test'
+
+
+def test_a_rotation_behind_the_pixels_of_a_png(tmp_path, image):
+    """As exiftool writes it; the header does not say so, and what is read does."""
+    path, exif = tmp_path / 'a.png', Image.Exif()
+    exif[0x0112] = 6
+    content = encode_image(image, path)
+    chunk = png_chunk(b'eXIf', exif.tobytes().removeprefix(b'Exif\0\0'))
+    path.write_bytes(content[:-12] + chunk + content[-12:])
+    assert read_header(path).size == (50, 40)
+    np.testing.assert_array_equal(read_image(path).pixels, np.rot90(image, -1))
+
+
+def test_a_decoder_whose_answer_is_not_what_the_header_says(tmp_path, image, monkeypatch):
+    # Three images in depth, of which Pillow's header tells nothing.
+    planes = np.zeros((3, 20, 26), np.uint16)
+    path = tmp_path / 'volume.tif'
+    tag = 65000, 'I', 1, 3, True
+    tifffile.imwrite(path, planes, photometric='rgb', planarconfig='separate', extratags=[tag])
+    content, depth = path.read_bytes(), struct.pack('<HHII', 32997, 4, 1, 3)
+    path.write_bytes(content.replace(struct.pack('<HHII', *tag[:1], 4, 1, 3), depth))
+    with pytest.raises(UserError, match=r'volume.tif: planes of the shape \(3, 3, 20, 26\)'):
+        read_image(path)
+    # Stand-ins for decoders that are wrong.
+    path = tmp_path / 'deep.png'
+    write_image(path, image.astype(np.uint16))
+    for answer in np.zeros((40, 49, 3), np.uint16), np.zeros((2, 40, 50, 3), np.uint16):
+        monkeypatch.setattr('cv2.imdecode', lambda *args, answer=answer: answer)
+        with pytest.raises(UserError, match='deep.png is damaged: .* header says 50x40 pixels'):
+            read_image(path)

@@ -1,6 +1,8 @@
 """``csnln upscale`` as a person types it."""
 
 import io
+import json
+import signal
 import subprocess
 import sys
 
@@ -31,7 +33,8 @@ def test_upscales_and_tells_what_failed(checkpoint, folder):
         [sys.executable, '-m', 'csnln_mm', 'upscale', *words], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert '[1/2] a.png: 9x7 to 18x14, in one tile; out/a.png, ' in done.stdout
+    assert '[1/1] a.png: 9x7 to 18x14, in one tile; out/a.png, ' in done.stdout
+    assert done.stdout.startswith('b.jpg: failed: b.jpg is damaged or no image\n')
     assert '1 done, 0 skipped because the result exists, 1 failed' in done.stdout
     assert done.stderr.strip().startswith('failed: b.jpg ') and '\n' not in done.stderr.strip()
     assert Image.open('out/a.png').size == (18, 14)
@@ -65,6 +68,27 @@ def test_a_model_of_the_package_by_default_and_by_name(folder, capsys):
     assert main(['upscale', 'a.png', '-n', 'csnln-x2-fast', '-o', 'b.png', '-g', 'cpu']) == 0
     assert by_default.size == (18, 14)
     np.testing.assert_array_equal(by_default, Image.open('b.png'))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_whole_results_only(checkpoint, folder, number):
+    Image.fromarray(np.zeros((900, 900, 3), np.uint8)).save('large.png')
+    words = ['*.png', '-o', 'out', '-n', checkpoint, '-g', 'cpu', '-t', '32', '--progress', 'json']
+    with subprocess.Popen(
+        [sys.executable, str(TOOL), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            event = json.loads(line)
+            if event['event'] == 'tile' and event['number'] == 2:
+                process.send_signal(number)
+                break
+        process.stdout.read()
+        assert process.stderr.read().strip().endswith('interrupted')
+    assert process.returncode == 128 + number
+    assert names(folder / 'out') == ['a.png'] and Image.open('out/a.png').size == (18, 14)
 
 
 @pytest.mark.parametrize(

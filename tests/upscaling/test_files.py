@@ -101,6 +101,95 @@ def test_nothing_is_left_where_writing_fails(upscale):
     assert names(OUT) == []
 
 
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(upscale):
+    OUT.mkdir()
+    for name in '.a.png.123.partial', '.b.png.123.partial', '.other.png.123.partial':
+        (OUT / name).touch()
+    (OUT / 'a.png').touch()  # is there, and skipped
+    assert [r.status for r in upscale([SOURCE], OUT)] == ['skipped', 'done']
+    assert names(OUT) == ['.other.png.123.partial', 'a.png', 'b.png']
+
+
+def test_a_result_goes_through_a_symbolic_link(upscale):
+    Path('link.png').symlink_to('elsewhere.png')
+    upscale([SOURCE / 'b.png'], 'link.png')
+    assert Path('link.png').is_symlink() and Image.open('elsewhere.png').size == (18, 16)
+    Path('input.png').symlink_to(SOURCE / 'b.png')
+    (result,) = upscale([SOURCE / 'b.png'], 'input.png', overwrite=True)
+    assert 'would replace the input' in result.reason
+    assert Image.open(SOURCE / 'b.png').size == (9, 8)
+
+
+@pytest.mark.parametrize('suffix, side', [('.webp', 8192), ('.jpg', 32751)])
+def test_results_that_no_file_holds_are_refused_before_the_model_is_loaded(
+    upscale, tmp_path, monkeypatch, suffix, side
+):
+    Image.new('L', (1, side)).save('tall.png')
+    Image.new('L', (1, side - 1)).save('fits.png')
+    loaded = []
+    monkeypatch.setattr(upscaling.upscaler, 'load_network', loaded.append)
+    (result,) = upscale(['tall.png'], OUT, suffix=suffix, scale=2.0)
+    assert f'pixels a side, not 2x{2 * side}; use one of .png' in result.reason
+    assert not loaded and not OUT.exists()
+    from csnln_mm.images.image_file import ImageHeader, check_format
+
+    check_format(Path(f'a{suffix}'), ImageHeader((2, 2 * (side - 1))))
+
+
+def test_a_name_that_is_too_long_stops_no_other_image(upscale):
+    name = 'n' * 249 + '.png'
+    (SOURCE / 'b.png').rename(SOURCE / name)
+    results = {Path(r.source).name: r for r in upscale([SOURCE])}
+    assert results['a.jpg'].status == 'done'
+    assert 'a name of 256 bytes is too long' in results[name].reason
+    assert [r.status for r in upscale([SOURCE], OUT)] == ['done'] * 2
+    assert names(OUT) == ['a.png', name]
+
+
+def test_results_are_no_inputs(upscale):
+    """Neither what lies in the output folder, nor what this package wrote, unless it is named."""
+    options = dict(recursive=True)
+    made = ['a.png', 'b.png', 'sub/c.png', 'sub/deep/d.png']
+    for status in 'done', 'skipped':
+        assert [r.status for r in upscale([SOURCE], SOURCE / 'out', **options)] == [status] * 4
+        assert names(SOURCE / 'out') == made
+    # In the output folder nothing is an input, whoever made it.
+    Image.fromarray(photograph()).save(SOURCE / 'out/mine.png')
+    assert len(upscale(['in/**/*.*'], SOURCE / 'out')) == 4
+    # Elsewhere the files say it.
+    results = upscale([SOURCE], SOURCE / 'third', scale=3.0, **options)
+    assert names(SOURCE / 'third') == ['a.png', 'b.png', 'out/mine.png', *made[2:]]
+    assert {r.status for r in results} == {'done'}
+    (result,) = upscale([SOURCE / 'third'], 'new')
+    assert 'results of csnln-mm; name them as files' in result.reason
+    (result,) = upscale([SOURCE / 'third/a.png'], 'new')
+    assert result.status == 'done' and Image.open('new/a.png').size == (54, 48)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.tif', '.webp'])
+def test_results_in_the_folder_of_the_inputs(upscale, suffix):
+    folder = SOURCE / 'sub/deep'
+    (folder / 'd.webp').rename(folder / 'd.jfif')
+    Image.fromarray(photograph(8, 9)).save(folder / 'd.bmp')
+    assert [r.status for r in upscale([folder], folder, suffix=suffix)] == ['done']
+    assert [r.status for r in upscale([folder], folder, suffix=suffix)] == ['skipped']
+    assert names(folder) == sorted(['d.bmp', 'd.jfif', f'd{suffix}'])
+
+
+def test_an_unexpected_exception_is_the_failure_of_its_image(upscale, monkeypatch):
+    read = upscaling.files.read_image
+
+    def fail(path):
+        if Path(path).name == 'a.jpg':
+            raise ZeroDivisionError('float\nmodulo')
+        return read(path)
+
+    monkeypatch.setattr(upscaling.files, 'read_image', fail)
+    results = upscale([SOURCE], OUT)
+    assert [r.status for r in results] == ['failed', 'done']
+    assert results[0].reason == 'ZeroDivisionError: float modulo'
+
+
 def test_beside_the_input(upscale):
     upscale([SOURCE])
     assert names(SOURCE)[:4] == ['a.jpg', 'a_x2.png', 'b.png', 'b_x2.png']
@@ -129,9 +218,9 @@ def test_progress_in_lines(upscale, capsys, monkeypatch):
     (SOURCE / 'c.png').write_text('hello')
     upscale([SOURCE], OUT, progress=True, tile=32)
     text = capsys.readouterr().out
-    assert '[2/3] ' in text and '40x70 to 80x140, 6 tiles of 32 px, overlap 8; ' in text
+    assert '[2/2] ' in text and '40x70 to 80x140, 6 tiles of 32 px, overlap 8; ' in text
     assert '100 %; all: 0 s left' in text
-    assert 'c.png: failed: ' in text
+    assert text.index('in/c.png: failed: ') < text.index('[1/2] ')
 
 
 def test_progress_for_programs(upscale, capsys):
@@ -139,8 +228,10 @@ def test_progress_for_programs(upscale, capsys):
     upscale([SOURCE], OUT, progress='json')
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     kinds = [event['event'] for event in events]
-    assert kinds[0] == 'start' and kinds[-1] == 'end'
-    assert sorted(kinds[1:-1]) == ['done'] * 2 + ['failed'] + ['image'] * 2 + ['tile'] * 2
+    # What is refused is known first; a result is written while the next image is upscaled.
+    assert kinds[:4] == ['start', 'failed', 'image', 'tile'] and kinds[-2:] == ['done', 'end']
+    assert sorted(kinds[2:-1]) == ['done'] * 2 + ['image'] * 2 + ['tile'] * 2
+    assert events[0] == dict(event='start', images=2, left_out=0)
     assert events[-1] == dict(event='end', done=2, skipped=0, failed=1)
     assert [e['fraction'] for e in events if e['event'] == 'tile'] == [0.5, 1.0]
 

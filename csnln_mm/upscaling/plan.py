@@ -1,0 +1,259 @@
+"""Which images are upscaled, where the results go, and what cannot be done, before any work."""
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from csnln_mm.errors import UserError
+from csnln_mm.files import check_file
+from csnln_mm.images.image_file import (
+    OUTPUT_FORMATS,
+    SUFFIXES,
+    ImageHeader,
+    check_format,
+    read_header,
+)
+
+# What names end with when results lie beside their inputs.
+_LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|w\d+)')
+# What this package calls itself in its results.
+SOFTWARE = 'csnln-mm'
+
+
+class Job(NamedTuple):
+    """An input, and what is to become of it.
+
+    Attributes:
+        source: an image file; or an input in which there are none.
+        target: where the result goes; None if there is none.
+        header: of the source; None if it could not be read.
+        refusal: why it cannot be upscaled; '' if it can.
+        is_done: whether the result exists and is to stay.
+        size: (width, height) of the result; (0, 0) until :func:`plan_sizes`.
+    """
+
+    source: str
+    target: Path | None = None
+    header: ImageHeader | None = None
+    refusal: str = ''
+    is_done: bool = False
+    size: tuple[int, int] = (0, 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is work to do."""
+        return not self.refusal and not self.is_done
+
+
+class Plan(NamedTuple):
+    """All inputs in order, and how many results of earlier runs are left out."""
+
+    jobs: list[Job]
+    left_out: int
+
+
+class _Found(NamedTuple):
+    """An image file, with its header or what is wrong with it.
+
+    ``place`` is where it lies below the folder that was searched; None for a file named as such.
+    """
+
+    path: Path
+    place: Path | None
+    header: ImageHeader | None
+    problem: str
+
+    @classmethod
+    def at(cls, path: Path, place: Path | None = None) -> '_Found':
+        try:
+            return cls(path, place, read_header(path), '')
+        except UserError as error:
+            return cls(path, place, None, str(error))
+
+    @property
+    def is_result(self) -> bool:
+        """Whether an earlier run wrote it, as its metadata say, and nobody named it."""
+        written_by = self.header.software if self.header else ''
+        return self.place is not None and written_by.startswith(SOFTWARE)
+
+
+def plan_jobs(
+    inputs: Iterable[str | Path],
+    out: str | Path | None,
+    *,
+    recursive: bool,
+    suffix: str,
+    label: str = '',
+    overwrite: bool = False,
+) -> Plan:
+    """Find the images, and read their headers.
+
+    Results are no inputs, unless they are named as files: what lies in the output folder, if that
+    is in the folder that is searched, and files whose metadata name this package.
+
+    Args:
+        inputs: files, folders and glob patterns (``**`` for any depth).
+        out: a folder, made if need be; or, for one file, a file with the suffix of an image.
+            Images keep their place below an input folder or the fixed part of a pattern.
+            None: beside each input, as ``{stem}_{label}{suffix}``; files with such names, beside
+            an input, are results as well.
+        recursive: search subfolders.
+        suffix: of the results, such as '.png'; 'same' for that of the input.
+        label: such as 'x2'.
+        overwrite: replace results that exist.
+
+    Raises:
+        UserError: if the format is unknown, or ``out`` cannot hold the results.
+    """
+    if suffix != 'same' and suffix not in OUTPUT_FORMATS:
+        raise UserError(f'unknown format {suffix}; use same or one of {", ".join(OUTPUT_FORMATS)}')
+    out = None if out is None else Path(out).expanduser()
+    jobs: list[Job] = []
+    found: list[_Found] = []
+    left_out = 0
+    for item in inputs:
+        try:
+            files = _find(str(Path(item).expanduser()), recursive, out)
+            kept = [file for file in files if not file.is_result]
+            left_out += len(files) - len(kept)
+            if files and not kept:
+                raise UserError(
+                    f'all images in {item} are results of {SOFTWARE}; name them as files to '
+                    'upscale them again'
+                )
+            found += kept
+        except UserError as error:
+            jobs.append(Job(str(item), refusal=str(error)))
+        except OSError as error:  # a name too long, a folder that may not be searched
+            refusal = f'cannot look for {item}: {error.strerror or error}'
+            jobs.append(Job(str(item), refusal=refusal))
+    if out is None:
+        named = {(file.path.parent, file.path.stem) for file in found}
+        kept = [file for file in found if not file.place or not _has_name_of_result(file, named)]
+        left_out += len(found) - len(kept)
+        found = kept
+    found = list({os.path.realpath(file.path): file for file in reversed(found)}.values())[::-1]
+    if out is not None:
+        _check_out(out, found)
+
+    sources = {os.path.realpath(file.path) for file in found}
+    taken: dict[str, Path] = {}
+    for file in found:
+        target = _target(file, out, suffix, label, alone=len(found) == 1)
+        job = Job(str(file.path), target)
+        real = os.path.realpath(target)
+        if real in sources:
+            jobs.append(job._replace(refusal=f'the result would replace the input: {target}'))
+        elif real in taken:
+            refusal = (
+                f'{target} is already the result of {taken[real]}; use another output folder or '
+                '--format same'
+            )
+            jobs.append(job._replace(refusal=refusal))
+        else:
+            taken[real] = file.path
+            jobs.append(_check(job, file, overwrite))
+    return Plan(jobs, left_out)
+
+
+def plan_sizes(
+    jobs: Iterable[Job], size: Callable[[tuple[int, int]], tuple[int, int]]
+) -> list[Job]:
+    """The same jobs with the size of their results; those that no file can hold are refused.
+
+    Args:
+        jobs: from :func:`plan_jobs`.
+        size: (width, height) of an image to that of its result.
+    """
+    planned = []
+    for job in jobs:
+        if job.is_open and job.header is not None and job.target is not None:
+            job = job._replace(size=size(job.header.size))
+            try:
+                check_format(job.target, job.header._replace(size=job.size))
+            except UserError as error:
+                job = job._replace(refusal=str(error))
+        planned.append(job)
+    return planned
+
+
+def _check(job: Job, file: _Found, overwrite: bool) -> Job:
+    """The job with what can be known of it before any work."""
+    assert job.target is not None
+    if not overwrite and os.path.isfile(job.target):
+        return job._replace(is_done=True)
+    try:
+        check_file(job.target)
+    except UserError as error:
+        return job._replace(refusal=str(error))
+    return job._replace(header=file.header, refusal=file.problem)
+
+
+def _target(file: _Found, out: Path | None, suffix: str, label: str, *, alone: bool) -> Path:
+    kind = file.path.suffix if suffix == 'same' else suffix
+    if out is None:
+        return file.path.with_name(f'{file.path.stem}_{label}{kind}')
+    if alone and file.place is None and _names_image(out):
+        return out
+    return out / (file.place or Path(file.path.name)).with_suffix(kind)
+
+
+def _check_out(out: Path, found: list[_Found]) -> None:
+    """Raise UserError unless the results of all files can lie in ``out``, or one be it."""
+    if _names_image(out):
+        if len(found) > 1:
+            raise UserError(
+                f'output {out} is named like an image, but there are {len(found)} images; '
+                'name a folder'
+            )
+        if found and found[0].place is None:
+            return
+    if out.exists() and not out.is_dir():
+        raise UserError(f'output {out} is a file; name a folder')
+
+
+def _names_image(out: Path) -> bool:
+    return out.suffix.lower() in OUTPUT_FORMATS and not out.is_dir()
+
+
+def _has_name_of_result(file: _Found, named: set[tuple[Path, str]]) -> bool:
+    """Whether a file has the name of a result beside an input that was found as well."""
+    match = _LABEL.fullmatch(file.path.stem)
+    return match is not None and (file.path.parent, match[1]) in named
+
+
+def _find(item: str, recursive: bool, out: Path | None) -> list[_Found]:
+    path = Path(item)
+    if path.is_dir():
+        root, where = path, '' if recursive else ' (folders in it are skipped without --recursive)'
+        files = path.glob('**/*' if recursive else '*')
+        nothing = f'no images in {path}{where}'
+    elif path.exists() or not glob.has_magic(item):
+        # What does not exist is reported when its job is planned.
+        return [_Found.at(path)]
+    else:
+        root = Path(re.split(r'[*?[]', item)[0] + '_').parent
+        files = map(Path, glob.iglob(item, recursive=True))
+        nothing = f'no images match {item}'
+    found = sorted(_images(files, _inside(out, root)))
+    if not found:
+        raise UserError(nothing)
+    return [_Found.at(file, file.relative_to(root)) for file in found]
+
+
+def _inside(out: Path | None, root: Path) -> Path | None:
+    """The output folder if it lies within the folder that is searched."""
+    if out is None:
+        return None
+    out, root = Path(os.path.realpath(out)), Path(os.path.realpath(root))
+    return out if out != root and out.is_relative_to(root) else None
+
+
+def _images(files: Iterable[Path], left_out: Path | None) -> Iterator[Path]:
+    for file in files:
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith('.'):
+            if left_out is None or not Path(os.path.realpath(file)).is_relative_to(left_out):
+                yield file
