@@ -24,6 +24,8 @@ from csnln_mm.networks.build import PARTS
 
 # No size in a checkpoint's config may exceed it: layers are made one by one, then compared.
 _LARGEST = 4096
+# Modules whose tensors all come from the checkpoint, but for the mean of the network.
+_OURS = ('csnln_mm.', 'torch.')
 
 
 class LoadedNetwork(NamedTuple):
@@ -100,7 +102,11 @@ def build_from_checkpoint(
     if not isinstance(network, networks.CSNLNNet):
         raise UserError(f'checkpoint {path} is of a {type(network).__name__}, not of a CSNLNNet')
     check_fit(network, weights, path)
-    network = _build(architecture, source)
+    if all(type(module).__module__.startswith(_OURS) for module in network.modules()):
+        network.to_empty(device='cpu').reset_mean()
+    else:
+        # A part of somebody's own may hold tensors that no checkpoint has.
+        network = _build(architecture, source)
     network.load_state_dict(weights)
     return LoadedNetwork(network.eval(), weights, architecture, dict(get_meta(checkpoint)))
 

@@ -1,6 +1,8 @@
 """``csnln prepare``: make training and test images."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from csnln_mm.cli import arguments
@@ -147,19 +149,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _benchmarks(args: argparse.Namespace) -> int:
     from csnln_mm.datasets.benchmarks import prepare_benchmarks
-    from csnln_mm.datasets.parallel import report_failures
 
     counts, failures = prepare_benchmarks(
         args.source, args.target, scales=args.scales, processes=args.processes
     )
     for name, count in counts.items():
         print(f'{args.target / name}: {count} images')
-    return report_failures(failures)
+    return _report_failures(failures)
 
 
 def _div2k(args: argparse.Namespace) -> int:
     from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_images
-    from csnln_mm.datasets.parallel import report_failures
 
     step = args.crop_size // 2 if args.step is None else args.step
     options = dict(
@@ -172,7 +172,18 @@ def _div2k(args: argparse.Namespace) -> int:
     if not failures:
         path = args.root / ANNOTATION_FILE
         print(f'{path}: {len(path.read_text().splitlines())} sub-images')
-    return report_failures(failures)
+    return _report_failures(failures)
+
+
+def _report_failures(failures: Sequence[tuple[object, str]]) -> int:
+    """Print which files failed and why; the exit status: 1 if there are any."""
+    for path, reason in failures:
+        # Most reasons name the file.
+        where = '' if str(path) in reason else f'{path}: '
+        print(f'failed: {where}{reason}', file=sys.stderr)
+    if failures:
+        print(f'{len(failures)} failed; run again when they are fixed', file=sys.stderr)
+    return 1 if failures else 0
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 
 from csnln_mm.datasets.parallel import run_parallel
 from csnln_mm.errors import UserError
-from csnln_mm.files import atomic_write, read_json
+from csnln_mm.files import atomic_write
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_image_size, read_rgb, write_image
 from csnln_mm.scales import SCALES
@@ -45,13 +45,8 @@ class _Job(NamedTuple):
     make_lr: bool
 
 
-class _Task(NamedTuple):
-    """An image by its name in the data set, and where it is taken from if not there yet."""
-
-    name: str
-    source: Path | None = None
-
-
+# An image by its name in the data set, and the file that it is made from if it is not there yet.
+_Task = tuple[str, Path | None]
 Failures = list[tuple[str, str]]
 
 
@@ -85,7 +80,7 @@ def prepare_div2k(
     job = _Job(root, tuple(scales), sub_images, make_lr)
     _check_job(job)
     _check_download(job)
-    return _prepare_all(job, [_Task(name) for name in _NAMES], processes)
+    return _prepare_all(job, [(name, None) for name in _NAMES], processes)
 
 
 def prepare_images(
@@ -117,33 +112,33 @@ def prepare_images(
     """
     job = _Job(root, tuple(scales), sub_images, True)
     _check_job(job)
-    tasks: dict[str, _Task] = {}
+    sources: dict[str, Path | None] = {}
     for path in list_images(source):
         name = re.sub(r'x(?=[2348])', 'x_', re.sub(r'\s', '_', path.stem))
-        if name in tasks:
-            raise UserError(f'{path} and {tasks[name].source} would have the same name')
-        tasks[name] = _Task(name, path)
-    if not tasks:
+        if name in sources:
+            raise UserError(f'{path} and {sources[name]} would have the same name')
+        sources[name] = path
+    if not sources:
         raise UserError(f'{source} holds no images')
     if (root / _HR).is_dir():
         for path in list_images(root / _HR):
-            tasks.setdefault(path.stem, _Task(path.stem))
-    return _prepare_all(job, list(tasks.values()), processes)
+            sources.setdefault(path.stem, None)
+    return _prepare_all(job, list(sources.items()), processes)
 
 
 def _prepare_all(job: _Job, tasks: list[_Task], processes: int | None) -> Failures:
     _remember_sub_images(job)
-    open_tasks = [task for task in tasks if not _is_done(task, job)]
+    open_tasks = [task for task in tasks if not _is_done(task[0], job)]
     failures = run_parallel(partial(_prepare, job=job), open_tasks, processes=processes)
     if not failures:
         side = job.sub_images.size
         lines = [
             f'{name} ({side}, {side}, 3)\n'
-            for task in sorted(tasks)
-            for name in _sub_image_names(task.name, job)
+            for image in sorted(image for image, _ in tasks)
+            for name in _sub_image_names(image, job)
         ]
         atomic_write(job.root / ANNOTATION_FILE, ''.join(lines).encode())
-    return [(str(task.source or task.name), reason) for task, reason in failures]
+    return [(str(source or name), reason) for (name, source), reason in failures]
 
 
 def _hr_path(name: str, job: _Job) -> Path:
@@ -182,29 +177,30 @@ def _starts(side: int, sub_images: SubImages) -> list[int]:
     return starts
 
 
-def _is_done(task: _Task, job: _Job) -> bool:
-    if not _hr_path(task.name, job).exists():
+def _is_done(name: str, job: _Job) -> bool:
+    if not _hr_path(name, job).exists():
         return False
     try:
-        names = _sub_image_names(task.name, job)
+        names = _sub_image_names(name, job)
     except (UserError, ValueError):
         return False
     return all((folder / name).exists() for _, folder in _sub_image_folders(job) for name in names)
 
 
 def _prepare(task: _Task, job: _Job) -> None:
-    hr_path = _hr_path(task.name, job)
-    if task.source and not hr_path.exists():
-        hr = mod_crop(read_rgb(task.source), 12)
+    name, source = task
+    hr_path = _hr_path(name, job)
+    if source and not hr_path.exists():
+        hr = mod_crop(read_rgb(source), 12)
         for side in hr.shape[:2]:
             _starts(side, job.sub_images)
         write_image(hr_path, hr)
     hr = read_rgb(hr_path)
-    names = _sub_image_names(task.name, job)
+    names = _sub_image_names(name, job)
     for scale, folder in _sub_image_folders(job):
         image = hr
         if scale > 1:
-            path = _lr_path(task.name, scale, job)
+            path = _lr_path(name, scale, job)
             if job.make_lr and not path.exists():
                 write_image(path, downsample(mod_crop(hr, scale), scale))
             image = read_rgb(path)
@@ -276,19 +272,13 @@ def _some(items: Sequence[str], count: int = 5) -> str:
 
 def _remember_sub_images(job: _Job) -> None:
     """Refuse to mix sub-images of different cuts: both are named alike."""
-    path = job.root / '.sub_images.json'
-    if path.exists():
-        content = read_json(path)
-        if not isinstance(content, dict) or sorted(content) != sorted(SubImages._fields):
-            raise UserError(f'{path} does not say how the sub-images were cut')
-        cut = SubImages(**content)
-        if cut == job.sub_images:
-            return
+    path, cut = job.root / '.sub_images.json', json.dumps(job.sub_images._asdict())
+    if path.exists() and path.read_text('utf-8', 'replace') != cut:
         # A call that failed before it cut anything is no reason to refuse.
         folders = [folder for _, folder in _sub_image_folders(job._replace(scales=SCALES))]
         if any(folder.is_dir() and any(folder.iterdir()) for folder in folders):
             raise UserError(
-                f'the sub-images in {job.root} are of {cut.size} pixels every '
-                f'{cut.step}; remove its *_sub folders and {path.name} to cut others'
+                f'the sub-images in {job.root} were cut otherwise than by {cut}, see {path}; '
+                f'remove its *_sub folders and {path.name} to cut others'
             )
-    atomic_write(path, json.dumps(job.sub_images._asdict()).encode())
+    atomic_write(path, cut.encode())

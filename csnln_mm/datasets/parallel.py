@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -64,24 +63,6 @@ def run_parallel(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [(tasks[i], failures[i]) for i in sorted(failures)]
-
-
-def report_failures(failures: Sequence[tuple[object, str]]) -> int:
-    """Print what failed and why.
-
-    Args:
-        failures: files and reasons.
-
-    Returns:
-        The exit status: 0 if nothing failed, else 1.
-    """
-    for path, reason in failures:
-        # Most reasons name the file.
-        where = '' if str(path) in reason else f'{path}: '
-        print(f'failed: {where}{reason}', file=sys.stderr)
-    if failures:
-        print(f'{len(failures)} failed; run again when they are fixed', file=sys.stderr)
-    return 1 if failures else 0
 
 
 def _cores() -> int:

@@ -88,7 +88,8 @@ class CSNLNNet(nn.Module):
         self.image_skip = image_skip
         self.recurrence_skip = recurrence_skip
         self.with_cp = with_cp
-        self.register_buffer('mean', torch.tensor(rgb_mean).view(1, -1, 1, 1), persistent=False)
+        self.rgb_mean = tuple(rgb_mean)
+        self.reset_mean()
         self.head = nn.Sequential(
             ConvPReLU(in_channels, mid_channels), ConvPReLU(mid_channels, mid_channels)
         )
@@ -128,6 +129,11 @@ class CSNLNNet(nn.Module):
             return None
         # Of the head's two 3x3 convolutions, the recurrences, and the last one's reconstruction.
         return 2 + (self.num_recurrences - 1) * radii[0] + radii[1]
+
+    def reset_mean(self) -> None:
+        """Set the buffer ``mean``, which no state dict holds, to ``rgb_mean``."""
+        mean = torch.tensor(self.rgb_mean).view(1, -1, 1, 1)
+        self.register_buffer('mean', mean, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale images.

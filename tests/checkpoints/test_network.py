@@ -87,3 +87,25 @@ def test_what_does_not_fit_is_named(network, tmp_path):
     torch.save([1], tmp_path / 'c.pth')
     with pytest.raises(UserError, match='c.pth holds no state dict'):
         load_network(tmp_path / 'c.pth', SMALL)
+
+
+def test_a_network_is_built_once_and_has_its_mean(network, tmp_path, monkeypatch):
+    """Without memory to be checked, then filled: no second network is built."""
+    mean = [0.1, 0.2, 0.3]
+    other = CSNLNNet(**SMALL, rgb_mean=mean)
+    other.load_state_dict(network.state_dict())
+    generator = dict(type='CSNLNNet', **SMALL, rgb_mean=mean)
+    path = save(tmp_path / 'a.pth', other.state_dict(), dict(generator=generator))
+    built, init = [], CSNLNNet.__init__
+
+    def build(self, *args, **kwargs):
+        built.append(init(self, *args, **kwargs))
+
+    monkeypatch.setattr(CSNLNNet, '__init__', build)
+    loaded = load_network(path)
+    assert len(built) == 1
+    assert {tensor.device.type for tensor in (*loaded.parameters(), *loaded.buffers())} == {'cpu'}
+    torch.testing.assert_close(loaded.mean, other.mean, rtol=0, atol=0)
+    x = torch.rand(1, 3, 7, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x), other.eval()(x), rtol=0, atol=0)

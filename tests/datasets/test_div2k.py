@@ -78,7 +78,7 @@ def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(photographs
     assert after.keys() == before.keys()
     changed = {name for name in before if after[name] != before[name]}
     assert changed <= {ANNOTATION_FILE} | {name for name in before if 'X2_sub/zebra' in name}
-    with pytest.raises(UserError, match='are of 24 pixels every 12'):
+    with pytest.raises(UserError, match=r'cut otherwise than by ."size": 12, "step": 12'):
         prepare_images(photographs, root, scales=[2], sub_images=SubImages(12, 12))
 
 
@@ -156,9 +156,10 @@ def test_a_download_becomes_a_training_set(download):
     assert (last == downsample(picture(24, 24), 3)).all()
 
 
-@pytest.mark.parametrize('content', ['[', '[1, 2]', '{"size": 1, "other": 2}', '3'])
-def test_a_record_of_the_cut_that_is_none_is_named(photographs, tmp_path, content):
-    (tmp_path / 'set').mkdir()
-    (tmp_path / 'set/.sub_images.json').write_text(content)
+@pytest.mark.parametrize('content', [b'[', b'\xff', b'{"size": 24, "step": 24}'])
+def test_a_record_of_another_cut_is_named(photographs, tmp_path, content):
+    root, options = tmp_path / 'set', dict(scales=[2], sub_images=SMALL, processes=1)
+    prepare_images(photographs, root, **options)
+    (root / '.sub_images.json').write_bytes(content)
     with pytest.raises(UserError, match='set/.sub_images.json'):
-        prepare_images(photographs, tmp_path / 'set', sub_images=SMALL)
+        prepare_images(photographs, root, **options)

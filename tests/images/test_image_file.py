@@ -205,11 +205,12 @@ def test_bombs_and_programs_are_refused(tmp_path, read):
 def test_the_header_says_what_is_read(tmp_path, image):
     """Size after rotation, depth, transparency and program, without decoding."""
     path, grey = tmp_path / 'a.png', image[..., 0]
-    deep, exif = grey.astype(np.uint16) * 257, Image.Exif()
+    deep, deep_grey, exif = image.astype(np.uint16), grey.astype(np.uint16), Image.Exif()
+    arrangements = [(grey, None), (image, grey), (deep_grey, None), (deep, deep_grey)]
     written = [
         encode_image(ImageData(pixels, alpha), tmp_path / f'a{suffix}', software='a test')
         for suffix in ('.png', '.tif', '.webp')
-        for pixels, alpha in ((grey, None), (image, grey), (deep, None), (image * 257, deep))
+        for pixels, alpha in arrangements
         if suffix != '.webp' or pixels.dtype == np.uint8
     ]
     for orientation in range(1, 9):
