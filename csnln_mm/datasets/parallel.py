@@ -20,7 +20,7 @@ Task = TypeVar('Task')
 def run_parallel(
     work: Callable[[Task], None], tasks: Sequence[Task], *, processes: int | None = None
 ) -> list[tuple[Task, str]]:
-    """Do every task, with a progress bar; one that fails does not keep the others.
+    """Do every task, with a progress bar; one that fails does not stop the others.
 
     Args:
         work: function of a module (it goes to other processes) that does one task. UserError,

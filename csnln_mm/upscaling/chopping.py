@@ -23,7 +23,7 @@ def chopped_forward(
         model: [N, C, h, w] -> [N, C', scale h, scale w].
         x: [N, C, H, W], any size.
         scale: upscaling factor of ``model``.
-        overlap: LR pixels that a corner reaches beyond the middle at least, from 0 on.
+        overlap: LR pixels by which a corner reaches beyond the middle, at least; 0 or more.
         max_pixels: parts of this many LR pixels or more are cut again, as long as that makes
             them smaller.
 
@@ -58,7 +58,7 @@ def chopped_forward(
 
 
 def check_overlap(overlap: int) -> None:
-    """Raise ValueError unless corners can reach so far beyond the middle."""
+    """Raise ValueError unless corners can reach this far beyond the middle."""
     if not isinstance(overlap, int) or overlap < 0:
         raise ValueError(f'overlap must be an integer of at least 0, got {overlap!r}')
 
@@ -71,7 +71,7 @@ def _upscaled(part: slice, scale: int, origin: int = 0) -> slice:
 def _halves(length: int, scale: int, overlap: int) -> list[tuple[slice, slice]]:
     """Two overlapping halves, or the whole length where one would reach the other end.
 
-    Of each what the model sees, and what is kept of its result.
+    Each is what the model sees, and the part of its result that is kept.
     """
     middle = length // 2
     reach = middle + overlap

@@ -57,24 +57,25 @@ def upscale(
     dtype: str = 'float32',
     progress: bool | Literal['json'] = False,
 ) -> list[UpscaleResult]:
-    """Upscale image files; what is wrong with one of them does not stop the others.
+    """Upscale image files; one that fails does not stop the others.
 
     The next image is read, and the last one written, while the network runs. Each result is the
-    same as if its image were the only one.
+    same as if its image were the only one. Results of earlier runs are no inputs, unless they are
+    named as files.
 
     Args:
         inputs: files, folders and glob patterns.
         out: folder, or a file for a single input file; None for ``{stem}_x{scale}{suffix}``
             beside each input.
-        checkpoint: or a network; like tile, overlap, ensemble, device and dtype, see
-            :class:`~csnln_mm.upscaling.Upscaler`. By default the model of the package that suits
-            the scale, or the largest factor to ``width``.
-        recursive: look into folders of folders.
+        checkpoint: file, name of a model, or network; see :class:`~csnln_mm.upscaling.Upscaler`,
+            as for tile, overlap, ensemble, device and dtype. By default the model of the package
+            that suits the scale, or the largest factor to ``width``.
+        recursive: search subfolders.
         overwrite: replace results that exist; otherwise they are skipped.
         suffix: format of the results, such as '.png'; 'same' for that of each input.
         scale: upscaling factor, if it is not the network's: the network's output is resized.
         width: of the results in pixels, in place of a factor.
-        strip: leave out EXIF, ICC profile and XMP.
+        strip: write no EXIF, ICC profile and XMP.
         quality: 1 to 100, of JPEG and WebP; by default 95 and lossless.
         progress: lines and a bar on stdout; 'json' for one JSON object per line.
 
@@ -83,6 +84,12 @@ def upscale(
 
     Raises:
         UserError: if a setting is wrong, so that no image could be upscaled.
+
+    Examples:
+        >>> from csnln_mm.upscaling import upscale
+        >>> (result,) = upscale(['photo.png'], 'large', scale=2, device='cpu')
+        >>> result.status, result.target.name
+        ('done', 'photo.png')
     """
     if scale is not None and width is not None:
         raise UserError('give a scale or a width, not both')

@@ -1,4 +1,4 @@
-"""How large the tiles are that an image goes through the network in."""
+"""The size of the tiles in which an image goes through the network."""
 
 import logging
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class Tiling(NamedTuple):
 
 
 def tile_cost(pixels: int, network: nn.Module) -> float:
-    """Time for a tile of so many pixels, in no unit: attention is quadratic, the rest linear."""
+    """Relative time for a tile of so many pixels: attention is quadratic, the rest linear."""
     return pixels * (pixels + 1500.0) if may_attend(network) else float(pixels)
 
 
@@ -67,8 +67,8 @@ def choose_tiling(
     Args:
         size: (width, height) of the LR image.
         network: a :class:`~csnln_mm.networks.CSNLNNet`.
-        device: that it runs on.
-        free: bytes of memory that the device has free; None where it does not tell.
+        device: on which it runs.
+        free: bytes of free memory on the device; None if they are unknown.
         tile: side of a tile instead of the rule's; 0 for the whole image.
         overlap: 16 by default, or a quarter of smaller tiles; without attention what makes the
             result that of the whole image, if it is no more than half of a tile.
@@ -109,7 +109,7 @@ def may_attend(network: nn.Module) -> bool:
 
 
 class OutOfMemory(Exception):
-    """The smallest tile of use does not fit into memory; its cause is what the device said."""
+    """Even the smallest useful tile does not fit into memory; ``__cause__`` is the device's error."""
 
 
 def upscale_in_tiles(
@@ -196,7 +196,7 @@ def _halve(
 
 
 def tile_memory(pixels: int, network: nn.Module) -> int:
-    """About how many bytes the network needs beside its weights for a tile of so many pixels.
+    """Estimate the bytes that the network needs, besides its weights, for a tile of so many pixels.
 
     Measured: nine float32 feature maps of the upscaled size; taken as ten, and 256 MiB more for
     the blocks that the attention works in on a GPU.

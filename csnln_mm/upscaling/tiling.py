@@ -29,9 +29,9 @@ def tiled_forward(
         scale: upscaling factor of ``model``.
         tile: side of a tile in LR pixels, at least 1; 0 for the whole image at once.
         overlap: LR pixels that neighbours share at least, from 0 to half of ``tile``.
-        margin: LR pixels along the border of a tile that its neighbours give instead, at most
-            half of ``overlap``. As wide as what ``model`` looks around, it makes the result that of
-            the whole image.
+        margin: LR pixels along the border of a tile that are taken from its neighbours instead, at
+            most half of ``overlap``. If it is the receptive radius of ``model``, the result is that
+            of the whole image.
 
     Returns:
         [N, C', scale H, scale W], float32 or what the model gives if that is more precise.
@@ -94,7 +94,7 @@ def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[in
     Args:
         length: of the side.
         tile: length of a tile; 0 for the whole side.
-        overlap: that neighbours have in common at least, at most half of ``tile``.
+        overlap: pixels that neighbours share, at least; at most half of ``tile``.
         scale: upscaling factor. Tiles whose overlap leaves no such multiple begin anywhere, and the
             last one ends with the side.
     """

@@ -48,6 +48,13 @@ class Upscaler:
     Raises:
         UserError: if a file cannot be read or is not of a network, or a setting is out of range
             or impossible on this device.
+
+    Examples:
+        >>> import numpy as np
+        >>> from csnln_mm.upscaling import Upscaler
+        >>> upscaler = Upscaler(scale=3, device='cpu')
+        >>> upscaler(np.zeros((20, 30, 3), np.uint8)).shape
+        (60, 90, 3)
     """
 
     def __init__(
