@@ -109,7 +109,7 @@ def may_attend(network: nn.Module) -> bool:
 
 
 class OutOfMemory(Exception):
-    """Even the smallest useful tile does not fit into memory; ``__cause__`` is the device's error."""
+    """Even the smallest useful tile does not fit into memory; ``__cause__`` is the reason."""
 
 
 def upscale_in_tiles(
