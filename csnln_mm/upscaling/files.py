@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
+from csnln_mm.checkpoints import choose_pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.files import remove_partials
 from csnln_mm.images.image_file import ImageData, read_image, write_image
@@ -18,7 +19,7 @@ from csnln_mm.upscaling.pipeline import run_pipeline
 from csnln_mm.upscaling.plan import SOFTWARE, Job, plan_jobs, plan_sizes
 from csnln_mm.upscaling.progress import Tell, report_json, report_text
 from csnln_mm.upscaling.tile_size import tile_cost
-from csnln_mm.upscaling.upscaler import Upscaler, scaled_size
+from csnln_mm.upscaling.upscaler import Upscaler, check_scale, scaled_size
 from csnln_mm.version import __version__
 
 
@@ -96,10 +97,11 @@ def upscale(
     if width is not None and not 0 < width <= 2**17:
         raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
 
-    def load(scale: float | None) -> Upscaler:
+    check_scale(scale)
+
+    def load(factor: float | None) -> Upscaler:
         return Upscaler(
-            checkpoint,
-            scale=scale,
+            choose_pretrained(factor).path if checkpoint is None else checkpoint,
             tile=tile,
             overlap=overlap,
             ensemble=ensemble,
@@ -107,21 +109,28 @@ def upscale(
             dtype=dtype,
         )
 
-    # Where the names do not need it, nothing is loaded before it is known that there is work.
-    upscaler = load(None) if out is None and scale is None and width is None else None
-    label = f'w{width}' if width else f'x{scale or (upscaler.scale if upscaler else 0):g}'
+    def size_of(size: tuple[int, int]) -> tuple[int, int]:
+        return scaled_size(size, width / size[0] if width else factor)
+
+    # A checkpoint is loaded when it is known that there is work, unless names need its factor.
+    upscaler, factor = None, scale
+    if scale is None and width is None and checkpoint is None:
+        factor = choose_pretrained().scale
+    elif scale is None and width is None and out is None:
+        upscaler = load(None)
+        factor = upscaler.scale
+    label = f'w{width}' if width else f'x{factor or 0:g}'
     jobs, left_out = plan_jobs(
         inputs, out, recursive=recursive, suffix=suffix, label=label, overwrite=overwrite
     )
     remove_partials(job.target for job in jobs if job.target)
+    if factor or width:
+        jobs = plan_sizes(jobs, size_of)
     if upscaler is None and any(job.is_open for job in jobs):
-        upscaler = load(scale if width is None else _largest_factor(jobs, width))
-    factor = upscaler.scale if upscaler else 1.0
-
-    def size_of(size: tuple[int, int]) -> tuple[int, int]:
-        return scaled_size(size, width / size[0] if width else factor)
-
-    jobs = plan_sizes(jobs, size_of)
+        upscaler = load(factor if width is None else _largest_factor(jobs, width))
+        if not factor and not width:
+            factor = upscaler.scale
+            jobs = plan_sizes(jobs, size_of)
     with _reporter(progress) as report:
         lock = threading.Lock()
 
@@ -151,7 +160,7 @@ def _result(job: Job) -> UpscaleResult:
 
 def _largest_factor(jobs: Iterable[Job], width: int) -> float:
     """The factor by which the narrowest image becomes ``width`` pixels wide."""
-    return max(min(64.0, width / job.header.size[0]) for job in jobs if job.header is not None)
+    return max(min(64.0, width / job.header.size[0]) for job in jobs if job.is_open and job.header)
 
 
 def _reporter(progress: bool | str) -> contextlib.AbstractContextManager[Tell]:

@@ -12,6 +12,7 @@ from tiny_network import names, photograph
 
 from csnln_mm import upscaling
 from csnln_mm.errors import UserError
+from csnln_mm.images.image_file import ImageHeader, check_format
 
 SOURCE, OUT = Path('in'), Path('out')
 
@@ -125,14 +126,13 @@ def test_results_that_no_file_holds_are_refused_before_the_model_is_loaded(
     upscale, tmp_path, monkeypatch, suffix, side
 ):
     Image.new('L', (1, side)).save('tall.png')
-    Image.new('L', (1, side - 1)).save('fits.png')
     loaded = []
     monkeypatch.setattr(upscaling.upscaler, 'load_network', loaded.append)
     (result,) = upscale(['tall.png'], OUT, suffix=suffix, scale=2.0)
+    (by_default,) = upscale(['tall.png'], OUT, suffix=suffix, checkpoint=None)
+    assert by_default == result
     assert f'pixels a side, not 2x{2 * side}; use one of .png' in result.reason
     assert not loaded and not OUT.exists()
-    from csnln_mm.images.image_file import ImageHeader, check_format
-
     check_format(Path(f'a{suffix}'), ImageHeader((2, 2 * (side - 1))))
 
 
