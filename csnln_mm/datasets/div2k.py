@@ -273,7 +273,9 @@ def _some(items: Sequence[str], count: int = 5) -> str:
 def _remember_sub_images(job: _Job) -> None:
     """Refuse to mix sub-images of different cuts: both are named alike."""
     path, cut = job.root / '.sub_images.json', json.dumps(job.sub_images._asdict())
-    if path.exists() and path.read_text('utf-8', 'replace') != cut:
+    if path.exists():
+        if path.read_text('utf-8', 'replace') == cut:
+            return
         # A call that failed before it cut anything is no reason to refuse.
         folders = [folder for _, folder in _sub_image_folders(job._replace(scales=SCALES))]
         if any(folder.is_dir() and any(folder.iterdir()) for folder in folders):

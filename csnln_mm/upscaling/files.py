@@ -96,7 +96,6 @@ def upscale(
         raise UserError('give a scale or a width, not both')
     if width is not None and not 0 < width <= 2**17:
         raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
-
     check_scale(scale)
 
     def load(factor: float | None) -> Upscaler:

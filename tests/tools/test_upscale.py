@@ -75,10 +75,12 @@ def test_a_signal_leaves_whole_results_only(checkpoint, folder, number):
     Image.fromarray(np.zeros((900, 900, 3), np.uint8)).save('large.png')
     words = ['*.png', '-o', 'out', '-n', checkpoint, '-g', 'cpu', '-t', '32', '--progress', 'json']
     with subprocess.Popen(
-        [sys.executable, str(TOOL), *words],
+        [sys.executable, '-m', 'csnln_mm', 'upscale', *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, Control-C is ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         for line in process.stdout:
             event = json.loads(line)
