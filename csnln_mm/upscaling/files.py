@@ -113,9 +113,10 @@ def upscale(
 
     # A checkpoint is loaded when it is known that there is work, unless names need its factor.
     upscaler, factor = None, scale
-    if scale is None and width is None and checkpoint is None:
-        factor = choose_pretrained().scale
-    elif scale is None and width is None and out is None:
+    if checkpoint is None and width is None:
+        model = choose_pretrained(scale)
+        checkpoint, factor = model.path, scale or model.scale
+    elif out is None and scale is None and width is None:
         upscaler = load(None)
         factor = upscaler.scale
     label = f'w{width}' if width else f'x{factor or 0:g}'
@@ -126,7 +127,7 @@ def upscale(
     if factor or width:
         jobs = plan_sizes(jobs, size_of)
     if upscaler is None and any(job.is_open for job in jobs):
-        upscaler = load(factor if width is None else _largest_factor(jobs, width))
+        upscaler = load(None if width is None else _largest_factor(jobs, width))
         if not factor and not width:
             factor = upscaler.scale
             jobs = plan_sizes(jobs, size_of)
