@@ -1,9 +1,9 @@
-"""``csnln measure``: models on images, beside bicubic and published small models."""
+"""``csnln measure``: PSNR and SSIM of models and of finished results."""
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,26 +12,30 @@ from csnln_mm.errors import UserError
 from csnln_mm.scales import SCALES
 
 if TYPE_CHECKING:
-    from csnln_mm.paper.measure import Measured
+    from csnln_mm.paper.results import Result
 
 HELP = """\
-Measure PSNR and SSIM of models on folders of images, beside bicubic and published small models.
+Measure PSNR and SSIM of models, or of finished results of any program, on folders of images,
+beside bicubic and published small models.
 
 Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y. Rows with an
-asterisk are quoted, not measured; images other than Set5, Set14 and B100 have none. Multiply-adds
-are for a result of 1280x720 pixels, seconds (--time) for an image of 512x512.
+asterisk are quoted, not measured; test sets that nobody published figures of have none.
+Multiply-adds are for a result of 1280x720 pixels, seconds (--time) for an image of 512x512.
 
 examples:
   csnln measure downloads/Set5 downloads/Set14 --scale 2
-  csnln measure downloads --scale 4 -n csnln-x4-fast csnln_x4.pth --time --format markdown"""
+  csnln measure downloads --scale 4 -n csnln-x4-fast csnln_x4.pth --time --format markdown
+  csnln measure downloads/Set5 --scale 4 --results theirs=upscaled/ --metrics lpips dists
+  csnln measure --scale 4 --results metrics.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'folders',
-        nargs='+',
+        nargs='*',
         metavar='FOLDER',
-        help='test set: a folder of HR images, or with a subfolder HR; or a folder of test sets',
+        help='test set: a folder of HR images, or with a subfolder HR or GTmod12; or a folder of '
+        'test sets',
     )
     parser.add_argument('-s', '--scale', type=int, default=2, help='2, 3 or 4 (default: 2)')
     parser.add_argument(
@@ -39,8 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--models',
         nargs='+',
         metavar='NAME|FILE',
-        help='models that come with the package, or checkpoints (default: all of the package for '
-        'this scale)',
+        help='models that come with the package, or checkpoints (default: without --results, all '
+        'of the package for this scale)',
+    )
+    parser.add_argument(
+        '--results',
+        nargs='+',
+        default=[],
+        metavar='[NAME=]PATH',
+        help='finished results: a folder of images, paired with the HR images by their names (of '
+        'several test sets: with a folder for each), or metrics that csnln test --out wrote',
+    )
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        default=[],
+        choices=('lpips', 'dists'),
+        help='further columns, on RGB, by the package pyiqa; lower is better',
     )
     parser.add_argument('--time', action='store_true', help='measure seconds as well')
     add_shared(parser, '--device', '--format')
@@ -53,27 +72,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from csnln_mm.checkpoints.pretrained import checkpoint_path, choose_pretrained, list_pretrained
-    from csnln_mm.paper.measure import collect_images, measure, measured_table
-    from csnln_mm.upscaling import Upscaler
-    from csnln_mm.visualization.comparison import BICUBIC
+    from csnln_mm.paper.published import published_small
+    from csnln_mm.paper.results import Result, read_scores, results_table
 
     if args.scale not in SCALES:
         raise UserError(f'--scale must be 2, 3 or 4, got {args.scale}')
+    paths = _by_name(args.results)
+    files = {name: path for name, path in paths.items() if path.is_file()}
+    rows = [Result(name, read_scores(str(path))) for name, path in files.items()]
+    folders = {name: path for name, path in paths.items() if name not in files}
+    if args.folders:
+        rows = _measure(args, folders) + rows
+    elif folders or args.models or not files:
+        raise UserError('name a folder of HR images to measure on')
+    sets = list(dict.fromkeys(name for row in rows for name in row.scores))
+    quoted = [
+        row._replace(name=f'{row.name} *')
+        for row in published_small(args.scale)
+        if row.scores.keys() & set(sets)
+    ]
+    title = ' / '.join([f'x{args.scale}, PSNR / SSIM', *map(str.upper, args.metrics)])
+    print(results_table(title, sets, quoted + rows, args.format))
+
+
+def _by_name(results: list[str]) -> dict[str, Path]:
+    """Finished results by the name of their row."""
+    paths: dict[str, Path] = {}
+    for text in results:
+        name, equals, path = text.partition('=')
+        path = Path(path if equals and not Path(text).exists() else text)
+        name = name if path != Path(text) else path.stem if path.is_file() else path.resolve().name
+        if not path.exists():
+            raise UserError(f'--results: {path} does not exist')
+        if name in paths:
+            raise UserError(f'two results are named {name}; name them as NAME={path}')
+        paths[name] = path
+    return paths
+
+
+def _measure(args: argparse.Namespace, folders: dict[str, Path]) -> list['Result']:
+    """Bicubic, models and folders of finished results on the test sets."""
+    from csnln_mm.checkpoints.pretrained import checkpoint_path, choose_pretrained, list_pretrained
+    from csnln_mm.paper.measure import collect_images, measure
+    from csnln_mm.paper.perceptual import load_metric
+    from csnln_mm.upscaling import Upscaler
+    from csnln_mm.visualization.comparison import BICUBIC
+
     sets = collect_images(args.folders)
-    models = args.models or (
-        [model.name for model in list_pretrained() if model.scale == args.scale]
-        or [choose_pretrained(args.scale).name]
-    )
+    metrics = [load_metric(name, args.device) for name in args.metrics]
+    models = args.models or []
+    if not models and not args.results:
+        models = [model.name for model in list_pretrained() if model.scale == args.scale]
+        models = models or [choose_pretrained(args.scale).name]
     upscalers = {
         Path(name).name: Upscaler(name, scale=args.scale, device=args.device) for name in models
     }
-    if len(upscalers) < len(models):
-        raise UserError('two models have the same name')
-    rows = measure(
-        sets, {BICUBIC: None, **upscalers}, args.scale, with_time=args.time, track=_track
-    )
-    print(measured_table(rows, args.scale, args.format))
+    methods: dict[str, Any] = {BICUBIC: BICUBIC, **upscalers, **folders}
+    if len(methods) < 1 + len(models) + len(folders):
+        raise UserError('two models, or a model and results, have the same name')
+    rows = measure(sets, methods, args.scale, metrics=metrics, with_time=args.time, track=_track)
     if args.record:
         for name, row in zip(models, rows[1:]):
             path = checkpoint_path(name)
@@ -82,16 +139,18 @@ def run(args: argparse.Namespace) -> None:
                 and args.scale == upscalers[row.name].network.upscale_factor
             ):
                 _record(path, row)
+    return rows
 
 
-def _track(name: str, paths: list[Path]) -> Iterable[Any]:
+def _track(name: str, images: Iterator[Any], count: int) -> Iterable[Any]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(paths, name, console=Console(file=sys.stderr), transient=sys.stderr.isatty())
+    console = Console(file=sys.stderr)
+    return track(images, name, count, console=console, transient=sys.stderr.isatty())
 
 
-def _record(path: Path, row: 'Measured') -> None:
+def _record(path: Path, row: 'Result') -> None:
     """Add scores to a file's metadata; those of other test sets stay."""
     import json
 

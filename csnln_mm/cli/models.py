@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints import list_pretrained
-    from csnln_mm.paper.tables import format_table
+    from csnln_mm.tables import format_table
 
     models = list_pretrained()
     sets = list(dict.fromkeys(name for model in models for name in model.scores))

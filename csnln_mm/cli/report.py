@@ -55,29 +55,29 @@ def run(args: argparse.Namespace) -> None:
 def _benchmarks(cfg: Any, name: str, args: argparse.Namespace) -> str:
     from csnln_mm.mmagic.runner import build_test_runner
     from csnln_mm.mmagic.testing import run_test
-    from csnln_mm.paper.published import TABLE_1
-    from csnln_mm.paper.tables import read_results, result_row, table_1
+    from csnln_mm.paper.published import BENCHMARKS, TABLE_1, published
+    from csnln_mm.paper.results import Result, read_scores, results_table, scores_by_set
 
     scale = cfg.get('model', {}).get('generator', {}).get('upscale_factor')
-    if scale not in {row.scale for row in TABLE_1}:
+    if scale not in (2, 3, 4):
         raise UserError(f'the config has model.generator.upscale_factor={scale}, not 2, 3 or 4')
     if args.results:
-        metrics = read_results(args.results)
+        scores = read_scores(args.results)
     else:
         # MMagic's images of every test, each beside its input and ground truth, are not wanted.
         cfg.custom_hooks = [
             hook for hook in cfg.get('custom_hooks', []) if hook.type != 'BasicVisualizationHook'
         ]
-        metrics = run_test(build_test_runner(cfg, args.checkpoint))
-    return table_1(result_row(name, scale, metrics), args.format)
+        scores = scores_by_set(run_test(build_test_runner(cfg, args.checkpoint)))
+    rows = [*published(scale, TABLE_1), Result(name, scores)]
+    return results_table(f'x{scale}, PSNR / SSIM', BENCHMARKS, rows, args.format)
 
 
 def _model_size(cfg: Any, name: str, args: argparse.Namespace) -> str:
     from csnln_mm.mmagic.check_config import build_parts
-    from csnln_mm.paper.model_size import model_size
-    from csnln_mm.paper.tables import table_2
+    from csnln_mm.paper.model_size import model_size, model_size_table
 
     network = getattr(build_parts(cfg), 'generator', None)
     if network is None:
         raise UserError(f'config {cfg.filename}: the model has no generator')
-    return table_2(name, model_size(network, tuple(args.model_size)), args.format)
+    return model_size_table(name, model_size(network, tuple(args.model_size)), args.format)

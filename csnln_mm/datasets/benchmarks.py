@@ -32,8 +32,8 @@ def find_test_sets(source: Path) -> dict[str, list[Path]]:
     """HR images by test set.
 
     Args:
-        source: a folder of images (or with a subfolder HR of images), which is one test set
-            named ''; or a folder of such folders, each named as its folder is.
+        source: a folder of images, or with images in a subfolder HR or GTmod12, which is one test
+            set named ''; or a folder of such folders, each named as its folder is.
 
     Raises:
         UserError: if there is nothing of the kind, or two images of the same name.
@@ -45,7 +45,8 @@ def find_test_sets(source: Path) -> dict[str, list[Path]]:
     sets = {folder.name: images for folder in folders if (images := _hr_images(folder))}
     if not sets:
         raise UserError(
-            f'{source} holds no images, in itself, in HR/, or in the folders of a test set each'
+            f'{source} holds no images, in itself, in HR/ or GTmod12/, or in the folders of a test '
+            'set each'
         )
     return sets
 
@@ -110,8 +111,8 @@ def write_test_images(
 
 
 def _hr_images(folder: Path) -> list[Path]:
-    hr = folder / 'HR'
-    return list_images(folder) or (list_images(hr) if hr.is_dir() else [])
+    subfolders = [path for name in ('HR', GT_FOLDER) if (path := folder / name).is_dir()]
+    return next((images for f in (folder, *subfolders) if (images := list_images(f))), [])
 
 
 def _prepare(task: tuple[Path, Path], *, scales: Sequence[int]) -> None:

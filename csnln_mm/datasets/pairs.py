@@ -51,10 +51,20 @@ def find_pairs(lq_folder: Path, gt_folder: Path) -> Pairing:
     """
     folders = []
     for folder in lq_folder, gt_folder:
-        folders.append({path.stem: path for path in list_images(folder)})
+        folders.append(list_images(folder))
         if not folders[-1]:
             raise UserError(f'{folder} holds no images')
-    lq, gt = folders
+    return pair_images(*folders)
+
+
+def pair_images(lq_paths: Sequence[Path], gt_paths: Sequence[Path]) -> Pairing:
+    """Pair images by their names as :func:`find_pairs` does.
+
+    Args:
+        lq_paths: images of different stems; LQ images, or results.
+        gt_paths: ground truths, of different stems.
+    """
+    lq, gt = ({path.stem: path for path in paths} for paths in (lq_paths, gt_paths))
     pairs = []
 
     def pair_by(lq_name: Callable[[str], str], gt_name: Callable[[str], str]) -> None:

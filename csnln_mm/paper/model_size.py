@@ -13,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from csnln_mm import ops
 from csnln_mm.errors import UserError
+from csnln_mm.paper.published import TABLE_2, published
+from csnln_mm.tables import format_table
 
 _BILINEAR = torch.ops.aten.upsample_bilinear2d
 
@@ -60,7 +62,7 @@ class ModelSize(NamedTuple):
 def cross_scale_multiply_adds(
     queries: int, candidates: int, embed_channels: int, channels: int, scale: int
 ) -> int:
-    """Of ``q^T k`` and ``D(A) B``: pixels, not patches, go through the matrix products.
+    """Count those of ``q^T k`` and ``D(A) B``: pixels, not patches, go through the matrix products.
 
     Args:
         queries: H W.
@@ -73,7 +75,7 @@ def cross_scale_multiply_adds(
 
 
 def in_scale_multiply_adds(queries: int, keys: int, embed_channels: int, channels: int) -> int:
-    """Of ``q^T k`` and the weighted sum of values."""
+    """Count those of ``q^T k`` and the weighted sum of values."""
     return queries * keys * (embed_channels + channels)
 
 
@@ -104,6 +106,30 @@ def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
         reference_cross_scale_attention=attention['reference_cross_scale'],
         other=other,
     )
+
+
+def model_size_table(name: str, size: ModelSize, style: str = 'text') -> str:
+    """Show the paper's Table 2 with a network below it, and the network's multiply-adds.
+
+    Args:
+        name: of the network.
+        size: from :func:`model_size`.
+        style: 'text' or 'markdown'.
+    """
+    parameters = [(row.name, f'{row.parameters / 1e6:g}M', '') for row in published(2, TABLE_2)]
+    parameters.append((name, f'{size.parameters / 1e6:.2f}M', f'{size.trainable:,}'))
+    adds = [
+        ('convolutions', size.convolutions, size.convolutions),
+        ('in-scale attention', size.in_scale_attention, size.in_scale_attention),
+        ('cross-scale attention', size.cross_scale_attention, size.reference_cross_scale_attention),
+        ('other', size.other, size.other),
+        ('all', size.multiply_adds, size.reference_multiply_adds),
+    ]
+    height, width = size.lr_size
+    header = f'multiply-adds, LR {height}x{width}', 'as computed', 'reference'
+    rows = [(name, *(f'{count / 1e9:.2f}G' for count in counts)) for name, *counts in adds]
+    first = format_table(('model', 'parameters', 'trainable'), parameters, style)
+    return f'{first}\n\n{format_table(header, rows, style)}'
 
 
 def _multiply_adds(module: nn.Module, x: Tensor) -> tuple[int, int]:

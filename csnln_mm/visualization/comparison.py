@@ -1,21 +1,26 @@
 """Methods side by side (Figure 5 of the paper): bicubic, networks, and results of others."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from csnln_mm.datasets.pairs import pair_images
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, upsample
 from csnln_mm.images.image_file import list_images, read_rgb
 from csnln_mm.images.metrics import Score, read_gt
+from csnln_mm.tables import format_table
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.drawing import new_figure, render, show
 from csnln_mm.visualization.maps import BOX_COLOURS
 from csnln_mm.visualization.overlays import draw_box
 
 BICUBIC = 'bicubic'
+
+# How a method gets its results: by bicubic, a network, or from files by ground truth.
+Run = Upscaler | dict[Path, Path] | None
 
 
 class Comparison(NamedTuple):
@@ -37,52 +42,49 @@ class Comparison(NamedTuple):
 
 
 def compare_methods(
-    gt: str | Path,
+    gt: str | Path | Sequence[Path],
     methods: Mapping[str, Upscaler | str | Path],
     *,
     scale: int | None = None,
+    multiple: int | None = None,
     device: str | None = None,
     on_tile: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Comparison]:
     """Reduce images by the field's protocol and upscale them again by each method.
 
-    Images are cropped at the bottom and right to multiples of the scale, and reduced by MATLAB's
+    Images are cropped at the bottom and right to multiples of a number, and reduced by MATLAB's
     antialiased bicubic to 8 bits.
 
     Args:
-        gt: an image, or a folder of images, such as ``data/Set5/GTmod12``.
+        gt: an image, a folder of images, such as ``data/Set5/GTmod12``, or images.
         methods: by name: 'bicubic'; an :class:`~csnln_mm.upscaling.Upscaler`, or the checkpoint
-            of one; or a folder of results, which have the names of the ground truths (any
-            suffix) and their size after cropping.
+            of one; or a folder of finished results, paired with the ground truths by their names
+            as :func:`~csnln_mm.datasets.pairs.find_pairs` does.
         scale: S; by default that of the networks, or 2 without any.
+        multiple: what both sides are cropped to a multiple of; by default S. Where the sizes of
+            finished results say otherwise, it is S or 12 instead.
         device: of checkpoints, see :class:`~csnln_mm.upscaling.Upscaler`.
         on_tile: of each upscaler's call, see :class:`~csnln_mm.upscaling.Upscaler`.
 
-    Yields:
-        A comparison for each image, in order of their names.
+    Returns:
+        An iterator over a comparison for each image, in order of their names.
 
     Raises:
         UserError: if there are no methods or no images, scales differ, or a file is missing,
-            damaged, or of the wrong size. What can be told in advance is told before the first
-            image is upscaled.
+            damaged, or of the wrong size. What can be checked in advance is checked before the
+            first image is upscaled.
     """
     if not methods:
         raise UserError('there are no methods to compare')
-    gt = Path(gt)
-    paths = list_images(gt) if gt.is_dir() else [gt]
-    if not paths:
-        raise UserError(f'there are no images in {gt}')
-    runs: dict[str, Upscaler | dict[str, Path] | None] = {}
+    paths = _images(gt)
+    runs: dict[str, Run] = {}
     for name, method in methods.items():
         if method == BICUBIC:
             runs[name] = None
         elif isinstance(method, Upscaler):
             runs[name] = method
         elif Path(method).is_dir():
-            runs[name] = {path.stem: path for path in list_images(Path(method))}
-            for path in paths:
-                if path.stem not in runs[name]:
-                    raise UserError(f'{method} has no result for {path.name}')
+            runs[name] = _finished_results(Path(method), paths)
         else:
             runs[name] = Upscaler(method, device=device)
     for name, run in runs.items():
@@ -93,16 +95,63 @@ def compare_methods(
     scale = 2 if scale is None else scale
     if scale < 2:
         raise UserError(f'the scale must be at least 2, got {scale}')
-    return (_compare(path, runs, scale, on_tile) for path in paths)
+    finished = [run for run in runs.values() if isinstance(run, dict)]
+    multiple = _fitting_multiple(finished, scale, multiple or scale)
+    return (_compare(path, runs, scale, multiple, on_tile) for path in paths)
+
+
+def _images(gt: str | Path | Sequence[Path]) -> list[Path]:
+    if not isinstance(gt, (str, Path)):
+        return list(gt)
+    gt = Path(gt)
+    if not gt.is_dir():
+        return [gt]
+    paths = list_images(gt)
+    if not paths:
+        raise UserError(f'there are no images in {gt}')
+    return paths
+
+
+def _finished_results(folder: Path, paths: Sequence[Path]) -> dict[Path, Path]:
+    """The result of each ground truth."""
+    found = {gt: result for result, gt in pair_images(list_images(folder), paths).pairs}
+    missing = [path for path in paths if path not in found]
+    if missing:
+        more = f' and {len(missing) - 1} more' if missing[1:] else ''
+        raise UserError(f'{folder} has no result for {missing[0].name}{more}')
+    return found
+
+
+def _fitting_multiple(finished: Sequence[dict[Path, Path]], scale: int, multiple: int) -> int:
+    """What sides were cropped to a multiple of, by the sizes of finished results."""
+    # Decoded, since only then they are upright.
+    sizes = [
+        (result, gt, read_rgb(result).shape[:2], read_rgb(gt).shape[:2])
+        for results in finished
+        for gt, result in results.items()
+    ]
+    candidates = [number for number in (multiple, scale, 12) if number % scale == 0]
+    for candidate in candidates:
+        misfits = (x for x in sizes if x[2] != tuple(side - side % candidate for side in x[3]))
+        misfit = next(misfits, None)
+        if misfit is None:
+            return candidate
+    result, gt, (height, width), (gt_height, gt_width) = misfit
+    raise UserError(
+        f'{result} has {width}x{height} pixels, which is not the size of {gt}, '
+        f'{gt_width}x{gt_height}, cropped to multiples of '
+        + ' or '.join(map(str, sorted(set(candidates))))
+    )
 
 
 def _compare(
     path: Path,
-    runs: Mapping[str, Upscaler | dict[str, Path] | None],
+    runs: Mapping[str, Run],
     scale: int,
+    multiple: int,
     on_tile: Callable[[int, int], None],
 ) -> Comparison:
-    gt = read_gt(path, scale, scale)
+    gt = read_gt(path, multiple, scale)
     lq = downsample(gt, scale)
     results = {}
     for name, run in runs.items():
@@ -111,15 +160,13 @@ def _compare(
         elif isinstance(run, Upscaler):
             results[name] = run(lq, on_tile=on_tile)
         else:
-            results[name] = read_rgb(run[path.stem])
-            if results[name].shape != gt.shape:
-                raise UserError(f'{run[path.stem]} is not of the size of {path} (at x{scale})')
+            results[name] = read_rgb(run[path])
     scores = {name: Score.of(result, gt, scale) for name, result in results.items()}
     return Comparison(path.stem, gt, results, scores, scale)
 
 
 def comparison_table(scores: Mapping[str, Mapping[str, Score]]) -> str:
-    """PSNR / SSIM of each image by each method, and their means, as text.
+    """Show PSNR / SSIM of each image by each method, and their means, as text.
 
     With several methods, the last column says by how many dB the last method exceeds the first.
 
@@ -128,19 +175,13 @@ def comparison_table(scores: Mapping[str, Mapping[str, Score]]) -> str:
     """
     methods = list(next(iter(scores.values())))
     mean = {method: Score.mean(one[method] for one in scores.values()) for method in methods}
-    gain = len(methods) > 1
-    lines = [['image', *methods, *(['gain'] if gain else [])]]
+    gain = ['gain'] if len(methods) > 1 else []
+    rows = []
     for name, row in [*scores.items(), ('mean', mean)]:
-        lines.append([name, *(str(row[method]) for method in methods)])
+        rows.append([name, *(str(row[method]) for method in methods)])
         if gain:
-            lines[-1].append(f'{row[methods[-1]].psnr - row[methods[0]].psnr:+.2f} dB')
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = [
-        '  '.join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-        for line in lines
-    ]
-    text.insert(-1, '-' * len(text[0]))
-    return '\n'.join(text)
+            rows[-1].append(f'{row[methods[-1]].psnr - row[methods[0]].psnr:+.2f} dB')
+    return format_table(['image', *methods, *gain], rows)
 
 
 def comparison_figure(

@@ -8,7 +8,7 @@ import yaml
 from mmengine.config import Config
 
 from csnln_mm.checkpoints import list_pretrained
-from csnln_mm.paper.published import BENCHMARKS, TABLE_1
+from csnln_mm.paper.published import BENCHMARKS, TABLE_1, published
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_every_config_loads_and_is_called_like_its_model(models):
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_figures_of_the_network_are_the_papers_and_say_so(models, scale):
-    (row,) = (row for row in TABLE_1 if row.method == 'CSNLN' and row.scale == scale)
+    (row,) = (row for row in published(scale, TABLE_1) if row.name == 'CSNLN')
     (model,) = (model for model in models if model['Name'] == f'csnln_x{scale}_div2k')
     assert scores(model) == {
         name: {'PSNR (paper)': row.scores[name].psnr, 'SSIM (paper)': row.scores[name].ssim}

@@ -16,7 +16,7 @@ from csnln_mm.datasets.pairs import _size
 from csnln_mm.errors import UserError
 from csnln_mm.files import read_json
 from csnln_mm.images.image_file import read_image, read_rgb
-from csnln_mm.paper.tables import read_results
+from csnln_mm.paper.results import read_scores
 
 FORMATS = 'PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM'
 
@@ -88,8 +88,8 @@ json_values = st.recursive(
 def test_json(path, content):
     path.write_bytes(content)
     attempt(read_json, path)
-    metrics = attempt(read_results, path)
-    assert metrics is None or all(isinstance(value, float) for value in metrics.values())
+    scores = attempt(read_scores, path)
+    assert scores is None or all(isinstance(x, float) for score in scores.values() for x in score)
 
 
 @given(text=st.text(max_size=60) | st.builds('model = {}'.format, st.text('dict(){}[]=,"a1:*-\n')))

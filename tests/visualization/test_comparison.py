@@ -78,8 +78,8 @@ def test_images_that_do_not_fit_are_named(gt, tmp_path):
     with pytest.raises(UserError, match='missing.png does not exist'):
         next(compare_methods(tmp_path / 'missing.png', dict(bicubic='bicubic')))
     # Not cropped to an even size.
-    with pytest.raises(UserError, match=r'a\.png is not of the size of .*a\.png \(at x2\)'):
-        next(compare_methods(gt, dict(same=gt)))
+    with pytest.raises(UserError, match=r'a\.png has 53x41 pixels, which is not the size of'):
+        compare_methods(gt, dict(same=gt))
 
 
 def test_the_table():
@@ -88,11 +88,11 @@ def test_the_table():
         cat=dict(bicubic=Score(20.004, 0.8), ours=Score(19.5, 0.78)),
     )
     assert comparison_table(scores).splitlines() == [
-        'image          bicubic            ours      gain',
-        'coffee  30.00 / 0.9000  31.00 / 0.9200  +1.00 dB',
-        'cat     20.00 / 0.8000  19.50 / 0.7800  -0.50 dB',
-        '------------------------------------------------',
-        'mean    25.00 / 0.8500  25.25 / 0.8500  +0.25 dB',
+        'image           bicubic             ours       gain',
+        '---------------------------------------------------',
+        'coffee   30.00 / 0.9000   31.00 / 0.9200   +1.00 dB',
+        'cat      20.00 / 0.8000   19.50 / 0.7800   -0.50 dB',
+        'mean     25.00 / 0.8500   25.25 / 0.8500   +0.25 dB',
     ]
     alone = {name: dict(ours=row['ours']) for name, row in scores.items()}
     assert 'gain' not in comparison_table(alone)

@@ -1,0 +1,50 @@
+"""LPIPS and DISTS, by the package pyiqa."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csnln_mm.device import select_device
+from csnln_mm.errors import UserError
+
+PERCEPTUAL = 'lpips', 'dists'
+
+# Of a result and its ground truth, uint8 RGB, [H, W, 3].
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+def load_metric(name: str, device: str | None = None) -> Metric:
+    """Load a metric; its first use downloads its weights.
+
+    Args:
+        name: 'lpips' (version 0.1, AlexNet) or 'dists'; lower is better.
+        device: see :func:`~csnln_mm.device.select_device`.
+
+    Raises:
+        UserError: if pyiqa is not installed, or the weights cannot be downloaded.
+    """
+    on = select_device(device)
+    try:
+        import pyiqa
+    except ImportError as error:
+        raise UserError(
+            f'{name} needs pyiqa, which cannot be imported ({error}): pip install pyiqa'
+        ) from error
+    try:
+        model = pyiqa.create_metric(name, device=on)
+    except Exception as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f'{name}: pyiqa cannot load its weights, which it downloads once: {reason:.200}'
+        ) from error
+
+    def metric(image: np.ndarray, gt: np.ndarray) -> float:
+        with torch.no_grad():
+            return float(model(_tensor(image), _tensor(gt)))
+
+    def _tensor(image: np.ndarray) -> Tensor:
+        return torch.from_numpy(image).permute(2, 0, 1)[None].to(on).float() / 255
+
+    return metric
