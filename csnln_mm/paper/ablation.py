@@ -19,8 +19,8 @@ from csnln_mm.mmagic.config import apply_cfg_options, load_config
 from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 from csnln_mm.mmagic.testing import run_test
 from csnln_mm.mmagic.training import run_training
-from csnln_mm.paper.published import ABLATIONS, Variant
-from csnln_mm.paper.tables import format_table
+from csnln_mm.paper.published import ABLATIONS, published_variant
+from csnln_mm.tables import format_table
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attribution import extract_attribution
 
@@ -103,7 +103,7 @@ def run_ablation(
         UserError: if a variant is unknown, a setting is wrong, data is missing, or ``work_dir``
             holds runs with other settings.
     """
-    names = [variant.config for variant in ABLATIONS[table].variants]
+    names = list(ABLATIONS[table].variants)
     for name in variants or ():
         if name not in names:
             raise UserError(f'table {table} has no variant {name!r}, but {", ".join(names)}')
@@ -184,11 +184,11 @@ def ablation_table(
         'DI',
         'paper: PSNR on Set14',
     )
-    rows = [_cells(variant, results[variant.config]) for variant in variants]
+    rows = [_cells(name, title, results[name]) for name, title in variants.items()]
     return f'{_describe(budget)}\n\n{format_table(header, rows, style)}'
 
 
-def _cells(variant: Variant, result: VariantResult | None) -> list[str]:
+def _cells(name: str, title: str, result: VariantResult | None) -> list[str]:
     measured = ['-'] * 4
     if result:
         index = result.diffusion_index
@@ -198,7 +198,7 @@ def _cells(variant: Variant, result: VariantResult | None) -> list[str]:
             f'{result.ssim:.4f}',
             '-' if index is None else f'{index:.2f}',
         ]
-    return [variant.title, *measured, f'{variant.psnr:.2f}']
+    return [title, *measured, f'{published_variant(name):.2f}']
 
 
 def _describe(budget: Budget) -> str:

@@ -22,7 +22,7 @@ from csnln_mm.paper.benchmark_cases import (
     reference_operators,
     set_memory_like_the_tools,
 )
-from csnln_mm.paper.tables import format_table
+from csnln_mm.tables import format_table
 
 # Nobody waits for nine runs of something that takes a minute: runs end once they took this long,
 # but where two sides are compared not before there are some of each.

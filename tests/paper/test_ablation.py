@@ -18,7 +18,7 @@ from csnln_mm.paper.ablation import (
 from csnln_mm.paper.published import ABLATIONS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/ablation'
-VARIANTS = [(table, variant.config) for table in ABLATIONS for variant in ABLATIONS[table].variants]
+VARIANTS = [(table, name) for table in ABLATIONS for name in ABLATIONS[table].variants]
 
 
 @pytest.mark.parametrize('table, name', VARIANTS)
