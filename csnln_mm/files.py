@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -14,13 +14,16 @@ from csnln_mm.errors import UserError
 MAX_JSON_BYTES = 16 * 2**20
 
 
-def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
+def atomic_write(
+    path: Path, content: bytes, *, durable: bool = False, allowed: Callable[[], None] | None = None
+) -> None:
     """Write a file under a temporary name and move it into place.
 
     Args:
         path: missing folders are made; a symbolic link stays, and the file it names is written.
         content: all of it.
         durable: return when it is on the disk, and would survive a loss of power.
+        allowed: called right before the move, which it prevents by raising an error.
 
     Raises:
         OSError: if it cannot be written; nothing is left behind.
@@ -37,6 +40,8 @@ def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
+            if allowed:
+                allowed()
             os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -99,6 +99,7 @@ def run(args: argparse.Namespace) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from csnln_mm.mmagic import own_images
     from csnln_mm.mmagic.config import apply_cfg_options, load_config
+    from csnln_mm.mmagic.run_state import tell_job_script
     from csnln_mm.mmagic.runner import build_train_runner, check_training
     from csnln_mm.mmagic.training import run_training
 
@@ -127,7 +128,8 @@ def run(args: argparse.Namespace) -> None:
         auto_scale_lr=args.auto_scale_lr,
     )
     if args.check:
-        check_training(cfg, **options)
+        _, start = check_training(cfg, **options)
+        tell_job_script('checked', start.content['meta']['iter'] if start.content else 0)
     else:
         run_training(build_train_runner(cfg, **options))
 

@@ -14,25 +14,34 @@ from mmengine.runner import Runner
 
 from csnln_mm.files import atomic_write
 from csnln_mm.mmagic.resume import interrupted_template
+from csnln_mm.mmagic.run_token import RunToken
 
 _BACKEND = 'csnln_mm.atomic_files'
 
 
 class _AtomicFiles(LocalBackend):
-    """Files are written under another name, and moved into place once they are on the disk."""
+    """Files are written under another name, and moved into place once they are on the disk.
+
+    Args:
+        token: of the run that writes, which must still own its work directory.
+    """
+
+    def __init__(self, token: RunToken | None = None) -> None:
+        self.token = token
 
     def put(self, obj: bytes, filepath: str) -> None:
         """Write a file.
 
         Raises:
             OSError: with the file's name, if it cannot be written, or its folder has vanished.
+            TakenOver: if another run has been started in the work directory.
         """
         path = Path(filepath)
         if not path.parent.is_dir():
             # Made anew, it would look as if the earlier checkpoints had never been.
             raise FileNotFoundError(errno.ENOENT, 'the folder has vanished', str(path.parent))
         try:
-            atomic_write(path, obj, durable=True)
+            atomic_write(path, obj, durable=True, allowed=self.token and self.token.check)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
 
@@ -46,7 +55,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     MMEngine writes checkpoints, and ``last_checkpoint``, in place, and before that removes what
     they replace. Here each is written under another name and moved into place once it is on the
-    disk, and what is outdated is removed after that.
+    disk, and what is outdated is removed after that. Nothing is written once another run has been
+    started in the work directory; see :class:`~csnln_mm.mmagic.run_token.RunToken`.
 
     Args:
         kwargs: as for MMEngine's ``CheckpointHook``. With ``backend_args``, or an ``out_dir`` on
@@ -61,9 +71,15 @@ class AtomicCheckpointHook(CheckpointHook):
             kwargs['backend_args'] = dict(backend=_BACKEND)
         super().__init__(**kwargs)
         self.saved_steps: int | None = None
+        self.token: RunToken | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Hook of MMEngine: besides, remove what an interrupted training left half-written."""
+        """Hook of MMEngine: besides, take the work directory over, and remove what an interrupted
+        training left half-written."""
+        if is_main_process():
+            self.token = RunToken.take(Path(runner.work_dir))
+            if self.backend_args and self.backend_args.get('backend') == _BACKEND:
+                self.backend_args = dict(backend=_BACKEND, token=self.token)
         super().before_train(runner)
         if 'last_ckpt' in runner.message_hub.runtime_info:
             # Of a run that is resumed: MMEngine asks for it when it has saved a new best.
@@ -73,6 +89,12 @@ class AtomicCheckpointHook(CheckpointHook):
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.glob('.*.partial'):
                 path.unlink()
+
+    def after_train(self, runner: Runner) -> None:
+        """Hook of MMEngine: a run that another has replaced does not end as if it were done."""
+        super().after_train(runner)
+        if self.token:
+            self.token.check()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         outdated = []
@@ -95,7 +117,7 @@ class AtomicCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            _AtomicFiles().put(
+            _AtomicFiles(self.token).put(
                 self.last_ckpt.encode(), os.path.join(runner.work_dir, 'last_checkpoint')
             )
             for path in map(self._path, outdated):
@@ -149,7 +171,7 @@ def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False)
     name = template.format(runner.epoch if hook.by_epoch else steps)
     backend = hook.backend_args
     if '://' not in hook.out_dir:
-        backend = backend or dict(backend=_BACKEND)
+        backend = backend or dict(backend=_BACKEND)  # of MMEngine's own hook
     runner.save_checkpoint(
         hook.out_dir,
         name,

@@ -21,6 +21,7 @@ from torch.utils.data._utils import signal_handling
 
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.atomic_checkpoint import save_interrupted
+from csnln_mm.mmagic.run_state import tell_job_script
 
 # Control-C; of clusters and torchrun; of Slurm ahead of a job's end, as `--signal=USR1@120` asks.
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
@@ -183,6 +184,7 @@ class _EndHook(Hook):
         """Hook of MMEngine: what came before the first step ends the run here."""
         self.first = runner.iter
         self._end_if_told(runner, runner.iter)
+        tell_job_script('training', runner.iter)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         wrappers = runner.optim_wrapper
@@ -209,6 +211,7 @@ class _EndHook(Hook):
             return
         name = signal.Signals(number).name
         if self.first is None or steps == self.first:
+            tell_job_script(name, steps)
             raise RunInterrupted(f'received {name} before the first step', number)
         error = None
         try:
@@ -218,6 +221,7 @@ class _EndHook(Hook):
         # Nobody ends, and has torchrun or Slurm end the others, before the checkpoint is there.
         if self._max_of_all(error is not None):
             raise error or UserError('')  # the main process tells
+        tell_job_script(name, steps)
         message = f'received {name}; step {steps} is completed and saved'
         raise RunInterrupted(message if is_main_process() else '', number)
 

@@ -7,9 +7,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-import torch.distributed
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_distributed, sync_random_seed
+from mmengine.dist import sync_random_seed
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
@@ -18,6 +17,7 @@ from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.check_config import build_parts, optim_wrappers
 from csnln_mm.mmagic.loaders import check_images, leave_out_missing_tests, limit_workers
+from csnln_mm.mmagic.processes import join_processes
 from csnln_mm.mmagic.resume import (
     Start,
     check_checkpoint,
@@ -116,12 +116,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
 def _set_environment(cfg: Config) -> None:
     """What processes, devices and random numbers a run has, before anything is built."""
     limit_workers(cfg)
-    if cfg.get('launcher', 'none') != 'none':
-        if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-            _use_gloo(cfg)
-        elif not is_distributed():
-            settings = (cfg.get('env_cfg') or {}).get('dist_cfg', {})
-            init_dist(cfg.launcher, **settings, **_meeting_place(cfg))
+    join_processes(cfg)
     randomness = dict(cfg.get('randomness') or {})
     if randomness.get('seed') is None:
         randomness['seed'] = sync_random_seed()
@@ -183,32 +178,3 @@ def _check_writable(folder: Path) -> None:
             f'cannot write to the work directory {folder}: {error.strerror}; '
             'fix that, or name another folder with --work-dir'
         ) from error
-
-
-def _meeting_place(cfg: Config) -> dict:
-    """Where processes of torchrun find one another: a place of its own for each restart of a job.
-
-    They would look where those before them did, and torch 2.14 finds the addresses of these.
-    """
-    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT')
-    if cfg.launcher != 'pytorch' or attempt is None:
-        return {}
-    rank, world_size = int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
-    has_server = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True'
-    store = torch.distributed.TCPStore(
-        os.environ['MASTER_ADDR'],
-        int(os.environ['MASTER_PORT']),
-        world_size,
-        is_master=rank == 0 and not has_server,
-    )
-    store = torch.distributed.PrefixStore(f'attempt_{attempt}', store)
-    return dict(store=store, rank=rank, world_size=world_size)
-
-
-def _use_gloo(cfg: Config) -> None:
-    """Processes without CUDA: MMEngine's launcher would choose a CUDA device for each."""
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo', **_meeting_place(cfg))
-    # A model that optimises several networks asks for a wrapper that it can do so in.
-    wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
-    cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)

@@ -5,6 +5,7 @@ from mmengine.runner import Runner
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
+from csnln_mm.mmagic.run_token import TakenOver
 from csnln_mm.mmagic.training_summary import TrainingSummaryHook
 
 
@@ -17,6 +18,7 @@ def run_training(runner: Runner) -> None:
     Raises:
         UserError: if the disk is full, the work directory is gone, a loss is not finite, or another
             process has ended. Says where the training stopped, and what is kept.
+        TakenOver: if another run was started in the work directory; this one left it alone since.
         RunInterrupted: after a step and its checkpoint, if it receives SIGINT, SIGTERM or SIGUSR1;
             see :func:`~csnln_mm.mmagic.graceful_shutdown.graceful_shutdown`.
     """
@@ -25,7 +27,7 @@ def run_training(runner: Runner) -> None:
         with graceful_shutdown(runner):
             runner.train()
     except UserError as error:
-        if not str(error):
+        if not str(error) or isinstance(error, TakenOver):
             raise
         raise UserError(f'training stopped: {error}. {_kept(runner)}') from error
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from math import inf
 from pathlib import Path
 
@@ -33,3 +34,15 @@ class InfiniteLossHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if get_rank() == self.rank and runner.iter + 1 == self.step:
             runner.model.module.generator.mean.fill_(inf)
+
+
+@HOOKS.register_module()
+class PauseHook(Hook):
+    """The first run of a Slurm job rests after each step, so that it can be interrupted."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if 'SLURM_JOB_ID' in os.environ and 'SLURM_RESTART_COUNT' not in os.environ:
+            time.sleep(self.seconds)

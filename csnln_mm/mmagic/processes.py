@@ -1,0 +1,109 @@
+"""How the processes of a run find one another, and what they communicate through."""
+
+import datetime
+import os
+import re
+import subprocess
+from typing import Any
+
+import torch
+import torch.distributed
+from mmengine.config import Config
+from mmengine.dist import init_dist, is_distributed
+
+from csnln_mm.errors import UserError
+
+
+def join_processes(cfg: Config) -> None:
+    """Have this process compute together with the others that its launcher started.
+
+    Communication goes through the backend of ``env_cfg.dist_cfg``, NCCL by default; through gloo
+    where there is no CUDA.
+
+    Args:
+        cfg: of the run; without a ``launcher`` this does nothing. For CPUs its
+            ``model_wrapper_cfg`` is set.
+
+    Raises:
+        UserError: if the launcher does not tell where the others are.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    settings = dict((cfg.get('env_cfg') or {}).get('dist_cfg') or {})
+    if not is_distributed():
+        _set_variables(launcher)
+        settings.update(_meeting_place(launcher))
+        if torch.cuda.is_available():
+            init_dist(launcher, **settings)
+        else:
+            _init_gloo(settings)
+    if not torch.cuda.is_available():
+        # A model that optimises several networks asks for a wrapper that it can do so in.
+        wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
+        cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)
+
+
+def _init_gloo(settings: dict[str, Any]) -> None:
+    """MMEngine's launchers would choose a CUDA device for each process."""
+    places = {key: settings[key] for key in ('store', 'rank', 'world_size') if key in settings}
+    if 'timeout' in settings:
+        places['timeout'] = datetime.timedelta(seconds=settings['timeout'])
+    torch.distributed.init_process_group('gloo', **places)
+
+
+def _set_variables(launcher: str) -> None:
+    """What torch reads from the environment, from what Slurm or MPI tell there."""
+    names = {
+        'slurm': dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID'),
+        'mpi': dict(
+            RANK='OMPI_COMM_WORLD_RANK',
+            WORLD_SIZE='OMPI_COMM_WORLD_SIZE',
+            LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
+        ),
+    }
+    for name, source in names.get(launcher, {}).items():
+        os.environ[name] = os.environ[source]
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        if launcher != 'slurm':
+            raise UserError(
+                f'--launcher {launcher}: MASTER_ADDR is not set; it is the address of the machine '
+                'that the process of rank 0 runs on'
+            )
+        os.environ['MASTER_ADDR'] = _first_node()
+
+
+def _first_node() -> str:
+    """Where the first process of a Slurm step is reached from the others."""
+    if os.environ.get('SLURM_STEP_NUM_NODES', os.environ.get('SLURM_NNODES')) == '1':
+        return '127.0.0.1'
+    nodes = os.environ.get('SLURM_STEP_NODELIST') or os.environ['SLURM_NODELIST']
+    name = _scontrol('show', 'hostnames', nodes).split('\n')[0]
+    # A node's name need not be one that can be resolved; its address is what Slurm uses itself.
+    address = re.search(r' NodeAddr=(\S+)', _scontrol('--oneliner', 'show', 'node', name))
+    return address[1] if address else name
+
+
+def _scontrol(*words: str) -> str:
+    return subprocess.run(['scontrol', *words], stdout=subprocess.PIPE, text=True).stdout
+
+
+def _meeting_place(launcher: str) -> dict[str, Any]:
+    """Where processes of torchrun find one another: a place of its own for each restart of a job.
+
+    They would look where those before them did, and torch 2.14 finds the addresses of these.
+    """
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT')
+    if launcher != 'pytorch' or attempt is None:
+        return {}
+    rank, world_size = int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
+    has_server = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True'
+    store = torch.distributed.TCPStore(
+        os.environ['MASTER_ADDR'],
+        int(os.environ['MASTER_PORT']),
+        world_size,
+        is_master=rank == 0 and not has_server,
+    )
+    store = torch.distributed.PrefixStore(f'attempt_{attempt}', store)
+    return dict(store=store, rank=rank, world_size=world_size)

@@ -1,0 +1,23 @@
+"""What a run tells the job script that started it, which sees no more than an exit status."""
+
+import os
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+
+from csnln_mm.files import atomic_write
+
+
+def tell_job_script(state: str, steps: int) -> None:
+    """Write a state and the number of completed steps to the file named by ``CSNLN_RUN_STATE``.
+
+    The states are ``checked``, after the checks alone; ``training``, from the first step on; and
+    the name of a signal, such as ``SIGUSR1``, when all processes agreed to end and what they did is
+    saved. Without that variable, or in other processes than the first, this does nothing.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    path = os.environ.get('CSNLN_RUN_STATE')
+    if path and is_main_process():
+        atomic_write(Path(path), f'{state} {steps}\n'.encode())
