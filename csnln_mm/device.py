@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from csnln_mm.errors import UserError
 
@@ -47,13 +51,23 @@ def select_device(name: str | None = None) -> torch.device:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that the device has free; None where it does not tell."""
+    """Bytes that the device has free; None where it does not tell.
+
+    Of the memory of a CPU, what this process may still take: no more than the limits of its control
+    groups, which containers and clusters set, and of its address space leave.
+    """
     if device.type == 'cuda':
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
     if device.type != 'cpu':
         return None
+    free = [_available_memory(), *_left_by_cgroups(Path('/proc/self')), *_left_by_rlimits()]
+    return max(0, min((count for count in free if count is not None), default=0)) or None
+
+
+def _available_memory() -> int | None:
+    """What the machine has free, whatever this process may take of it."""
     try:
         with open('/proc/meminfo') as file:
             for line in file:
@@ -62,6 +76,84 @@ def free_memory(device: torch.device) -> int | None:
     except OSError:
         pass  # not Linux
     return None
+
+
+class _Cgroups(NamedTuple):
+    """A version of control groups: the names of its files, and what they count beside memory."""
+
+    limits: tuple[str, ...]
+    usage: str
+    reclaimable: str
+
+
+_CGROUPS_V1 = _Cgroups(('memory.limit_in_bytes',), 'memory.usage_in_bytes', 'total_inactive_file')
+_CGROUPS_V2 = _Cgroups(('memory.max', 'memory.high'), 'memory.current', 'inactive_file')
+
+
+def _left_by_cgroups(process: Path) -> Iterator[int]:
+    """What the limits of a process's control groups, and of all above them, leave.
+
+    Args:
+        process: its folder in /proc.
+    """
+    for folder, top, version in _cgroups(process):
+        while True:
+            with suppress(OSError, ValueError):
+                used = _number(folder / version.usage)
+                for line in (folder / 'memory.stat').read_text().splitlines():
+                    name, _, count = line.partition(' ')
+                    if name == version.reclaimable:
+                        used -= int(count)  # cached files make room when memory is needed
+                for limit in version.limits:
+                    with suppress(OSError, ValueError):  # 'max' is no number
+                        yield _number(folder / limit) - used
+            if folder == top:
+                break
+            folder = folder.parent
+
+
+def _cgroups(process: Path) -> Iterator[tuple[Path, Path, _Cgroups]]:
+    """The folder of each control group that counts a process's memory, and the topmost one."""
+    try:
+        paths = dict(
+            line.split(':', 2)[1:] for line in (process / 'cgroup').read_text().splitlines()
+        )
+        mounts = (process / 'mountinfo').read_text().splitlines()
+    except OSError:
+        return
+    for mount in mounts:
+        place, _, kind = mount.partition(' - ')
+        root, top = place.split()[3:5]
+        kind, _, options = kind.split(' ', 2)
+        if kind == 'cgroup2':
+            path, version = paths.get(''), _CGROUPS_V2
+        elif kind == 'cgroup' and 'memory' in options.split(','):
+            path = next((p for names, p in paths.items() if 'memory' in names.split(',')), None)
+            version = _CGROUPS_V1
+        else:
+            continue
+        if path is not None:
+            # In a container, the mount shows a part of the tree, or the path is outside of it.
+            inside = os.path.relpath(path, root)
+            folder = Path(top) if inside.startswith('..') else Path(top, inside)
+            yield folder if folder.is_dir() else Path(top), Path(top), version
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text())
+
+
+def _left_by_rlimits() -> Iterator[int]:
+    """What the limits of this process (``ulimit -v`` and ``-d``) leave."""
+    if sys.platform != 'linux':
+        return
+    import resource
+
+    pages = [int(count) for count in Path('/proc/self/statm').read_text().split()]
+    for kind, used in (resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5]):
+        limit = resource.getrlimit(kind)[0]
+        if limit != resource.RLIM_INFINITY:
+            yield limit - used * resource.getpagesize()
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -38,7 +38,7 @@ def uninterrupted(folder):
     return checkpoint(folder / 'whole', STEPS)
 
 
-def write_config(folder, name, *hooks, pause=2):
+def write_config(folder, name, *hooks, pause=3):
     """The demo's config, whose first run takes its time."""
     hooks = [dict(type='PauseHook', seconds=pause), *hooks]
     (folder / name).write_text(f"""
@@ -61,12 +61,12 @@ class Job:
     def output(self):
         return self.log.read_text() if self.log.exists() else ''
 
-    def wait_for_step(self, step, seconds=120):
+    def wait_for_step(self, step, seconds=240):
         eventually(
             lambda: f'[{step}/{STEPS}]' in self.output().replace(' ', ''), seconds, self.output
         )
 
-    def ends(self, state, seconds=240, **wanted):
+    def ends(self, state, seconds=400, **wanted):
         wanted = dict(JobState=state, **wanted)
         try:
             return self.cluster.wait_for(self.number, seconds, **wanted)
@@ -94,7 +94,7 @@ class Job:
 
 @pytest.mark.slow
 def test_near_its_time_limit_it_is_queued_again(cluster, folder, uninterrupted):
-    job = Job(cluster, folder, 'limit', '--time=3', '--signal=USR1@60')
+    job = Job(cluster, folder, 'limit')  # five minutes; Slurm is told to signal two before
     job.ends('(PENDING|RUNNING|COMPLETED)', Restarts='1')
     assert 'received SIGUSR1; step ' in job.output()
     job.was_completed(uninterrupted)
@@ -170,7 +170,7 @@ def test_without_progress_it_ends(cluster, folder):
 @pytest.mark.slow
 def test_a_node_that_lost_its_daemon_goes_on_and_writes_nothing(cluster, folder, uninterrupted):
     """Slurm starts the job on the other one, beside processes that it does not reach."""
-    write_config(folder, 'slower.py', pause=3)
+    write_config(folder, 'slower.py', pause=4)
     tasks = '--nodes=1', '--ntasks-per-node=2', '--cpus-per-task=1', '--gres=gpu:2'
     saving = 'default_hooks.checkpoint.interval=5', 'default_hooks.checkpoint.max_keep_ckpts=1'
     job = Job(cluster, folder, 'lost', config='slower.py', tasks=tasks, settings=saving)

@@ -1,0 +1,60 @@
+"""Two runs in one work directory: the one that was started last has it."""
+
+import os
+import signal
+import time
+
+import pytest
+from forked_tool import end_of, start_tool
+from short_training import CONFIG, checkpoint, make_data, output_of, settings
+
+from csnln_mm.mmagic.resume import list_checkpoints
+from csnln_mm.mmagic.run_token import RunToken, TakenOver
+
+
+def test_the_later_run_has_the_folder(tmp_path):
+    first = RunToken.take(tmp_path)
+    first.check()
+    second = RunToken.take(tmp_path)
+    second.check()
+    with pytest.raises(TakenOver, match=f'by another run .process {os.getpid()} on .*, started '):
+        first.check()
+
+
+def test_a_token_that_somebody_removed_is_written_again(tmp_path):
+    token = RunToken.take(tmp_path)
+    os.remove(token.path)
+    token.check()
+    assert [path.name for path in tmp_path.iterdir()] == ['run_token']
+    with pytest.raises(TakenOver):
+        RunToken(token.path, 'another').check()
+
+
+@pytest.mark.slow
+def test_a_process_that_was_stopped_writes_nothing_when_it_goes_on(tmp_path):
+    """As on a machine that Slurm called failed, and whose job it started again."""
+    folder = make_data(tmp_path)
+    options = settings(6)
+    first = start_tool(
+        folder, 'train.py', [CONFIG, '--work-dir', 'run', *options], output='first.txt'
+    )
+    end = time.monotonic() + 100
+    while not list_checkpoints(folder / 'run') and time.monotonic() < end:
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        words = [CONFIG, '--work-dir', 'run', '--resume', *options]
+        assert end_of(start_tool(folder, 'train.py', words)) == 0, output_of(folder)
+        there = {path: path.stat() for path in (folder / 'run').iterdir() if path.is_file()}
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert end_of(first) == 2
+    output = (folder / 'first.txt').read_text()
+    assert 'Traceback' not in output
+    assert output.splitlines()[-1].startswith('csnln: error: ')
+    assert ' was taken over by another run (process ' in output.splitlines()[-1]
+    after = {path: path.stat() for path in (folder / 'run').iterdir() if path.is_file()}
+    assert {path: s.st_mtime_ns for path, s in after.items()} == {
+        path: s.st_mtime_ns for path, s in there.items()
+    }
+    assert checkpoint(folder / 'run', 6)
