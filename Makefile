@@ -8,6 +8,7 @@
 # make test-cpus   the tests of numbers as on other processors: without AVX-512, and with SSE alone
 # make test-core   the tests of what needs no OpenMMLab package, where none is installed
 # make test-latest   the whole suite with what the package index has this week
+# make test-slurm  jobs of a Slurm cluster that the tests start here; skipped without Slurm
 # make dist, make test-dist   source distribution and wheel in dist/, and their tests
 #
 # VENV=dir and VENV_OLDEST=dir put the environments elsewhere; PYTHON names the Python to make them
@@ -39,7 +40,7 @@ export PYTHON
 PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: env env-oldest env-core env-latest demo test test-oldest test-core test-latest test-cpus \
-	lint docs dist test-dist
+	test-slurm lint docs dist test-dist
 
 env:
 	@requirements/install "$(VENV)" newest
@@ -83,6 +84,10 @@ test-cpus: env
 	NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" ATEN_CPU_CAPABILITY=default \
 		ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE \
 		$(BIN)/python $(PYTEST) -k "not ($(NO_NUMBERS))" $(TESTS_CPUS)
+
+# TESTS_SLURM='-m "not slow"' runs the quickest three.
+test-slurm: env
+	$(BIN)/python -m pytest $(TESTS_SLURM) tests/slurm
 
 lint: env
 	$(BIN)/python -m ruff check
