@@ -33,7 +33,6 @@ COMMANDS = {
     'explore': 'upscale and look at the attention in the browser',
     'report': "print results beside the paper's tables",
     'ablation': "train the variants of the paper's Tables 3 to 5",
-    'benchmark': 'measure time and memory of operators and networks',
     'prepare': 'prepare training and test images; check pairs',
     'info': 'print versions, devices and paths, for bug reports',
 }

@@ -44,7 +44,7 @@ NOT_RUN = {
     r'sbatch tools/train\.sbatch': 'a cluster',
     r'csnln explore': 'serves until it is ended; tests/explore uses the page',
     r'csnln ablation': 'days; tests/paper/test_ablation.py runs small budgets',
-    r'csnln benchmark': 'a minute or more; tests/paper/test_benchmark.py measures',
+    r'python benchmarks/attention\.py': 'minutes; tests/benchmarks/test_attention.py measures',
     r'csnln prepare div2k data/DIV2K': '800 images; tests/datasets prepares small ones',
 }
 # The same for Python blocks: a line of the block.
