@@ -16,8 +16,8 @@ from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb
 # Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 _SECONDS_BETWEEN_LINES = 5.0
-# What names of partners end in: img_001x2, img_001_LR4, img_001_HR.
-_ENDING = re.compile(r'[-_. ]?(x[2-9]|lr|lr[2-9]|lq|hr|gt)$', re.IGNORECASE)
+# What names of partners end in: img_001x2, img_001_LR4, img_001_HR, img_001_x2_SR.
+_ENDING = re.compile(r'[-_. ]?(x[2-9]|lr|lr[2-9]|lq|hr|gt|sr)$', re.IGNORECASE)
 
 Pair = tuple[Path, Path]
 
@@ -38,8 +38,8 @@ def find_pairs(lq_folder: Path, gt_folder: Path) -> Pairing:
     """Pair the images of two folders by their names.
 
     Partners have the same stem, whatever their suffixes, or stems that differ by what they end in:
-    a scale such as 'x2', 'LR', 'LR2', 'LQ', 'HR' or 'GT', in either case, with or without one of
-    ``-_.`` and a space before it. The same stem comes first: ``ax2.jpg`` is the partner of
+    a scale such as 'x2', 'LR', 'LR2', 'LQ', 'HR', 'GT' or 'SR', in either case, with or without one
+    of ``-_.`` and a space before it; names of LQ images may have two of these, as 'a_x2_SR' has. The same stem comes first: ``ax2.jpg`` is the partner of
     ``ax2.png`` where there is one, else of ``a.png``.
 
     Args:
@@ -78,6 +78,7 @@ def pair_images(lq_paths: Sequence[Path], gt_paths: Sequence[Path]) -> Pairing:
     pair_by(_without_ending, str)
     pair_by(str, _without_ending)
     pair_by(_without_ending, _without_ending)
+    pair_by(_without_two_endings, _without_ending)
     return Pairing(sorted(pairs, key=lambda pair: pair[1]), sorted({*lq.values(), *gt.values()}))
 
 
@@ -134,6 +135,10 @@ def find_misfits(
 
 def _without_ending(stem: str) -> str:
     return _ENDING.sub('', stem)
+
+
+def _without_two_endings(stem: str) -> str:
+    return _without_ending(_without_ending(stem))
 
 
 def check_pairs(

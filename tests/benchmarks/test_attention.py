@@ -38,6 +38,7 @@ def test_both_sides_compute_the_same(case, monkeypatch):
     torch.testing.assert_close(fast, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_figures(monkeypatch):
     monkeypatch.setattr(attention, '_SECONDS', 0.01)
     row = measure(SMALL[0], rounds=1)

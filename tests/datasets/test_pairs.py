@@ -31,6 +31,8 @@ def paired(tmp_path, lq, gt):
         ('a-lq.png', 'a-gt.png'),
         ('max2x2.png', 'max2.png'),
         ('a_lr.png', 'a_x2.png'),
+        ('a-sr.png', 'a.png'),
+        ('a_x2_SR.png', 'a_HR.png'),
     ],
 )
 def test_partners_have_one_name_but_for_what_it_ends_in(tmp_path, lq, gt):

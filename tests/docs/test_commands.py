@@ -88,6 +88,8 @@ def folder(tmp_path_factory):
         make_benchmark(root / 'data/Set5', 1, scale)
     for name in 'Set5', 'Set14':
         write_image(root / f'downloads/{name}/a.png', smooth_noise(24, 36, 1))
+    write_image(root / 'work_dirs/theirs/a_x2.png', smooth_noise(24, 36, 2))
+    (root / 'metrics.json').write_text('{"Set5/PSNR": 33.7, "Set5/SSIM": 0.93}')
     write_image(root / 'data/DIV2K/DIV2K_train_LR_bicubic/X2_sub/a.png', smooth_noise(48, 60, 1))
     write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
     # Corners of the demo's photographs, which preparing it leaves alone.
