@@ -39,8 +39,9 @@ def find_pairs(lq_folder: Path, gt_folder: Path) -> Pairing:
 
     Partners have the same stem, whatever their suffixes, or stems that differ by what they end in:
     a scale such as 'x2', 'LR', 'LR2', 'LQ', 'HR', 'GT' or 'SR', in either case, with or without one
-    of ``-_.`` and a space before it; names of LQ images may have two of these, as 'a_x2_SR' has. The same stem comes first: ``ax2.jpg`` is the partner of
-    ``ax2.png`` where there is one, else of ``a.png``.
+    of ``-_.`` and a space before it; names of LQ images may end in two of these, as 'a_x2_SR' does.
+    The same stem comes first: ``ax2.jpg`` is the partner of ``ax2.png`` where there is one, else of
+    ``a.png``.
 
     Args:
         lq_folder: of images, not of its subfolders.
