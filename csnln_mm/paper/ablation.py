@@ -16,6 +16,8 @@ from csnln_mm.images.image_file import list_images, read_image
 from csnln_mm.installed_configs import config_path
 from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import apply_cfg_options, load_config
+from csnln_mm.mmagic.loaders import check_images
+from csnln_mm.mmagic.own_images import set_steps
 from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 from csnln_mm.mmagic.testing import run_test
 from csnln_mm.mmagic.training import run_training
@@ -78,7 +80,7 @@ class VariantResult(NamedTuple):
 
     psnr: float
     ssim: float
-    parameters: int
+    parameters: float
     diffusion_index: float | None = None
 
 
@@ -110,53 +112,47 @@ def run_ablation(
     chosen = [name for name in names if not variants or name in variants]
     # All before the first: a mistake should not show hours later.
     for name in chosen:
-        cfg = variant_config(_config(name), work_dir / name, budget)
+        cfg = variant_config(name, work_dir / name, budget)
         _check_settings(cfg)
-        build_parts(cfg)
+        check_images(
+            cfg, build_parts(cfg), dict(train_dataloader='training', test_dataloader='test')
+        )
     for i, name in enumerate(chosen, start=1):
         if _read_result(work_dir / name) is None:
             print(f'table {table}, variant {i} of {len(chosen)}: {name}', flush=True)
-            _run_variant(_config(name), work_dir / name, budget)
+            _run_variant(name, work_dir / name, budget)
     return {name: _read_result(work_dir / name) for name in names}
 
 
-def _config(name: str) -> Path:
-    return Path(config_path(f'ablation/{name}.py'))
-
-
-def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
-    """A variant's config with the budget's settings.
+def variant_config(name: str, work_dir: Path, budget: Budget) -> Config:
+    """Load a variant's config, with the settings of a budget.
 
     Args:
-        path: config in configs/ablation.
+        name: of the config in configs/ablation.
         work_dir: folder of the variant.
-        budget: settings.
+        budget: its settings.
 
     Raises:
         UserError: if the budget makes no sense, or the config has no such settings.
     """
-    for name in 'max_iters', 'channels', 'recurrences', 'batch_size', 'patch_size':
-        value = getattr(budget, name)
+    for setting in 'max_iters', 'channels', 'recurrences', 'batch_size', 'patch_size':
+        value = getattr(budget, setting)
         if value is not None and value < 1:
-            raise UserError(f'{name} must be at least 1, got {value}')
-    cfg = load_config(str(path), work_dir=str(work_dir))
-    if budget.channels:
-        cfg.model.generator.mid_channels = budget.channels
-    if budget.recurrences:
-        cfg.model.generator.num_recurrences = budget.recurrences
-    if budget.batch_size:
-        cfg.train_dataloader.batch_size = budget.batch_size
+            raise UserError(f'{setting} must be at least 1, got {value}')
+    cfg = load_config(config_path(f'ablation/{name}.py'), work_dir=str(work_dir))
+    generator, loader = cfg.model.generator, cfg.train_dataloader
+    generator.mid_channels = budget.channels or generator.mid_channels
+    generator.num_recurrences = budget.recurrences or generator.num_recurrences
+    loader.batch_size = budget.batch_size or loader.batch_size
     if budget.max_iters:
-        _shorten(cfg, budget.max_iters)
-    dataset = cfg.train_dataloader.dataset
-    dataset.data_root = budget.train_data
+        set_steps(cfg, budget.max_iters)
+    loader.dataset.data_root = budget.train_data
     if (Path(budget.train_data) / GT_FOLDER).is_dir():
-        dataset.ann_file = ''
-        dataset.data_prefix = dict(img=lr_folder(_SCALE), gt=GT_FOLDER)
-    if budget.patch_size:
-        for step in dataset.pipeline:
-            if step.type == 'PairedRandomCrop':
-                step.gt_patch_size = _SCALE * budget.patch_size
+        loader.dataset.ann_file = ''
+        loader.dataset.data_prefix = dict(img=lr_folder(_SCALE), gt=GT_FOLDER)
+    for step in loader.dataset.pipeline:
+        if step.type == 'PairedRandomCrop' and budget.patch_size:
+            step.gt_patch_size = _SCALE * budget.patch_size
     _test_only(cfg, budget.test_data)
     cfg.randomness = dict(seed=budget.seed)
     apply_cfg_options(cfg, budget.options or {})
@@ -166,7 +162,7 @@ def variant_config(path: Path, work_dir: Path, budget: Budget) -> Config:
 def ablation_table(
     table: int, results: dict[str, VariantResult | None], budget: Budget, style: str = 'text'
 ) -> str:
-    """The results beside the paper's.
+    """Show the results beside the paper's.
 
     Args:
         table: 3, 4 or 5.
@@ -193,7 +189,7 @@ def _cells(name: str, title: str, result: VariantResult | None) -> list[str]:
     if result:
         index = result.diffusion_index
         measured = [
-            f'{result.parameters:,}',
+            f'{result.parameters:,.0f}',
             f'{result.psnr:.2f}',
             f'{result.ssim:.4f}',
             '-' if index is None else f'{index:.2f}',
@@ -215,17 +211,6 @@ def _describe(budget: Budget) -> str:
     return f'x2, trained on {budget.train_data}: {text}{options}'
 
 
-def _shorten(cfg: Config, max_iters: int) -> None:
-    scheduler = cfg.param_scheduler
-    scheduler.milestones = [
-        step * max_iters // cfg.train_cfg.max_iters for step in scheduler.milestones
-    ]
-    cfg.train_cfg.max_iters = max_iters
-    hooks = cfg.default_hooks
-    hooks.checkpoint.interval = min(hooks.checkpoint.interval, max(1, max_iters // 10))
-    hooks.logger = dict(type='LoggerHook', interval=min(100, max(1, max_iters // 10)))
-
-
 def _test_only(cfg: Config, test_data: str) -> None:
     """Test one set at the end; nothing is validated on the way."""
     loader, evaluator = cfg.test_dataloader[0], cfg.test_evaluator[0]
@@ -238,22 +223,20 @@ def _test_only(cfg: Config, test_data: str) -> None:
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'BasicVisualizationHook']
 
 
-def _run_variant(path: Path, work_dir: Path, budget: Budget) -> None:
-    cfg = variant_config(path, work_dir, budget)
-    settings, max_iters = _settings(cfg), cfg.train_cfg.max_iters
+def _run_variant(name: str, work_dir: Path, budget: Budget) -> None:
+    cfg = variant_config(name, work_dir, budget)
+    settings, checkpoint = _settings(cfg), work_dir / f'iter_{cfg.train_cfg.max_iters}.pth'
     runner = build_train_runner(cfg, resume=True)
     # Not of a run that was refused: the folder is free for another.
     atomic_write(work_dir / 'settings.json', settings.encode())
     run_training(runner)
-    parameters = sum(p.numel() for p in runner.model.parameters())
-    # Its dataloader workers end with it.
-    del runner
+    del runner  # its dataloader workers end with it
     gc.collect()
-    runner = build_test_runner(
-        variant_config(path, work_dir, budget), str(work_dir / f'iter_{max_iters}.pth')
-    )
+    runner = build_test_runner(variant_config(name, work_dir, budget), str(checkpoint))
     metrics = run_test(runner)
-    index = _diffusion_index(runner.model.generator, Path(budget.test_data) / lr_folder(_SCALE))
+    network = runner.model.generator
+    index = _diffusion_index(network, Path(budget.test_data) / lr_folder(_SCALE))
+    parameters = sum(p.numel() for p in network.parameters())
     result = VariantResult(metrics['test/PSNR'], metrics['test/SSIM'], parameters, index)
     atomic_write(work_dir / 'result.json', json.dumps(result._asdict()).encode())
 
@@ -275,14 +258,12 @@ def _read_result(work_dir: Path) -> VariantResult | None:
     path = work_dir / 'result.json'
     if not path.exists():
         return None
-    content = read_json(path)
-    if (
-        not isinstance(content, dict)
-        or not {'psnr', 'ssim', 'parameters'} <= set(content) <= set(VariantResult._fields)
-        or not all(isinstance(value, (int, float)) for value in content.values())
-    ):
-        raise UserError(f'{path} is no result of an ablation study; remove it to run it again')
-    return VariantResult(**content)
+    try:
+        return VariantResult(**{key: float(value) for key, value in read_json(path).items()})
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+        raise UserError(
+            f'{path} is no result of an ablation study; remove it to run it again'
+        ) from error
 
 
 def _settings(cfg: Config) -> str:
@@ -290,23 +271,14 @@ def _settings(cfg: Config) -> str:
 
 
 def _check_settings(cfg: Config) -> None:
-    """Raise UserError if the folder holds a run with other settings, or data is missing."""
+    """Raise UserError if the folder holds a run with other settings."""
     path = Path(cfg.work_dir) / 'settings.json'
     if path.exists():
         before, now = read_json(path), json.loads(_settings(cfg))
         if not isinstance(before, dict):
             raise UserError(f'{path} does not hold the settings of a run')
-        changed = [name for name in _DECISIVE if before.get(name) != now[name]]
-        if changed:
+        if changed := [name for name in _DECISIVE if before.get(name) != now[name]]:
             raise UserError(
                 f'{cfg.work_dir} holds a run with another {" and ".join(changed)}; '
                 'use the same options, or another --work-dir'
             )
-    for loader in cfg.train_dataloader, cfg.test_dataloader[0]:
-        dataset = loader.dataset
-        for folder in dataset.data_prefix.values():
-            if not (Path(dataset.data_root) / folder).is_dir():
-                raise UserError(
-                    f'{Path(dataset.data_root) / folder} does not exist; prepare it, '
-                    'or name other data'
-                )

@@ -66,7 +66,7 @@ def tiny_budget(data, **changes):
 
 def test_the_budget_reaches_the_config(data):
     budget = tiny_budget(data, max_iters=400, seed=7, options={'model.generator.image_skip': True})
-    cfg = variant_config(CONFIGS / 'patch_1.py', data / 'work', budget)
+    cfg = variant_config('patch_1', data / 'work', budget)
     assert cfg.param_scheduler.milestones[0] == 300 and cfg.train_cfg.max_iters == 400
     generator = cfg.model.generator
     assert (generator.mid_channels, generator.num_recurrences) == (4, 1)
@@ -75,7 +75,7 @@ def test_the_budget_reaches_the_config(data):
     (crop,) = (s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'PairedRandomCrop')
     assert crop.gt_patch_size == 24
     with pytest.raises(UserError, match='channels must be at least 1'):
-        variant_config(CONFIGS / 'patch_1.py', data / 'work', tiny_budget(data, channels=0))
+        variant_config('patch_1', data / 'work', tiny_budget(data, channels=0))
 
 
 def test_mistakes_show_before_the_first_step(data):
