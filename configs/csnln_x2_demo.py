@@ -25,6 +25,8 @@ val_dataloader.dataset.data_root = 'data/demo/test'
 test_dataloader = [val_dataloader]
 test_evaluator = [_base_.val_evaluator]
 
+# The rate is meant for these 4 samples per step.
+auto_scale_lr = dict(base_batch_size=4)
 train_cfg = dict(max_iters=1200, val_interval=600)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = dict(milestones=[700, 950, 1100])

@@ -11,13 +11,18 @@ A part of MMagic is tried first, and stays as it is wherever it can be imported.
 class of it is a stand-in that raises :class:`ImportError` with the reason when it is made.
 """
 
+import contextlib
+import importlib
 import importlib.machinery
 import importlib.util
+import io
+import re
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 # Parts of MMagic that need more than mmcv and mmengine, beside every editor.
 _EDITORS = 'mmagic.models.editors'
@@ -43,6 +48,28 @@ def summary() -> str:
     if not _reasons:
         return ''
     return f'stand-ins for what MMagic cannot import here: {", ".join(sorted(_reasons))}'
+
+
+def why_missing(name: str) -> str:
+    """Say why MMagic lacks a type: which of its parts, one that defines it, is stood in for.
+
+    Args:
+        name: of a class, such as 'SRGAN'.
+
+    Returns:
+        The reason; '' if no part that is stood in for defines such a class.
+    """
+    for module, reason in _reasons.items():
+        spec = importlib.machinery.PathFinder.find_spec(
+            module, getattr(sys.modules.get(module.rpartition('.')[0]), '__path__', None)
+        )
+        origin = Path(spec.origin) if spec and spec.origin else None
+        files = [] if origin is None else [origin]
+        if origin is not None and origin.name == '__init__.py':
+            files = sorted(origin.parent.rglob('*.py'))
+        if any(re.search(rf'^class {name}\b', file.read_text(), re.M) for file in files):
+            return reason
+    return ''
 
 
 def install() -> None:
@@ -102,9 +129,62 @@ class _TryingLoader(Loader):
             _reasons[name] = f'importing {name} failed: {type(error).__name__}: {error}'
             for other in [key for key in sys.modules if key.startswith(f'{name}.')]:
                 del sys.modules[other]
+            _unregister(name)
             for public in [key for key in vars(module) if not key.startswith('__')]:
                 delattr(module, public)
             module.__class__ = _StandInModule
+
+
+def _unregister(package: str) -> None:
+    """Remove what a package registered before its import failed.
+
+    Otherwise the registries would refuse it when it is imported again, in part, by another.
+    """
+    registry = sys.modules['mmagic.registry']  # MMagic's first import
+    kinds = [x for x in vars(registry).values() if hasattr(x, 'build') and not isinstance(x, type)]
+    for kind in kinds:
+        for key, part in list(kind.module_dict.items()):
+            module = getattr(part, '__module__', None) or ''
+            # Python has removed the modules that failed on the way.
+            failed = module.startswith('mmagic.') and module not in sys.modules
+            if failed or package in _parents(module):
+                del kind.module_dict[key]
+
+
+class _ArchsLoader(Loader):
+    """Loads ``mmagic.models.archs``, which lists all of diffusers, even what needs transformers."""
+
+    def __init__(self, real: Loader) -> None:
+        self.real = real
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
+        return self.real.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        hidden = list(_not_importable())
+        for package, name in hidden:
+            setattr(package, name, None)  # which the list leaves out
+        try:
+            self.real.exec_module(module)
+        finally:
+            for package, name in hidden:
+                delattr(package, name)
+
+
+def _not_importable() -> Iterator[tuple[types.ModuleType, str]]:
+    """Yield what an installed diffusers offers and cannot import."""
+    if importlib.machinery.PathFinder.find_spec('diffusers') is None:
+        return
+    for name in 'diffusers.models', 'diffusers.pipelines':
+        try:
+            package = importlib.import_module(name)
+        except Exception:  # then the import of archs tells why
+            return
+        for offered in dir(package):
+            try:
+                getattr(package, offered)
+            except Exception:  # a package of another year fails in its own way
+                yield package, offered
 
 
 class _Finder(MetaPathFinder):
@@ -124,6 +204,14 @@ class _Finder(MetaPathFinder):
                 return ModuleSpec(name, _StandInLoader(), is_package=True)
         elif name == 'diffusers':
             return _diffusers_for_mmagic()
+        elif name == 'mmengine':
+            # Imported by MMEngine; without a GPU it prints that there is none if CUDA_HOME is set.
+            with contextlib.redirect_stderr(io.StringIO()):
+                importlib.import_module('torch.utils.cpp_extension')
+        elif name == 'mmagic.models.archs':
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            spec.loader = _ArchsLoader(spec.loader)
+            return spec
         elif name in _PARTS or name.rpartition('.')[0] == _EDITORS:
             spec = importlib.machinery.PathFinder.find_spec(name, path)
             if spec is not None and spec.loader is not None:

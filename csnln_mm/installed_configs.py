@@ -16,13 +16,15 @@ def config_path(name: str) -> str:
         _base_ = __import__('csnln_mm').config_path('csnln_x2_div2k.py')
 
     Args:
-        name: its path below ``configs/``, such as 'csnln_x2_div2k.py' or
+        name: its file name, such as 'csnln_x2_div2k.py', or its path below ``configs/``, such as
             'mixing/esrgan_csnln_x4.py'.
 
     Raises:
         UserError: if there is no such config.
     """
-    path = _CONFIGS / name
-    if not path.is_file():
-        raise UserError(f'csnln_mm has no config {name}; those that it has are in {_CONFIGS}')
-    return str(path)
+    # Names are unique across folders.
+    folders = [_CONFIGS, *_CONFIGS.glob('[!_]*/')]
+    for folder in folders if Path(name).name == name else folders[:1]:
+        if (folder / name).is_file():
+            return str(folder / name)
+    raise UserError(f'csnln_mm has no config {name}; those that it has are in {_CONFIGS}')

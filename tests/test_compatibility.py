@@ -1,5 +1,6 @@
 """MMagic imports beside today's packages, and what is there stays as it is."""
 
+import os
 import subprocess
 import sys
 
@@ -106,3 +107,52 @@ import sys, csnln_mm.compatibility
 assert not {"torch", "numpy", "mmagic", "mmengine", "mmcv", "logging"} & set(sys.modules)
 """
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_an_import_that_fails_leaves_no_half_registered_modules(run):
+    """As an installed diffusers fails whose pipelines want transformers."""
+    run("""
+import types
+broken = types.ModuleType('diffusers')
+class Lazy(types.ModuleType):
+    def __dir__(self):
+        return ['NeedsMore', 'Only' + self.__name__.rpartition('.')[2]]
+    def __getattr__(self, name):
+        raise AttributeError(f'{name} needs more')
+broken.__spec__ = importlib.util.spec_from_loader('diffusers', None)
+broken.DiffusionPipeline = type('DiffusionPipeline', (), {})
+for part in 'models', 'pipelines':
+    lazy = Lazy(f'diffusers.{part}')
+    setattr(lazy, f'Only{part}', type(f'Only{part}', (broken.DiffusionPipeline,), {}))
+    setattr(broken, part, lazy)
+    sys.modules[f'diffusers.{part}'] = lazy
+sys.modules['diffusers'] = broken
+import importlib.machinery
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = lambda name, *more: (
+    broken.__spec__ if name == 'diffusers' else find(name, *more)
+)
+import csnln_mm.compatibility as compatibility
+import mmagic.models
+from mmagic.registry import MODELS
+for name in 'SRGAN ESRGAN EDSRNet BasicVSRNet'.split():
+    assert MODELS.get(name), (name, compatibility.stood_in())
+assert not any('already registered' in reason for reason in compatibility.stood_in().values())
+import importlib
+for editor in compatibility.stood_in():
+    if editor.endswith('fastcomposer'):
+        assert compatibility.why_missing('FastComposer').startswith(f'importing {editor} failed')
+assert compatibility.why_missing('EDSRNet') == ''
+""")
+
+
+def test_no_line_about_cuda_where_there_is_none(tmp_path):
+    code = 'import csnln_mm.compatibility, mmengine'
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        env=dict(os.environ, CUDA_HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 'CUDA runtime' not in done.stdout + done.stderr

@@ -72,6 +72,22 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
     return network
 
 
+def read_test_cfg(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the model of a checkpoint was tested: ``test_cfg`` in the config that it carries.
+
+    Args:
+        meta: what the checkpoint says of itself; its config is read as data.
+
+    Returns:
+        Plain data; None where the checkpoint carries no config, or one that is more than data.
+    """
+    try:
+        test_cfg = _read_model(meta['cfg']).get('test_cfg')
+    except (KeyError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+    return test_cfg if isinstance(test_cfg, dict) else None
+
+
 def get_meta(checkpoint: Any) -> dict[str, Any]:
     """The ``meta`` of a checkpoint; empty if it has none."""
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None

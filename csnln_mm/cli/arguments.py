@@ -15,6 +15,9 @@ _SHARED: dict[str, dict[str, Any]] = {
         help='checkpoint file, or a model of the package; none for configs without weights',
     ),
     '--config': dict(metavar='FILE', help='config file, for a checkpoint that carries none'),
+    '--verbose': dict(
+        action='store_true', help='print everything that the log file has, and its warnings'
+    ),
     '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
     '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
 }
@@ -56,7 +59,8 @@ def output_folder(text: str) -> Path:
 def add_shared(parser: argparse._ActionsContainer, *names: str) -> None:
     """Add arguments that several commands have, by their names."""
     for name in names:
-        parser.add_argument(name, **_SHARED[name])
+        short = ['-v'] if name == '--verbose' else []
+        parser.add_argument(*short, name, **_SHARED[name])
 
 
 def network(checkpoint: str | Path | None, config: str | None) -> Any:

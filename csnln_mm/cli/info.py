@@ -11,7 +11,7 @@ HELP = 'Print versions, devices and paths, for bug reports.'
 
 PACKAGES = (
     'torch numpy pillow opencv-python opencv-python-headless tifffile matplotlib rich safetensors '
-    'mmengine mmcv mmcv-lite mmagic'
+    'mmengine mmcv mmcv-lite mmagic diffusers transformers mediapipe'
 ).split()
 
 
@@ -68,4 +68,6 @@ def _stand_ins() -> str:
         importlib.import_module('mmagic.models')
     except Exception as error:  # what a report is for
         return f'MMagic cannot be imported: {type(error).__name__}: {error}'
-    return ', '.join(sorted(compatibility.stood_in())) or 'none'
+    reasons = compatibility.stood_in()
+    indent = '\n' + 24 * ' '
+    return indent.join(f'{name}: {reasons[name]:.200}' for name in sorted(reasons)) or 'none'

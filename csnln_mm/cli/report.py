@@ -68,7 +68,7 @@ def _benchmarks(cfg: Any, name: str, args: argparse.Namespace) -> str:
         cfg.custom_hooks = [
             hook for hook in cfg.get('custom_hooks', []) if hook.type != 'BasicVisualizationHook'
         ]
-        scores = scores_by_set(run_test(build_test_runner(cfg, args.checkpoint)))
+        scores = scores_by_set(run_test(build_test_runner(cfg, args.checkpoint, quiet=True)))
     rows = [*published(scale, TABLE_1), Result(name, scores)]
     return results_table(f'x{scale}, PSNR / SSIM', BENCHMARKS, rows, args.format)
 

@@ -1,19 +1,36 @@
-"""``csnln test``: test a checkpoint on the test sets of a config."""
+"""``csnln test``: measure a checkpoint on the test sets of its config, or on other images."""
 
 import argparse
+from pathlib import Path
 
 from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
 
 HELP = """\
-Measure PSNR and SSIM of a checkpoint on the test sets of a config.
+Measure PSNR and SSIM of a checkpoint on the test sets in data/, or on images of your own.
+
+A checkpoint that csnln train or csnln export wrote, and a model of the package, need no config.
 
 examples:
+  csnln test work_dirs/csnln_x2_div2k/best_PSNR_iter_20000.pth --data photos/test
+  csnln test csnln-x2-fast --data data/Set5
   csnln test configs/csnln_x4_div2k.py csnln_x4.pth --out metrics.json
   csnln test configs/bicubic_x2.py --save-images images"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_shared(parser, 'config', 'checkpoint')
+    parser.add_argument(
+        'config',
+        help='config file; or a checkpoint that carries its own, or a model of the package',
+    )
+    arguments.add_shared(parser, 'checkpoint')
+    parser.add_argument(
+        '--data',
+        type=Path,
+        metavar='DIR',
+        help='test on these images instead: test sets with GTmod12 and LRbicxS, as csnln prepare '
+        'benchmarks writes them, or ground truths alone, which are then reduced by bicubic',
+    )
     parser.add_argument(
         '--out',
         type=arguments.output_file,
@@ -34,22 +51,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_config_options(parser)
     arguments.add_launcher_options(parser)
+    arguments.add_shared(parser, '--verbose')
 
 
 def run(args: argparse.Namespace) -> None:
+    # A config is named by its suffix; anything else is a checkpoint.
+    alone = Path(args.config).suffix not in ('.py', '.json', '.yaml', '.yml')
+    if alone and args.checkpoint:
+        raise UserError(f'{args.config} is no config: a config file ends in .py')
+    if args.data and not args.data.is_dir():
+        raise UserError(f'--data: {args.data} is not a folder')
     from csnln_mm.mmagic.config import load_config
+    from csnln_mm.mmagic.own_images import config_of_checkpoint, set_test_images
     from csnln_mm.mmagic.runner import build_test_runner
+    from csnln_mm.mmagic.terminal import quiet
     from csnln_mm.mmagic.testing import run_test
 
-    cfg = load_config(
+    if not args.verbose:
+        quiet()
+    cfg = (config_of_checkpoint if alone else load_config)(
         args.config,
         options=args.cfg_options,
         work_dir=args.work_dir,
         launcher=arguments.launcher(args),
     )
-    run_test(
-        build_test_runner(cfg, args.checkpoint),
+    if args.data:
+        set_test_images(cfg, args.data)
+    checkpoint = args.config if alone else args.checkpoint
+    metrics = run_test(
+        build_test_runner(cfg, checkpoint, quiet=not args.verbose),
         out=args.out,
         images=args.save_images,
         per_image=args.per_image,
     )
+    for name, value in metrics.items():
+        print(f'{name:24}{value:.4f}')

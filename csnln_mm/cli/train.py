@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_own_images(parser)
     arguments.add_config_options(parser)
     arguments.add_launcher_options(parser)
+    arguments.add_shared(parser, '--verbose')
 
 
 def _add_own_images(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +102,11 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.mmagic.config import apply_cfg_options, load_config
     from csnln_mm.mmagic.run_state import tell_job_script
     from csnln_mm.mmagic.runner import build_train_runner, check_training
+    from csnln_mm.mmagic.terminal import quiet
     from csnln_mm.mmagic.training import run_training
 
+    if not args.verbose:
+        quiet()
     cfg = load_config(args.config, launcher=arguments.launcher(args))
     if args.weights:
         own_images.set_weights(cfg, args.weights)
@@ -131,7 +135,7 @@ def run(args: argparse.Namespace) -> None:
         _, start = check_training(cfg, **options)
         tell_job_script('checked', start.content['meta']['iter'] if start.content else 0)
     else:
-        run_training(build_train_runner(cfg, **options))
+        run_training(build_train_runner(cfg, quiet=not args.verbose, **options))
 
 
 def _check_own_images(args: argparse.Namespace) -> None:

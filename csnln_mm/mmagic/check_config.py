@@ -18,6 +18,7 @@ from mmengine.registry import Registry, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from csnln_mm.compatibility import why_missing
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.config import suggest
 from csnln_mm.mmagic.loaders import Loader, loaders, parts
@@ -118,6 +119,8 @@ def _explain(error: Exception, place: str, part: Any, known: Registry | Callable
         package, dot, _ = name.partition('.')
         if dot and importlib.util.find_spec(package) is None:
             return f'{at}: {name} needs the package {package}, which is not installed'
+        if reason := why_missing(name):
+            return f'{at}: {name} is not available: {reason:.200}'
         return f'{at}: there is no {kind} {name!r}{suggest(name, names)}'
     return f'{place}: {text:.300}'
 

@@ -1,9 +1,12 @@
-"""Config files as the command line wants them."""
+"""Read the config of a run, and change its settings by name."""
 
+import ast
 import inspect
 import os.path as osp
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -26,16 +29,22 @@ _OTHER_SETTINGS = (
 def load_config(
     path: str, *, options: dict | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config as the command line wants it.
+    """Read the config of a run.
 
     Args:
         path: config file, or the name of one that comes with the package.
         options: settings to change, by dotted name.
-        work_dir: where results go; by default what the config says, else ``work_dirs/NAME``.
+        work_dir: where results go; by default what the file itself says (not one of its bases),
+            else ``work_dirs/NAME``.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
         UserError: if the file is missing or is not a config, or has no such settings.
+
+    Examples:
+        >>> cfg = load_config('csnln_x2_demo.py', options={'train_cfg.max_iters': 100})
+        >>> cfg.train_cfg.max_iters, cfg.work_dir
+        (100, 'work_dirs/csnln_x2_demo')
     """
     if not osp.isfile(path):
         try:
@@ -44,6 +53,9 @@ def load_config(
             raise UserError(
                 f'config {path} does not exist, and no config of the package has that name'
             ) from error
+    # Modules beside a config can be named in its custom_imports; installed ones take precedence.
+    if (folder := osp.dirname(osp.abspath(path))) not in sys.path:
+        sys.path.append(folder)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
@@ -53,6 +65,7 @@ def load_config(
         while isinstance(error, ImportError) and first.__context__:
             first = first.__context__
         raise UserError(f'config {path}: {type(first).__name__}: {first}') from error
+    _use_own_name(cfg, path)
     if 'finite_numbers' in (cfg.get('default_hooks') or {}):
         raise UserError(
             f'config {path}: default_hooks.finite_numbers is called check_invalid_loss now'
@@ -64,6 +77,17 @@ def load_config(
     elif not cfg.get('work_dir'):
         cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
+
+
+def _use_own_name(cfg: Config, path: str) -> None:
+    """Remove the work directory and the experiment's name that a config has from its bases."""
+    if not path.endswith('.py'):
+        return
+    statements = ast.parse(Path(path).read_text()).body
+    targets = [x for statement in statements for x in getattr(statement, 'targets', ())]
+    own = {target.id for target in targets if isinstance(target, ast.Name)}
+    for name in {'work_dir', 'experiment_name'} - own:
+        cfg.pop(name, None)
 
 
 def apply_cfg_options(cfg: Config, options: dict) -> None:
@@ -91,6 +115,6 @@ def apply_cfg_options(cfg: Config, options: dict) -> None:
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """The end of a message about a name that is not known: the one that may be meant."""
+    """End a message about an unknown name with the name that may be meant."""
     close = get_close_matches(name, known, n=1)
     return f'; did you mean {close[0]!r}?' if close else ''

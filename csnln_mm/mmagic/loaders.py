@@ -3,14 +3,13 @@
 import copy
 import os
 import os.path as osp
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmagic.registry import DATASETS
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from torch import nn
 
 from csnln_mm.datasets.pairs import check_pairs
@@ -33,14 +32,16 @@ class Loader(NamedTuple):
     dataset: ConfigDict
 
 
-def loaders(cfg: Config, *names: str) -> Iterator[Loader]:
-    """Yield the dataloaders of a config: those of the given names, by default all."""
+def loaders(cfg: Config, *names: str) -> list[Loader]:
+    """List the dataloaders of a config: those of the given names, by default all."""
+    found = []
     for name in names or LOADERS:
         for place, config in parts(cfg.get(name), name):
             dataset = config.get('dataset') or ConfigDict()
             while 'dataset' in dataset:
                 dataset = dataset['dataset']
-            yield Loader(place, config, dataset)
+            found.append(Loader(place, config, dataset))
+    return found
 
 
 def parts(value: Any, place: str = '') -> list[tuple[str, ConfigDict]]:
@@ -54,9 +55,8 @@ def limit_workers(cfg: Config) -> None:
     """Give no training process more dataloader workers than it has cores; changes ``cfg``."""
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     limit = max(1, len(os.sched_getaffinity(0)) // processes)
-    for name in LOADERS:
-        for _, loader in parts(cfg.get(name)):
-            loader.num_workers = min(loader.get('num_workers', 0), limit)
+    for loader in loaders(cfg):
+        loader.config.num_workers = min(loader.config.get('num_workers', 0), limit)
 
 
 def check_images(cfg: Config, model: nn.Module, titles: Mapping[str, str]) -> None:
@@ -91,7 +91,8 @@ def leave_out_missing_tests(cfg: Config) -> None:
     """
     missing = [_missing_folder(dataset) for *_, dataset in loaders(cfg, 'test_dataloader')]
     for folder in filter(None, missing):
-        print_log(f'skipped: the test images of {folder}, which does not exist', 'current', 30)
+        logger = MMLogger.get_current_instance()
+        logger.warning(f'skipped: the test images of {folder}, which does not exist')
     if all(missing):
         raise UserError('there are no test images: ' + ', '.join(missing) + ' do not exist')
     if any(missing):
@@ -121,7 +122,7 @@ def check_dataset(
     if not pairs:
         folder = osp.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
         raise UserError(f'{title} images: there are none in {folder}')
-    report = partial(print_log, logger='current')
+    report = MMLogger.get_current_instance().info
     check_pairs(pairs, title=title, scale=scale, gt_patch_size=gt_patch_size, report=report)
 
 

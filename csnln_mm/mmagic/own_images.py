@@ -1,4 +1,4 @@
-"""Adapt a training config to a user's images, weights and number of steps."""
+"""Adapt a config to a user's images, checkpoint and number of steps."""
 
 import copy
 import math
@@ -9,8 +9,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 from csnln_mm.checkpoints import load_checkpoint
-from csnln_mm.checkpoints.architecture import read_architecture
+from csnln_mm.checkpoints.architecture import read_architecture, read_test_cfg
+from csnln_mm.checkpoints.network import read_network
+from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
+from csnln_mm.images.image_file import list_images
+from csnln_mm.mmagic.config import apply_cfg_options, load_config
 from csnln_mm.mmagic.loaders import loaders, parts
 
 DEGRADATIONS = 'bicubic', 'realesrgan'
@@ -46,19 +50,16 @@ def set_images(
     Raises:
         UserError: if the config has no random crops of pairs, no validation, or no scale.
     """
-    scale = cfg.get('model', {}).get('generator', {}).get('upscale_factor')
-    train, val = (next(loaders(cfg, f'{name}_dataloader'), None) for name in ('train', 'val'))
-    if not scale or not train or not val:
-        raise UserError(
-            f'config {cfg.filename} cannot train on --gt: it needs '
-            'model.generator.upscale_factor, a train_dataloader and a val_dataloader'
-        )
-    pipeline = train.dataset.get('pipeline', ())
+    scale = _scale(cfg)
+    train, val = ((*loaders(cfg, f'{name}_dataloader'), None)[0] for name in ('train', 'val'))
+    pipeline = train.dataset.get('pipeline', ()) if train else ()
     crop = next((step for step in pipeline if step.get('type') == 'PairedRandomCrop'), None)
-    if crop is None:
+    if not scale or not val or crop is None:
         raise UserError(
-            f'config {cfg.filename} cannot train on --gt: its training pipeline has no '
-            'PairedRandomCrop'
+            f'config {cfg.filename} cannot train on --gt: it needs an upscale_factor of '
+            'model.generator, a val_dataloader, and a train_dataloader with a PairedRandomCrop; '
+            'take another config, e.g. csnln_x2_div2k.py, or write one with a train_dataloader '
+            'of your own'
         )
     patch = crop.gt_patch_size if patch_size is None else scale * patch_size
     if lq:
@@ -73,15 +74,98 @@ def set_images(
     cfg.train_dataloader = train.config
 
     val_gt, val_lq = (val_gt, val_lq) if val_gt else (gt, lq)
-    val_pipeline = val.dataset.pipeline
-    if not val_lq:
-        packing = dict(type='BicubicDegradation', scale=scale), val_pipeline[-1]
-        val_pipeline = [*val_pipeline[:-1], *packing]
     cfg.val_dataloader = copy.deepcopy(val.config)  # it may be one of the test sets as well
-    cfg.val_dataloader.dataset = _dataset(
-        val_gt, val_lq, val_pipeline, part=val_part, validation=validation
+    cfg.val_dataloader.dataset = _test_dataset(
+        val.dataset.pipeline, scale, val_gt, val_lq, part=val_part, validation=validation
     )
     cfg.val_evaluator = parts(cfg.val_evaluator)[0][1]
+
+
+def set_test_images(cfg: Config, folder: Path) -> None:
+    """Test on a user's own images instead of the test sets of a config.
+
+    Args:
+        cfg: config of a test; changed in place.
+        folder: a test set as ``csnln prepare benchmarks`` writes it, a folder of such sets, or a
+            folder of ground truths, whose LQ images are then bicubic.
+
+    Raises:
+        UserError: if the folder is none of these, or the config has no tests or no scale.
+    """
+    scale, tests = _scale(cfg), loaders(cfg, 'test_dataloader')
+    evaluators = parts(cfg.get('test_evaluator'))
+    if not scale or not tests or not evaluators:
+        raise UserError(
+            f'config {cfg.filename} cannot test on --data: it needs an upscale_factor of '
+            'model.generator, a test_dataloader and a test_evaluator'
+        )
+    sets = [
+        (there.name, there / GT_FOLDER, there / lr_folder(scale))
+        for there in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+        if (there / GT_FOLDER).is_dir() and (there / lr_folder(scale)).is_dir()
+    ]
+    if not sets and list_images(folder):
+        sets = [(folder.resolve().name, folder, None)]
+    if not sets:
+        raise UserError(
+            f'--data: {folder} has neither images nor test sets with {GT_FOLDER} and '
+            f'{lr_folder(scale)}; make them with csnln prepare benchmarks'
+        )
+    cfg.test_dataloader, cfg.test_evaluator = [], []
+    for name, gt, lq in sets:
+        loader = ConfigDict(copy.deepcopy(tests[0].config))
+        loader.dataset = _test_dataset(tests[0].dataset.pipeline, scale, gt, lq)
+        evaluator = ConfigDict(copy.deepcopy(evaluators[0][1]))
+        for _, metric in parts(evaluator.metrics):
+            metric.prefix = name
+        cfg.test_dataloader.append(loader)
+        cfg.test_evaluator.append(evaluator)
+    cfg.test_cfg = dict(type='MultiTestLoop')
+
+
+def config_of_checkpoint(path: str, **options: Any) -> Config:
+    """Make the config of a test from a checkpoint alone.
+
+    The network, and how it is tested, are those of the config that the checkpoint carries; all
+    else is that of the package's own config for the scale. Nothing of the file is run.
+
+    Args:
+        path: checkpoint, or the name of a model of the package.
+        **options: see :func:`~csnln_mm.mmagic.config.load_config`.
+
+    Raises:
+        UserError: if the checkpoint cannot be read, or is not of a network of this package.
+    """
+    loaded = read_network(path)
+    network = loaded.architecture
+    scale = network.get('upscale_factor', 2)
+    settings, options = options.pop('options', None) or {}, dict(options)
+    cfg = load_config(f'csnln_x{scale}_div2k.py', **options)
+    cfg.model.generator = ConfigDict(dict(dict(type='CSNLNNet', upscale_factor=2), **network))
+    # The paper's network was measured in parts of images; those of this package in whole images.
+    parts_of_images = not network.get('image_skip', False)
+    cfg.model.test_cfg = read_test_cfg(loaded.meta) or (
+        cfg.model.test_cfg if parts_of_images else dict(mode='whole')
+    )
+    if not options.get('work_dir'):
+        cfg.work_dir = str(Path('work_dirs', f'test_{Path(path).stem}'))
+    apply_cfg_options(cfg, settings)
+    return cfg
+
+
+def _scale(cfg: Config) -> int | None:
+    """The upscaling factor of a config's generator, or of the network that it extends."""
+    generator = cfg.get('model', {}).get('generator') or {}
+    return generator.get('upscale_factor') or generator.get('network', {}).get('upscale_factor')
+
+
+def _test_dataset(
+    pipeline: list[dict], scale: int, gt: Path, lq: Path | None, **options: Any
+) -> ConfigDict:
+    """The config of a data set to validate or test on; bicubic images where ``lq`` is None."""
+    if not lq:
+        pipeline = [*pipeline[:-1], dict(type='BicubicDegradation', scale=scale), pipeline[-1]]
+    return _dataset(gt, lq, pipeline, **options)
 
 
 def set_weights(cfg: Config, path: str) -> None:

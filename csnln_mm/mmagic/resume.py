@@ -38,6 +38,11 @@ class Start(NamedTuple):
     content: dict[str, Any] | None
     skipped: list[str]
 
+    @property
+    def seed(self) -> int | None:
+        """The seed of the run that is resumed; None if there is none."""
+        return (self.content or {}).get('meta', {}).get('seed')
+
 
 def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
     """Find what a training run starts from, and have MMEngine start there.
@@ -98,12 +103,19 @@ def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
 
 
 def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
-    """Raise UserError unless a checkpoint is what a config's model was trained to."""
-    check_fit(model, _load_and_check_settings(cfg, path), path)
+    """Raise UserError unless a checkpoint fits a config; it names the config that fits."""
+    try:
+        check_fit(model, _load_and_check_settings(cfg, path), path)
+    except UserError as error:
+        # MMEngine writes the config of a run into its work directory.
+        beside = sorted(Path(path).parent.glob('*.py'))
+        if 'does not fit the config' not in str(error) or not beside:
+            raise
+        raise UserError(f'{error}; the config beside it is {beside[0]}') from error
 
 
 def _check_weights(cfg: Config, model: nn.Module, path: str) -> None:
-    """The same for what a training begins with; of a GAN the generator will do."""
+    """The same for initial weights; for a GAN, generator weights alone are accepted."""
     checkpoint = _load_and_check_settings(cfg, path)
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     others = [key for key in model.state_dict() if not key.startswith(PREFIX)]
@@ -117,7 +129,7 @@ def _check_weights(cfg: Config, model: nn.Module, path: str) -> None:
 
 
 def _begin_average(state_dict: dict, prefix: str, *_: Any) -> None:
-    """Have the moving average of the generator's weights begin with these."""
+    """Initialise the moving average of the generator's weights with these."""
     for key in [key for key in state_dict if key.startswith(PREFIX)]:
         state_dict.setdefault(f'generator_ema.{key[len(PREFIX) :]}', state_dict[key])
 

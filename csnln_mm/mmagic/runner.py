@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.dist import sync_random_seed
+from mmengine.logging import print_log
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
@@ -26,15 +27,21 @@ from csnln_mm.mmagic.resume import (
     find_start,
     use_safe_loading,
 )
+from csnln_mm.mmagic.terminal import QuietRunner
 
 # What a file system gives out at a time: less may fit into a full disk's last one.
 _BLOCK = 4096
 
 
 def build_train_runner(
-    cfg: Config, *, resume: bool = False, amp: bool = False, auto_scale_lr: bool = False
+    cfg: Config,
+    *,
+    resume: bool = False,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    quiet: bool = False,
 ) -> Runner:
-    """A runner whose ``train()`` trains.
+    """Build a runner whose ``train()`` trains.
 
     Args:
         cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place.
@@ -42,14 +49,19 @@ def build_train_runner(
         amp: train in mixed precision: float16 with scaled losses on CUDA, else bfloat16.
         auto_scale_lr: scale the learning rate with processes x samples, by the config's
             ``auto_scale_lr.base_batch_size``.
+        quiet: print only what users need; the log file has everything.
 
     Raises:
         UserError: if the config has a mistake or no training, data is missing or bad, the work
             directory cannot be written or has the checkpoints of another training, the checkpoint
             to start from does not fit the config, or an option does not.
     """
+    load_from = cfg.get('load_from')
     model, start = check_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
-    runner = _make_runner(cfg, model)
+    # The config that is written, and that checkpoints carry, does not resume by itself.
+    written = copy.deepcopy(cfg)
+    written.merge_from_dict(dict(resume=False, load_from=load_from))
+    runner = _make_runner(cfg, model, written, quiet=quiet)
     for reason in start.skipped:
         runner.logger.warning(f'skipped: {reason}')
     if start.path:
@@ -73,23 +85,27 @@ def check_training(
     Returns:
         The config's model, and what the training starts from.
     """
+    seeded = (cfg.get('randomness') or {}).get('seed') is not None
     _set_environment(cfg)
     model = build_parts(cfg)
     _set_training(cfg, amp=amp, auto_scale_lr=auto_scale_lr)
     start = find_start(cfg, model, resume=resume)
+    if start.seed is not None and not seeded:
+        cfg.randomness = dict(cfg.randomness, seed=start.seed)
     if not os.environ.get('CSNLN_CHECKED'):
         check_images(cfg, model, dict(train_dataloader='training', val_dataloader='validation'))
     _check_writable(Path(cfg.work_dir))
     return model, start
 
 
-def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
-    """A runner whose ``test()`` tests a checkpoint on the test sets that are there.
+def build_test_runner(cfg: Config, checkpoint: str | None = None, *, quiet: bool = False) -> Runner:
+    """Build a runner whose ``test()`` tests a checkpoint on the test sets that are there.
 
     Args:
         cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place. Test sets whose
             folders are missing are skipped, with a warning.
         checkpoint: file; None for a network without weights, such as bicubic interpolation.
+        quiet: print only what users need; the log file has everything.
 
     Raises:
         UserError: if the config has a mistake or no tests, no test set is there or one has bad
@@ -108,9 +124,9 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None) -> Runner:
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
     check_images(cfg, model, dict(test_dataloader='test'))
-    cfg.load_from = checkpoint
+    cfg.load_from, cfg.resume = checkpoint, False
     _check_writable(Path(cfg.work_dir))
-    return _make_runner(cfg, model)
+    return _make_runner(cfg, model, cfg, quiet=quiet)
 
 
 def _set_environment(cfg: Config) -> None:
@@ -154,16 +170,26 @@ def _set_training(cfg: Config, *, amp: bool, auto_scale_lr: bool) -> None:
                 wrapper.pop(key, None)
 
 
-def _make_runner(cfg: Config, model: nn.Module) -> Runner:
-    """MMEngine's runner of a model that is built already."""
+def _make_runner(cfg: Config, model: nn.Module, written: Config, *, quiet: bool) -> Runner:
+    """Make MMEngine's runner of a model that is built already.
+
+    Args:
+        cfg: config of the run.
+        model: built from it.
+        written: config that is written to the work directory and to checkpoints.
+        quiet: whether only messages for users are printed.
+    """
     if any(getattr(module, 'with_cp', False) for module in model.modules()):
-        set_malloc_thresholds(mmap=4)  # who trades time for memory wants this trade as well
+        set_malloc_thresholds(mmap=4)  # with_cp trades time for memory; so does this
     use_safe_loading()
-    cfg = copy.deepcopy(cfg)
+    settings, written = copy.deepcopy(cfg), copy.deepcopy(written)
     known = inspect.signature(Runner.__init__).parameters.keys() - {'model', 'data_preprocessor'}
-    runner = Runner(model=model, cfg=cfg, **{key: cfg[key] for key in known & cfg.keys()})
+    known &= settings.keys()
+    kind = QuietRunner if quiet else Runner
+    runner = kind(model=model, cfg=written, **{key: settings[key] for key in known})
     if summary():
-        runner.logger.info(summary())
+        # By MMEngine's own function, as its messages are: for the log file.
+        print_log(summary(), runner.logger)
     return runner
 
 

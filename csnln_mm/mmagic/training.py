@@ -1,5 +1,8 @@
-"""A training, and what is said when something outside stops it."""
+"""Run a training: measure its start, name its best checkpoint, report what stops it."""
 
+from pathlib import Path
+
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
 from csnln_mm.errors import RunInterrupted, UserError
@@ -7,10 +10,17 @@ from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
 from csnln_mm.mmagic.run_token import TakenOver
 from csnln_mm.mmagic.training_summary import TrainingSummaryHook
+from csnln_mm.networks import CSNLNNet
+
+# Where MMEngine's message hub, and so each checkpoint, has the score before the first step.
+_START = 'start_score'
 
 
 def run_training(runner: Runner) -> None:
-    """Train; the log says before what will be done, and after ten steps when it will be.
+    """Train a model.
+
+    The log says first what will be done, and after ten steps when that will be. A run that starts
+    from weights is validated before its first step. The last lines name the best checkpoint.
 
     Args:
         runner: from :func:`~csnln_mm.mmagic.runner.build_train_runner`.
@@ -23,9 +33,13 @@ def run_training(runner: Runner) -> None:
             see :func:`~csnln_mm.mmagic.graceful_shutdown.graceful_shutdown`.
     """
     runner.register_hook(TrainingSummaryHook(), priority='HIGHEST')
+    if runner._load_from and not runner._resume:
+        runner.register_hook(_ValidateStartHook(), priority='LOWEST')
     try:
         with graceful_shutdown(runner):
             runner.train()
+        if result := describe_result(runner):
+            runner.logger.info(result)
     except UserError as error:
         if not str(error) or isinstance(error, TakenOver):
             raise
@@ -49,6 +63,48 @@ def run_training(runner: Runner) -> None:
             f'training stopped in step {runner.iter + 1}, because another of its '
             f'processes has ended. {_kept(runner)}'
         ) from error
+
+
+def describe_result(runner: Runner) -> str:
+    """Describe the result of a training: its best checkpoint, and how to upscale with it.
+
+    Returns:
+        Some lines; '' if the training kept no best checkpoint.
+    """
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    known = runner.message_hub.runtime_info
+    best, score = known.get('best_ckpt'), known.get('best_score')
+    if best is None or score is None:
+        return ''
+    step = int(Path(best).stem.rpartition('_')[2])
+    name = hook.key_indicators[0]
+    start = known.get(_START)
+    if start is not None and step == 0:
+        return (
+            f'no step improved on the start, {name} {start:.3f}: train longer, at a lower learning '
+            'rate, or on more images'
+        )
+    lines = [f'best: {name} {score:.3f} after step {step:,}, {best}']
+    if start is not None:
+        lines[0] += f' (at the start: {start:.3f})'
+    generator = getattr(getattr(runner.model, 'module', runner.model), 'generator', None)
+    if generator is not None:
+        config = Path(runner.work_dir, Path(runner.cfg.filename or 'config.py').name)
+        option = '' if isinstance(generator, CSNLNNet) else f' --config {config}'
+        lines.append(f'upscale with it: csnln upscale IMAGE -n {best}{option}')
+    return '\n'.join(lines)
+
+
+class _ValidateStartHook(Hook):
+    """Validates before the first step, to see later whether training improved on the start."""
+
+    def before_train(self, runner: Runner) -> None:
+        if runner.val_loop is not None:
+            metrics = runner.val_loop.run()
+            hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+            score = (metrics or {}).get((getattr(hook, 'key_indicators', None) or [None])[0])
+            if score is not None:
+                runner.message_hub.update_info(_START, float(score))
 
 
 def _kept(runner: Runner) -> str:

@@ -1,4 +1,4 @@
-"""What a training is about to do, and after its first steps how long it will take."""
+"""Describe what a training will do, and after its first steps how long it will take."""
 
 import resource
 import time
@@ -34,12 +34,13 @@ def describe_training(runner: Runner) -> str:
         'steps': f'{left:,}'
         + (f', from step {loop.iter + 1:,} to {loop.max_iters:,}' if loop.iter else '')
         + f', each image {left * batch * processes / max(images, 1):.3g} times',
+        'rate': _rate(runner, batch * processes),
         'device': _device(model),
         'memory': f'{_size(_state_bytes(runner, model))} for weights, gradients and optimizer; '
         f'activations in addition, measured in the first {_MEASURED_STEPS} steps',
         'results': runner.work_dir,
     }
-    return '\n'.join(f'  {name:8} {text}' for name, text in lines.items())
+    return '\n'.join(f'  {name:8} {text}' for name, text in lines.items() if text)
 
 
 class TrainingSummaryHook(Hook):
@@ -79,6 +80,24 @@ def _validated(runner: Runner) -> int:
     loop = runner.val_loop
     loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
     return sum(len(loader.dataset) for loader in loaders)
+
+
+def _rate(runner: Runner, samples: int) -> str:
+    """The learning rate; with what it should be if it is meant for another batch size."""
+    wrappers = runner.optim_wrapper
+    wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
+    rates = {
+        group.get('initial_lr', group['lr'])
+        for wrapper in wrappers
+        for group in wrapper.param_groups
+    }
+    scaling = runner.cfg.get('auto_scale_lr') or {}
+    meant = scaling.get('base_batch_size')
+    text = ', '.join(f'{rate:.3g}' for rate in sorted(rates))
+    if not meant or meant == samples or scaling.get('enable'):
+        return text
+    scaled = ', '.join(f'{rate * samples / meant:.3g}' for rate in sorted(rates))
+    return f'{text}, meant for {meant} samples per step; --auto-scale-lr makes it {scaled}'
 
 
 def _device(model: torch.nn.Module) -> str:

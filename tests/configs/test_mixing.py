@@ -113,7 +113,7 @@ train_dataloader['dataset'] = dict(pipeline=train_pipeline)
         assert all(0 < value < 1e4 for value in values), steps
     assert 5 < float(re.search(r'Iter\(val\).*?PSNR: (\S+)', output).group(1)) < 60
 
-    work_dir = folder / 'work_dirs' / recipe
+    work_dir = folder / 'work_dirs' / config.stem
     before, after = (load_checkpoint(work_dir / f'iter_{i}.pth')['state_dict'] for i in (1, 2))
     # In two steps of so small a network a PReLU may not have received a negative input.
     keys = [key for key in after if key.startswith(f'generator.{part}.') and after[key].ndim == 4]

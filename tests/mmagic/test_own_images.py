@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -12,15 +13,23 @@ from mmagic.registry import DATASETS, MODELS
 from mmagic.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from tiny_data import smooth_noise
+from tiny_data import make_benchmark, smooth_noise
 from tiny_network import save_checkpoint
 
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample
 from csnln_mm.images.image_file import read_rgb, write_image
+from csnln_mm.installed_configs import config_path
+from csnln_mm.mmagic.config import load_config
 from csnln_mm.mmagic.exact_resume import SampleIndex
-from csnln_mm.mmagic.own_images import set_images, set_steps, set_weights
+from csnln_mm.mmagic.own_images import (
+    config_of_checkpoint,
+    set_images,
+    set_steps,
+    set_test_images,
+    set_weights,
+)
 
 register_all_modules()
 NAMES = 'abcdefgh'
@@ -189,16 +198,90 @@ def test_options_that_cannot_be_meant_are_refused(options, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_tests_on_images_of_ones_own(images, tmp_path):
+    cfg = Config.fromfile(ROOT / 'configs/csnln_x2_div2k.py')
+    set_test_images(cfg, images / 'only_gt')
+    (loader,), (evaluator,) = cfg.test_dataloader, cfg.test_evaluator
+    assert len(build(loader)) == 8 and evaluator.metrics[0].prefix == 'only_gt'
+    make_benchmark(tmp_path / 'A', 1)
+    make_benchmark(tmp_path / 'B', 2)
+    set_test_images(cfg, tmp_path)
+    assert [len(build(loader)) for loader in cfg.test_dataloader] == [1, 2]
+    assert [x.metrics[1].prefix for x in cfg.test_evaluator] == ['A', 'B']
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    with pytest.raises(UserError, match='has neither images nor test sets with GTmod12'):
+        set_test_images(cfg, empty)
+    set_test_images(cfg, tmp_path / 'A')
+    assert len(cfg.test_dataloader) == 1
+
+
+@pytest.mark.parametrize('name', ['csnln_x2_mmagic.py', 'edsr_cross_scale_x2.py'])
+def test_a_mixing_config_trains_on_images_of_ones_own(images, name):
+    cfg = load_config(name)
+    set_images(cfg, images / 'gt', images / 'lq', patch_size=16)
+    img, gt = sample(build(cfg.train_dataloader))
+    assert img.shape == (3, 16, 16) and gt.shape == (3, 32, 32)
+
+
+def test_the_config_of_a_checkpoint(tmp_path):
+    path = str(save_checkpoint(tmp_path / 'a.pth', mid_channels=8))
+    cfg = config_of_checkpoint(path, options={'model.test_cfg.ensemble': True})
+    assert cfg.model.generator.mid_channels == 8 and cfg.model.test_cfg.ensemble
+    assert cfg.work_dir == 'work_dirs/test_a'
+    cfg = config_of_checkpoint('csnln-x3-fast')
+    assert cfg.model.generator.upscale_factor == 3 and cfg.model.test_cfg == dict(mode='whole')
+
+
+def test_a_config_of_ones_own_has_its_own_name_and_folder(tmp_path, monkeypatch):
+    base = config_path('edsr_cross_scale_x2.py')
+    assert base.endswith('configs/mixing/edsr_cross_scale_x2.py')
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    (tmp_path / 'my_module_beside_a_config.py').touch()
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = '{base}'\ncustom_imports = dict(imports=['csnln_mm.mmagic', "
+        "'my_module_beside_a_config'])"
+    )
+    cfg = load_config(str(tmp_path / 'mine.py'))
+    assert cfg.work_dir == 'work_dirs/mine' and 'my_module_beside_a_config' in sys.modules
+    (tmp_path / 'named.py').write_text(f"_base_ = '{base}'\nwork_dir = 'elsewhere'")
+    assert load_config(str(tmp_path / 'named.py')).work_dir == 'elsewhere'
+
+
+def run_tool(folder, tool, *arguments):
+    process = start_tool(folder, tool, arguments)
+    output = folder / 'output.txt'
+    assert end_of(process) == 0, output.read_text()[-5000:]
+    return output.read_text()
+
+
 @pytest.mark.slow
-def test_one_command_fine_tunes(images, tmp_path):
+def test_an_afternoon_of_fine_tuning(images, tmp_path):
+    """Train from weights, resume, and test the result without a config, on a quiet terminal."""
     save_checkpoint(tmp_path / 'start.pth')
     options = ['--patch-size', 12, '--val', 2, '--weights', 'start.pth', '--steps', 3]
     options += ['--cfg-options', 'train_dataloader.num_workers=0']
     options += ['train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0']
     config = ROOT / 'configs/csnln_x2_div2k.py'
     arguments = [config, '--gt', images / 'gt', '--lq', images / 'lq', *options]
-    process = start_tool(tmp_path, 'train.py', arguments)
-    output = tmp_path / 'output.txt'
-    assert end_of(process) == 0, output.read_text()[-5000:]
-    assert len(re.findall(r'Iter\(val\).*PSNR: [\d.]+', output.read_text())) == 3
-    assert (tmp_path / 'work_dirs/csnln_x2_div2k/iter_3.pth').exists()
+    text = run_tool(tmp_path, 'train.py', *arguments)
+    folder = tmp_path / 'work_dirs/csnln_x2_div2k'
+    assert len(re.findall(r'Iter\(val\).*PSNR: [\d.]+', text)) == 4  # the start's is the first
+    assert re.search(r'rate +0.0001, meant for 16 .*--auto-scale-lr makes it 1.25e-05', text)
+    assert re.search('no step improved on the start, PSNR|upscale with it: csnln upscale', text)
+    (log,) = folder.glob('2*/2*.log')
+    for noise in 'System environment', 'Hooks will be executed', 'stand-ins', 'backend':
+        assert noise not in text and noise in log.read_text(), noise
+    assert len(text.splitlines()) < 50, text
+
+    (folder / 'iter_3.pth').unlink()
+    text = run_tool(tmp_path, 'train.py', *arguments, '--resume')
+    assert 'resuming from' in text and 'seed' not in text
+    assert all('random seed' not in path.read_text() for path in folder.glob('2*/2*.log'))
+    written = Config.fromfile(folder / 'csnln_x2_div2k.py')
+    assert not written.resume and written.load_from == 'start.pth'
+
+    checkpoint = folder / 'iter_3.pth'
+    text = run_tool(tmp_path, 'test.py', checkpoint, '--data', images / 'only_gt')
+    assert re.search(r'^only_gt/PSNR +\d\d\.\d+$', text, re.M) and len(text.splitlines()) < 20
+    assert main(['test', str(config), str(checkpoint), '--data', str(images / 'only_gt')]) == 2

@@ -35,6 +35,7 @@ def test_before_the_first_step_and_after_the_tenth(tmp_path):
         '  images   10 to train on, 10 to validate on',
         '  batch    2 samples per step',
         '  steps    12, each image 2.4 times',
+        '  rate     0.01',
         '  device   cpu, n threads',
         '  memory   0.0 MB for weights, gradients and optimizer; activations in addition, '
         'measured in the first 10 steps',
