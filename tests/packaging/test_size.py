@@ -33,6 +33,7 @@ BUDGET = {
     'tests/ops': 750,
     'tests/packaging': 600,
     'tests/paper': 700,
+    'tests/slurm': 200,
     'tests/tools': 500,
     'tests/upscaling': 750,
     'tests/visualization': 750,
