@@ -85,6 +85,8 @@ def test_a_request_has_a_limit_whatever_the_number_of_its_files(server):
     status, text = upload(server, *[20 * MIB] * 4)
     assert status == 413 and 'more than the limit of 67,108,864' in text
     assert request(server, 'POST', '/gradio_api/queue/join', bytes(2 * MIB))[0] == 413
+    chunked = {'Content-Length': None, 'Transfer-Encoding': 'chunked'}
+    assert request(server, 'POST', '/gradio_api/upload', b'0\r\n\r\n', chunked)[0] == 411
     assert files(server) == before
 
 

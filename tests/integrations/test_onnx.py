@@ -156,6 +156,20 @@ def test_tiles_of_the_example_equal_the_whole_image_without_attention(tmp_path):
     assert np.abs(actual.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize('change', [dict(scale=None), dict(tile='8'), dict(margin='9')])
+def test_the_example_checks_the_files_metadata(compact, tmp_path, change):
+    model = onnx.load(compact[1])
+    entries = {**metadata(compact[1]), **change}
+    onnx.helper.set_model_props(model, {k: v for k, v in entries.items() if v is not None})
+    onnx.save(model, tmp_path / 'a.onnx')
+    Image.fromarray(photograph(9, 12)).save(tmp_path / 'a.png')
+    with pytest.raises(SystemExit, match='metadata'):
+        runpy.run_path(str(RUNNER))['main'](
+            str(tmp_path / 'a.onnx'), str(tmp_path / 'a.png'), str(tmp_path / 'b.png')
+        )
+    assert not (tmp_path / 'b.png').exists()
+
+
 def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
     network = CSNLNNet(mid_channels=4, num_recurrences=1)
     for given, options, message in (
