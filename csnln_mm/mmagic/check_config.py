@@ -21,7 +21,7 @@ from torch import nn
 from csnln_mm.compatibility import why_missing
 from csnln_mm.errors import UserError
 from csnln_mm.mmagic.config import suggest
-from csnln_mm.mmagic.loaders import Loader, loaders, parts
+from csnln_mm.mmagic.loaders import Loader, list_parts
 
 # How Python and MMEngine report an unknown argument and an unknown type.
 _UNKNOWN_ARGUMENT = re.compile(
@@ -156,20 +156,17 @@ def _quietly() -> Iterator[None]:
 
 
 def _try_to_build(cfg: Config) -> None:
-    hooks = {f'default_hooks.{key}': x for key, x in (cfg.get('default_hooks') or {}).items()}
-    hooks.update(parts(cfg.get('custom_hooks'), 'custom_hooks'))
-    for place, hook in hooks.items():
+    parts = list_parts(cfg)
+    for place, hook in parts.hooks:
         if isinstance(hook, dict):
             without_priority = {key: x for key, x in hook.items() if key != 'priority'}
             _try(cfg, place, without_priority, registry.HOOKS)
-    for loader in loaders(cfg):
+    for loader in parts.loaders:
         _try_to_build_loader(cfg, loader)
-    for name in 'val_evaluator', 'test_evaluator':
-        for place, evaluator in parts(cfg.get(name), name):
-            for at, metric in parts(evaluator.get('metrics'), f'{place}.metrics'):
-                _try(cfg, at, metric, registry.METRICS)
+    for place, metric in parts.metrics:
+        _try(cfg, place, metric, registry.METRICS)
     for place, wrapper in optim_wrappers(cfg).items():
-        _try_to_build_optimizer(cfg, place, wrapper)
+        _try_to_build_optimizer(cfg, place, wrapper, parts.schedules)
     for name in 'train_cfg', 'val_cfg', 'test_cfg':
         loop = cfg.get(name)
         if loop and 'type' in loop:
@@ -201,7 +198,9 @@ def _try_to_build_loader(cfg: Config, loader: Loader) -> None:
         _try(cfg, place, dataset, registry.DATASETS, lazy_init=True)
 
 
-def _try_to_build_optimizer(cfg: Config, place: str, wrapper: dict) -> None:
+def _try_to_build_optimizer(
+    cfg: Config, place: str, wrapper: dict, schedules: list[tuple[str, ConfigDict]]
+) -> None:
     """Build the optimizer of one parameter, its wrapper, and its learning rate schedules."""
     parameters = [nn.Parameter(torch.zeros(1))]
     at = f'{place}.optimizer'
@@ -211,10 +210,7 @@ def _try_to_build_optimizer(cfg: Config, place: str, wrapper: dict) -> None:
         dict(type='OptimWrapper'), **{k: x for k, x in wrapper.items() if k not in taken_out}
     )
     _try(cfg, place, rest, registry.OPTIM_WRAPPERS, optimizer=optimizer)
-    schedules = cfg.get('param_scheduler')
-    if isinstance(schedules, dict) and 'type' not in schedules:
-        return  # one list for each of several optimizers, and this is one of them
-    for at, schedule in parts(schedules, 'param_scheduler'):
+    for at, schedule in schedules:
         milestones = schedule.get('milestones', ())
         rest = {key: x for key, x in schedule.items() if key != 'convert_to_iter_based'}
         with config_errors(cfg, at, rest, registry.PARAM_SCHEDULERS):

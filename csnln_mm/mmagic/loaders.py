@@ -32,6 +32,42 @@ class Loader(NamedTuple):
     dataset: ConfigDict
 
 
+class ConfigParts(NamedTuple):
+    """The parts of a config that may each be one, several in a list, or none.
+
+    Attributes:
+        hooks: (place, config) of the default and the custom hooks.
+        loaders: the dataloaders.
+        metrics: (place, config) of the metrics of validation and test.
+        schedules: (place, config) of what changes the learning rate.
+    """
+
+    hooks: list[tuple[str, ConfigDict]]
+    loaders: list[Loader]
+    metrics: list[tuple[str, ConfigDict]]
+    schedules: list[tuple[str, ConfigDict]]
+
+
+def list_parts(cfg: Config) -> ConfigParts:
+    """List the parts of a config of which there may be several."""
+    hooks = [(f'default_hooks.{key}', x) for key, x in (cfg.get('default_hooks') or {}).items()]
+    metrics = [
+        metric
+        for name in ('val_evaluator', 'test_evaluator')
+        for place, evaluator in parts(cfg.get(name), name)
+        for metric in parts(evaluator.get('metrics'), f'{place}.metrics')
+    ]
+    schedules = cfg.get('param_scheduler')
+    if isinstance(schedules, dict) and 'type' not in schedules:
+        schedules = None  # one list for each of several optimizers
+    return ConfigParts(
+        hooks=hooks + parts(cfg.get('custom_hooks'), 'custom_hooks'),
+        loaders=loaders(cfg),
+        metrics=metrics,
+        schedules=parts(schedules, 'param_scheduler'),
+    )
+
+
 def loaders(cfg: Config, *names: str) -> list[Loader]:
     """List the dataloaders of a config: those of the given names, by default all."""
     found = []
