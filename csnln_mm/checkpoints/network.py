@@ -86,19 +86,20 @@ def build_from_checkpoint(
         path: of the file, for messages.
         architecture: as for :func:`load_network`.
     """
+    settings: dict[str, Any]
     if architecture is None:
-        architecture = _restrict(read_architecture(checkpoint, path), path)
+        settings = _restrict(read_architecture(checkpoint, path), path)
         source = f'the config in checkpoint {path}'
     else:
-        architecture = plain_architecture(architecture)
-        check_settings(checkpoint, architecture, path)
+        settings = plain_architecture(architecture)
+        check_settings(checkpoint, settings, path)
         source = f'the config for checkpoint {path}'
     weights = get_state_dict(checkpoint, path)
     if is_released(weights):
         weights = convert_released_state_dict(weights).state_dict
     # First without its tensors: a checkpoint may claim a network that no memory holds.
     with torch.device('meta'):
-        network = _build(architecture, source)
+        network = _build(settings, source)
     if not isinstance(network, networks.CSNLNNet):
         raise UserError(f'checkpoint {path} is of a {type(network).__name__}, not of a CSNLNNet')
     check_fit(network, weights, path)
@@ -106,9 +107,9 @@ def build_from_checkpoint(
         network.to_empty(device='cpu').reset_mean()
     else:
         # A part of somebody's own may hold tensors that no checkpoint has.
-        network = _build(architecture, source)
+        network = _build(settings, source)
     network.load_state_dict(weights)
-    return LoadedNetwork(network.eval(), weights, architecture, dict(get_meta(checkpoint)))
+    return LoadedNetwork(network.eval(), weights, settings, dict(get_meta(checkpoint)))
 
 
 def check_paths(source: Path, target: Path) -> None:

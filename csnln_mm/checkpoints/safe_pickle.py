@@ -9,7 +9,7 @@ import pickle
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -55,7 +55,9 @@ class SafeUnpickler(pickle._Unpickler):
         UnsafeCheckpoint: when it meets anything else.
     """
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    # Not in the stubs of the standard library.
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(
         self, file: Any, load_storage: Callable[[torch.dtype, str, int], Storage] | None = None

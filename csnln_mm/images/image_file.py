@@ -321,7 +321,8 @@ def _upright(size: tuple[int, int], image: Image.Image, exif: Image.Exif) -> tup
     """(width, height) after rotation by EXIF."""
     # Pillow turns a TIFF, and its size, by itself.
     turned = image.format != 'TIFF' and exif.get(_ORIENTATION) in (5, 6, 7, 8)
-    return size[::-1] if turned else size
+    width, height = size
+    return (height, width) if turned else size
 
 
 def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) -> None:
@@ -345,14 +346,14 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     if image.format == 'PNG':
         file.seek(0)
         return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
-    if image.format == 'TIFF' and image.mode in ('RGB', 'RGBA', 'RGBX'):
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode in ('RGB', 'RGBA', 'RGBX'):
         return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) == 16
     return False
 
 
 def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
     file.seek(0)
-    tags = image.tag_v2 if image.format == 'TIFF' else {}
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
     if planar and not image.mode.startswith('I;16'):
         data = _read_planar_tiff(file, image.size, name)
@@ -432,7 +433,9 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source:
             srgb = ImageCms.createProfile('sRGB')
-            return ImageCms.profileToProfile(image, source, srgb, outputMode='RGB')
+            converted = ImageCms.profileToProfile(image, source, srgb, outputMode='RGB')
+            assert converted is not None  # as only conversion in place returns nothing
+            return converted
     except (ImageCms.PyCMSError, OSError, ValueError):
         pass  # a broken profile is none
     return image.convert('RGB')

@@ -130,6 +130,8 @@ class CSNLNNet(nn.Module):
         # Of the head's two 3x3 convolutions, the recurrences, and the last one's reconstruction.
         return 2 + (self.num_recurrences - 1) * radii[0] + radii[1]
 
+    mean: Tensor
+
     def reset_mean(self) -> None:
         """Set the buffer ``mean``, which no state dict holds, to ``rgb_mean``."""
         mean = torch.tensor(self.rgb_mean).view(1, -1, 1, 1)
@@ -144,7 +146,7 @@ class CSNLNNet(nn.Module):
         Returns:
             [N, c, S H, S W], not clipped.
         """
-        features = self.head(x - self.mean)
+        features: Tensor | None = self.head(x - self.mean)
         if self.image_skip:
             # By size, which torch.export can leave open; of a scale factor it takes the number.
             size = [self.upscale_factor * side for side in x.shape[-2:]]
@@ -155,6 +157,7 @@ class CSNLNNet(nn.Module):
         kernels = self.reconstruct.weight.chunk(self.num_recurrences, 1)
         for i, kernel in enumerate(kernels):
             bias = self.reconstruct.bias if i == 0 else None
+            assert features is not None  # as after the last recurrence only
             if self.with_cp and self.training and torch.is_grad_enabled():
                 features, part = checkpoint(
                     self._recur, features, i + 1, kernel, bias, use_reentrant=False

@@ -11,6 +11,7 @@ and returns the hidden state [N, C, S H, S W].
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -86,6 +87,7 @@ class MutualProjectedFusion(nn.Module):
         else:  # in + (R + projection(R)), where in + R is the cross-scale branch itself
             fused = cross_scale + self.projection(cross_scale - in_scale)
         if local is None:
+            assert fused is not None
             return fused
         if fused is None:
             return self.upsample(local)
@@ -121,7 +123,7 @@ class AdditionFusion(nn.Module):
 
     def fuse(self, features: list[Tensor | None]) -> Tensor:
         """The outputs of :data:`BRANCHES`, in this order and of one shape -> the hidden state."""
-        return sum(x for x in features if x is not None)
+        return cast(Tensor, sum(x for x in features if x is not None))
 
 
 @register_part

@@ -58,15 +58,15 @@ def add_attention(
     attentions = []
     if stage.use_cross_scale:
         attentions.append(stage.cross_scale_attention)
-        _silence(stage.cross_scale_attention.value[0])
+        _silence(_convolution(stage.cross_scale_attention.value))
     if stage.use_in_scale:
         attentions.append(stage.in_scale_attention)
-        _silence(stage.in_scale_upsample[0])
-    nn.init.zeros_(stage.fusion.downsample[0].bias)
+        _silence(_convolution(stage.in_scale_upsample))
+    _zero_bias(_convolution(stage.fusion.downsample))
     if stage.use_cross_scale and stage.use_in_scale:
         for layer in stage.fusion.projection.modules():  # zero input gives zero output
             if isinstance(layer, nn.Conv2d):
-                nn.init.zeros_(layer.bias)
+                _zero_bias(layer)
     mean, components = _principal_components(network, attentions, images)
     for attention in attentions:
         for layer, factor in (attention.query, gain), (attention.key, 1.0):
@@ -122,15 +122,28 @@ def change_scale(network: CSNLNNet, weights: Mapping[str, Tensor]) -> None:
     for name, module in network.named_modules():
         if isinstance(module, (Downsample, Upsample)):
             key = f'{name}.0.weight'
-            resized[key] = _resize_kernel(weights[key], module[0].kernel_size[0], module)
+            resized[key] = _resize_kernel(weights[key], _convolution(module).kernel_size[0], module)
     for key, value in own.items():
         if resized[key].shape != value.shape:
             raise ValueError(f'the networks differ in more than their scale: {key}')
     network.load_state_dict(resized)
 
 
-def _silence(layer: nn.Module) -> None:
+def _convolution(layers: object) -> nn.Conv2d | nn.ConvTranspose2d:
+    """That of a ConvPReLU, Downsample or Upsample."""
+    assert isinstance(layers, nn.Sequential)
+    layer = layers[0]
+    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    return layer
+
+
+def _silence(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
     nn.init.zeros_(layer.weight)
+    _zero_bias(layer)
+
+
+def _zero_bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
 
 

@@ -1,6 +1,6 @@
 """Networks for ``torch.export``, ``torch.compile(fullgraph=True)`` and ONNX."""
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -25,5 +25,5 @@ def set_traceable(network: Network, traceable: bool = True) -> Network:
     """
     for module in network.modules():
         if hasattr(module, 'traceable'):
-            module.traceable = traceable
+            cast(Any, module).traceable = traceable
     return network

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
+from csnln_mm.ops.cross_scale_geometry import check_inputs, map_size, pad_to_multiple
 from csnln_mm.ops.cross_scale_reference import candidate_norm
 from csnln_mm.ops.cross_scale_strip import CandidateGrads, Candidates, StripPass, cut_into_strips
 from csnln_mm.ops.diagonal_box_sum import MatrixLayout
@@ -103,7 +103,7 @@ def cross_scale_attention(
     height, width = query.shape[-2:]
     query, value = pad_to_multiple(query, scale), pad_to_multiple(value, scale)
     if tile is None:
-        tile = choose_tile(query.shape[-2:], key.shape[-2:], patch_size, query.device)
+        tile = choose_tile(map_size(query), map_size(key), patch_size, query.device)
     options = _Options(scale, patch_size // 2, softmax_scale, divisor, Tile(*tile))
     with no_autocast(query.device):
         norm = candidate_norm(key.to(similarity_dtype(query, key)), patch_size)
@@ -137,8 +137,8 @@ class _CrossScaleAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_CrossScaleAttentionGrad.apply(grad, *ctx.saved_tensors, ctx.options), None)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_CrossScaleAttentionGrad.apply(*grads, *ctx.saved_tensors, ctx.options), None)
 
 
 class _CrossScaleAttentionGrad(torch.autograd.Function):
@@ -175,7 +175,7 @@ class _CrossScaleAttentionGrad(torch.autograd.Function):
 
 def _sample_groups(query: Tensor, key: Tensor, options: _Options) -> Iterator[slice]:
     """Groups of as many samples as fit into one block of the matrix, if their maps fit whole."""
-    layout = MatrixLayout(query.shape[-2:], key.shape[-2:], options.radius)
+    layout = MatrixLayout(map_size(query), map_size(key), options.radius)
     whole_map = options.tile.rows >= layout.height and options.tile.columns >= layout.width
     fitting = block_elements(query.device) // (layout.height * layout.row_elements)
     size = max(1, fitting) if whole_map else 1

@@ -23,6 +23,12 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
+def map_size(x: Tensor) -> tuple[int, int]:
+    """(H, W) of a map [..., H, W]."""
+    height, width = x.shape[-2:]
+    return height, width
+
+
 def as_blocks(x: Tensor, side: int) -> Tensor:
     """View a map cut into blocks.
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csnln_mm.ops.cross_scale_geometry import check_inputs, pad_to_multiple
+from csnln_mm.ops.cross_scale_geometry import check_inputs, map_size, pad_to_multiple
 from csnln_mm.ops.precision import no_autocast, similarity_dtype
 
 
@@ -40,7 +40,7 @@ def cross_scale_attention_reference(
     check_inputs(query, key, value, scale, patch_size)
     height, width = query.shape[-2:]
     query, value = pad_to_multiple(query, scale), pad_to_multiple(value, scale)
-    query_size, key_size = query.shape[-2:], key.shape[-2:]
+    query_size, key_size = map_size(query), map_size(key)
     dtype, radius = similarity_dtype(query, key), patch_size // 2
     with no_autocast(query.device):
         query, key = query.to(dtype), key.to(dtype)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csnln_mm.ops.cross_scale_geometry import as_blocks
+from csnln_mm.ops.cross_scale_geometry import as_blocks, map_size
 from csnln_mm.ops.diagonal_box_sum import DiagonalBoxSum, MatrixLayout, RowWindow
 from csnln_mm.ops.precision import product, product_dtype, softmax, softmax_backward
 
@@ -59,7 +59,7 @@ class Candidates:
         radius: int,
         divisor: float,
     ) -> None:
-        self.size, self.scale, self.radius, self.divisor = key.shape[2:], scale, radius, divisor
+        self.size, self.scale, self.radius, self.divisor = map_size(key), scale, radius, divisor
         self.keys = self._pad(key.to(logit_scale.dtype))
         blocks = as_blocks(value, scale).flatten(1, 3)
         self.blocks = self._pad(blocks.to(product_dtype(value)) / divisor)

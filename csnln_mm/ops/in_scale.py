@@ -99,12 +99,13 @@ def _fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None
     if not query.dtype == key.dtype == value.dtype:
         return None
     # [N, 1 head, positions, channels], as the kernels want them: channels last.
-    inputs = [x.transpose(1, 2).unsqueeze(1).contiguous() for x in (query, key, value)]
+    query, key, value = (x.transpose(1, 2).unsqueeze(1).contiguous() for x in (query, key, value))
     with _kernels_in_bounded_memory():
         # The choice without the math kernel: 1 or 2 are the flash and the memory-efficient one.
-        if torch._fused_sdp_choice(*inputs, None, 0.0, False, scale=1.0) not in (1, 2):
+        choice = torch.ops.aten._fused_sdp_choice(query, key, value, None, 0.0, False, scale=1.0)
+        if choice not in (1, 2):
             return None
-        out = F.scaled_dot_product_attention(*inputs, scale=1.0)
+        out = F.scaled_dot_product_attention(query, key, value, scale=1.0)
     return out.squeeze(1).transpose(1, 2)
 
 
@@ -142,8 +143,8 @@ class _InScaleAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_InScaleAttentionGrad.apply(grad, *ctx.saved_tensors, ctx.tile), None)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_InScaleAttentionGrad.apply(*grads, *ctx.saved_tensors, ctx.tile), None)
 
 
 class _InScaleAttentionGrad(torch.autograd.Function):
@@ -201,17 +202,21 @@ class _RunningSoftmax:
     """Softmax to base 2 of rows that arrive in blocks, and the mean of values that it weights."""
 
     def __init__(self) -> None:
-        self.maxima = self.sums = self.weighted = None
+        self.is_empty = True
+        # From the first block on.
+        self.maxima: Tensor
+        self.sums: Tensor
+        self.weighted: Tensor
 
     def add(self, logits: Tensor, values: Tensor) -> None:
         """Add values [n, candidates, C] by logits [n, rows, candidates], which are overwritten."""
         maxima = logits.amax(-1, keepdim=True)
-        if self.maxima is not None:
+        if not self.is_empty:
             maxima = torch.maximum(maxima, self.maxima)
         weights = logits.sub_(maxima).exp2_()
         sums = weights.sum(-1, keepdim=True)
         weights = weights.to(values.dtype)
-        if self.maxima is None:
+        if self.is_empty:
             self.weighted = torch.bmm(weights, values).to(sums.dtype)
         else:
             # Earlier sums are relative to earlier maxima.
@@ -222,7 +227,7 @@ class _RunningSoftmax:
                 self.weighted.baddbmm_(weights, values)
             else:
                 self.weighted += torch.bmm(weights, values)
-        self.maxima, self.sums = maxima, sums
+        self.maxima, self.sums, self.is_empty = maxima, sums, False
 
     def mean(self) -> Tensor:
         """[n, rows, C]."""

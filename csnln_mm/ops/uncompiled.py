@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 import torch
+import torch._utils
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -19,7 +20,8 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         if _is_compiling():
-            return torch.compiler.disable(function)(*args, **kwargs)
+            disabled = cast('Callable[P, R]', torch.compiler.disable(function))
+            return disabled(*args, **kwargs)
         return function(*args, **kwargs)
 
     return wrapper

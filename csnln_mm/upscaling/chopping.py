@@ -54,6 +54,7 @@ def chopped_forward(
                 _upscaled(kept_columns, scale, column.start),
             ]
             out[..., _upscaled(kept_rows, scale), _upscaled(kept_columns, scale)] = part
+    assert out is not None
     return out
 
 

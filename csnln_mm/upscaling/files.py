@@ -109,7 +109,9 @@ def upscale(
         )
 
     def size_of(size: tuple[int, int]) -> tuple[int, int]:
-        return scaled_size(size, width / size[0] if width else factor)
+        ratio = width / size[0] if width else factor
+        assert ratio is not None  # as until the network is loaded
+        return scaled_size(size, ratio)
 
     # A checkpoint is loaded when it is known that there is work, unless names need its factor.
     upscaler, factor = None, scale
@@ -221,6 +223,7 @@ class _Run:
 
     def _write(self, index: int, image: ImageData) -> UpscaleResult:
         job = self.jobs[index]
+        assert job.target is not None
         write_image(
             job.target,
             image,

@@ -170,10 +170,11 @@ def plan_sizes(
     """
     planned = []
     for job in jobs:
-        if job.is_open and job.header is not None and job.target is not None:
-            job = job._replace(size=size(job.header.size))
+        header, target = job.header, job.target
+        if job.is_open and header is not None and target is not None:
+            job = job._replace(size=size(header.size))
             try:
-                check_format(job.target, job.header._replace(size=job.size))
+                check_format(target, header._replace(size=job.size))
             except UserError as error:
                 job = job._replace(refusal=str(error))
         planned.append(job)

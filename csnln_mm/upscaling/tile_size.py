@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,8 @@ SMALLEST_TILE = 32
 OVERLAP = 16
 
 
-class Tiling(NamedTuple):
+@dataclass(frozen=True)
+class Tiling:
     """Tiles of ``tile`` x ``tile`` LR pixels that overlap by ``overlap``; tile 0: the whole image.
 
     ``count`` tiles make up the image; ``pixels`` is what one of them has; ``margin`` as for
@@ -93,12 +95,14 @@ def choose_tiling(
 
 def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | None) -> Tiling:
     """The tiling with tiles of this side; ``overlap`` as for :func:`choose_tiling`."""
-    radius = getattr(network, 'receptive_radius', None)
-    if overlap is None:
-        exact = radius is not None and 4 * radius <= tile
-        overlap = 2 * radius if exact else min(OVERLAP, tile // 4)
+    radius: int | None = getattr(network, 'receptive_radius', None)
+    if overlap is None and radius is not None and 4 * radius <= tile:
+        overlap = 2 * radius
+    elif overlap is None:
+        overlap = min(OVERLAP, tile // 4)
     margin = radius if radius is not None and 2 * radius <= overlap else 0
-    counts = [len(tile_starts(side, tile, overlap, network.upscale_factor)) for side in size]
+    scale = cast(int, network.upscale_factor)
+    counts = [len(tile_starts(side, tile, overlap, scale)) for side in size]
     sides = [min(tile or side, side) for side in size]
     return Tiling(tile, overlap, counts[0] * counts[1], sides[0] * sides[1], margin)
 
@@ -176,7 +180,7 @@ def _forward(
     return tiled_forward(
         partial(self_ensemble, run) if ensemble else run,
         x,
-        network.upscale_factor,
+        cast(int, network.upscale_factor),
         tile=tiling.tile,
         overlap=tiling.overlap,
         margin=tiling.margin,
@@ -201,4 +205,5 @@ def tile_memory(pixels: int, network: nn.Module) -> int:
     Measured: nine float32 feature maps of the upscaled size; taken as ten, and 256 MiB more for
     the blocks that the attention works in on a GPU.
     """
-    return 10 * 4 * network.mid_channels * network.upscale_factor**2 * pixels + 2**28
+    channels, scale = cast(int, network.mid_channels), cast(int, network.upscale_factor)
+    return 10 * 4 * channels * scale**2 * pixels + 2**28

@@ -59,6 +59,7 @@ def tiled_forward(
                 ..., scale * row : scale * (row + tile), scale * column : scale * (column + tile)
             ]
             area += y * row_weights[:, None] * column_weights
+    assert out is not None
     return out
 
 

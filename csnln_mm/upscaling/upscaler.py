@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -85,8 +85,8 @@ class Upscaler:
         if not isinstance(network, nn.Module):
             network = load_network(str(network))
         # Convolutions run up to twice as fast on CPUs when channels vary fastest in memory.
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
-        self.scale: float = scale or network.upscale_factor
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.scale = scale or cast(int, network.upscale_factor)
         self.dtype = DTYPES[dtype]
         self.tile = tile
         self.overlap = overlap
@@ -140,7 +140,7 @@ class Upscaler:
         try:
             y = self._forward(_to_tensor(shown), tiling or self.tiling(*image.size), on_tile)
             if size != (y.shape[-1], y.shape[-2]):
-                y = imresize(y, size[::-1])
+                y = imresize(y, (size[1], size[0]))
             alpha = None if image.alpha is None else _resize_bicubically(image.alpha, size)
             return image._replace(pixels=_to_pixels(y, image), alpha=alpha)
         except OutOfMemory as error:
@@ -177,7 +177,8 @@ def check_scale(scale: float | None) -> None:
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """(width, height) after scaling, rounded, at least 1."""
-    return tuple(max(1, math.floor(side * scale + 0.5)) for side in size)
+    width, height = (max(1, math.floor(side * scale + 0.5)) for side in size)
+    return width, height
 
 
 def _to_tensor(image: ImageData) -> Tensor:
