@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from csnln_mm.errors import UserError
-
-MAX_JSON_BYTES = 16 * 2**20
+from csnln_mm.limits import JSON_BYTES
 
 
 def atomic_write(
@@ -138,16 +137,17 @@ def read_json(path: str | Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        UserError: if it is missing, has more than :data:`MAX_JSON_BYTES` or is no JSON.
+        UserError: if it is missing, is larger than :data:`csnln_mm.limits.JSON_BYTES`, or is no
+            JSON.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f'{path} is not a file' if path.exists() else f'{path} does not exist')
     try:
         with path.open('rb') as file:
-            content = file.read(MAX_JSON_BYTES + 1)
-        if len(content) > MAX_JSON_BYTES:
-            raise UserError(f'{path} is refused: it has more than {MAX_JSON_BYTES} bytes')
+            content = file.read(JSON_BYTES + 1)
+        if len(content) > JSON_BYTES:
+            raise UserError(f'{path} is refused: it has more than {JSON_BYTES} bytes')
         return json.loads(content)
     except OSError as error:
         raise UserError(f'cannot read {path}: {error.strerror or error}') from error

@@ -5,14 +5,8 @@ import sys
 import pytest
 
 from csnln_mm.errors import UserError
-from csnln_mm.files import (
-    MAX_JSON_BYTES,
-    atomic_write,
-    check_file,
-    check_folder,
-    read_json,
-    remove_partials,
-)
+from csnln_mm.files import atomic_write, check_file, check_folder, read_json, remove_partials
+from csnln_mm.limits import JSON_BYTES
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -100,7 +94,7 @@ def test_json_is_not_read_beyond_its_limit(tmp_path):
     path = tmp_path / 'large.json'
     with path.open('wb') as file:
         file.truncate(2**34)
-    with pytest.raises(UserError, match=f'large.json is refused: .* {MAX_JSON_BYTES} bytes'):
+    with pytest.raises(UserError, match=f'large.json is refused: .* {JSON_BYTES} bytes'):
         read_json(path)
 
 

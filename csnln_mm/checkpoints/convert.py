@@ -15,7 +15,7 @@ from csnln_mm.checkpoints.architecture import (
     read_architecture,
 )
 from csnln_mm.checkpoints.load import load_checkpoint
-from csnln_mm.checkpoints.network import check_paths
+from csnln_mm.checkpoints.network import check_finite, check_paths
 from csnln_mm.checkpoints.released import (
     ReleasedCheckpoint,
     convert_released_state_dict,
@@ -110,9 +110,11 @@ def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
 
 def _naming_file(path: Path, convert: Any, state_dict: Any) -> ReleasedCheckpoint:
     try:
-        return convert(state_dict)
+        converted = convert(state_dict)
     except UserError as error:
         raise UserError(f'{path}: {error}') from error
+    check_finite(converted.state_dict, path)
+    return converted
 
 
 def _copied(converted: ReleasedCheckpoint) -> dict[str, Tensor]:

@@ -20,10 +20,9 @@ from csnln_mm.checkpoints.architecture import (
 from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
 from csnln_mm.errors import UserError
+from csnln_mm.limits import NETWORK_SIZE
 from csnln_mm.networks.build import PARTS
 
-# No size in a checkpoint's config may exceed it: layers are made one by one, then compared.
-_LARGEST = 4096
 # Modules whose tensors all come from the checkpoint, but for the mean of the network.
 _OURS = ('csnln_mm.', 'torch.')
 
@@ -123,6 +122,8 @@ def check_paths(source: Path, target: Path) -> None:
 def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
     """Raise UserError, naming the first tensor that does not fit, unless a checkpoint fits a model.
 
+    Weights that are not finite do not fit either.
+
     Args:
         model: in a distributed wrapper or not.
         checkpoint: the content of the file: a state dict, or a dict that has one as ``state_dict``.
@@ -141,6 +142,26 @@ def check_fit(model: nn.Module, checkpoint: Any, path: str) -> None:
     for key in given:
         if key not in wanted:
             raise UserError(f'checkpoint {path} does not fit the config, which has no {key!r:.100}')
+    check_finite(given, path)
+
+
+def check_finite(weights: Mapping[str, Any], path: str | Path) -> None:
+    """Raise UserError, naming the first, if a weight is NaN or infinite.
+
+    Args:
+        weights: a state dict.
+        path: of the file, for messages.
+    """
+    for key, value in weights.items():
+        if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
+            continue
+        # Of less than 16 bits torch does not say it.
+        numbers = value.float() if value.element_size() < 2 else value
+        if not numbers.isfinite().all():
+            raise UserError(
+                f'checkpoint {path} is spoiled: {key!r:.100} has values that are not finite; take '
+                'one that was saved earlier'
+            )
 
 
 def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
@@ -157,10 +178,11 @@ def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _check_sizes(value: Any, path: str) -> None:
-    if isinstance(value, int) and value > _LARGEST:
+    # Layers are made one by one, then compared.
+    if isinstance(value, int) and value > NETWORK_SIZE:
         raise UserError(
             f'the config in checkpoint {path} is refused: {value} is a size beyond '
-            f'{_LARGEST}; name one that you trust with --config'
+            f'{NETWORK_SIZE}; name one that you trust with --config'
         )
     if isinstance(value, (dict, list)):
         for item in value.values() if isinstance(value, dict) else value:

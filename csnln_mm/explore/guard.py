@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from csnln_mm.explore import limits
+from csnln_mm import limits
 from csnln_mm.explore.session import Sessions
 
 _HEARTBEAT = re.compile(r'/gradio_api/heartbeat/([^/]+)/?')

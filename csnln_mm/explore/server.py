@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from csnln_mm import limits
 from csnln_mm.errors import UserError
-from csnln_mm.explore import limits
 from csnln_mm.explore.session import Sessions
 from csnln_mm.images.image_file import ImageData, write_image
 
@@ -53,7 +53,7 @@ class Server:
         host: str = '127.0.0.1',
         allow_hosts: Sequence[str] = (),
         port: int | None = None,
-        max_pixels: int = limits.MAX_PIXELS,
+        max_pixels: int = limits.PAGE_PIXELS,
         device: str | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix='csnln-explore-')

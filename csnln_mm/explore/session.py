@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from csnln_mm import limits
 from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
-from csnln_mm.explore import limits
 from csnln_mm.images.image_file import (
     ImageData,
     as_8_bit_rgb,
@@ -251,7 +251,7 @@ class Sessions:
         self,
         folder: Path,
         networks: Mapping[str, nn.Module],
-        max_pixels: int = limits.MAX_PIXELS,
+        max_pixels: int = limits.PAGE_PIXELS,
         device: str | None = None,
     ) -> None:
         self.folder, self.networks = folder, networks

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import gradio as gr
 import numpy as np
 
+from csnln_mm import limits
 from csnln_mm.errors import UserError
-from csnln_mm.explore import limits
 from csnln_mm.explore.session import Session, as_uploaded, displayable
 from csnln_mm.images.degradation import resize
 from csnln_mm.upscaling.progress import format_duration
@@ -105,7 +105,7 @@ def upscale_views(
         raise UserError('give a scale from 1 to 8')
     upscaler = session.upscaler(name, scale=factor, tile=tile, ensemble=ensemble)
     size = scaled_size(image.size, factor)
-    if size[0] * size[1] > limits.MAX_RESULT_AREA * session.max_pixels:
+    if size[0] * size[1] > limits.PAGE_RESULT_AREA * session.max_pixels:
         raise UserError(f'{size[0]}x{size[1]} pixels are too many; take a smaller scale')
     result = upscaler(image, on_tile=work)
     bicubic = session.write(resize(displayable(image), size[::-1]))

@@ -15,8 +15,10 @@ from csnln_mm.checkpoints.architecture import (
     PREFIX,
     carries_architecture,
     check_settings,
+    get_all_weights,
     get_state_dict,
 )
+from csnln_mm.checkpoints.network import check_finite
 from csnln_mm.checkpoints.released import is_released
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
 from csnln_mm.errors import UserError
@@ -224,12 +226,14 @@ def load_valid_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         UserError: if it is cut off, has changed since it was written, lacks what a training needs
-            besides weights, or :func:`csnln_mm.checkpoints.load_checkpoint` refuses it.
+            besides weights, has weights that are not finite, or
+            :func:`csnln_mm.checkpoints.load_checkpoint` refuses it.
     """
     checkpoint = load_checkpoint(path)
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
     if missing:
         raise UserError(f'{path} cannot be resumed from: it lacks {", ".join(missing)}')
+    check_finite(get_all_weights(checkpoint, str(path)), path)
     return checkpoint
 
 

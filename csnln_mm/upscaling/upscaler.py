@@ -131,7 +131,7 @@ class Upscaler:
             The same kind of thing, ``scale`` times as wide and high, or of ``size``.
 
         Raises:
-            UserError: if the memory does not suffice.
+            UserError: if the memory does not suffice, or the network's output is not finite.
         """
         if not isinstance(image, ImageData):
             return self(ImageData(image), size=size, tiling=tiling, on_tile=on_tile).pixels
@@ -166,7 +166,11 @@ class Upscaler:
                 ensemble=self.ensemble,
                 on_tile=on_tile,
             )
-        return y[0].cpu()
+        y = y[0].cpu()
+        if not y.isfinite().all():
+            less = ' (--dtype float32 may help)' if self.dtype is not None else ''
+            raise UserError(f'the result has values that are not finite{less}')
+        return y
 
 
 def check_scale(scale: float | None) -> None:

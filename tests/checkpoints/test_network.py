@@ -109,3 +109,13 @@ def test_a_network_is_built_once_and_has_its_mean(network, tmp_path, monkeypatch
     x = torch.rand(1, 3, 7, 8)
     with torch.no_grad():
         torch.testing.assert_close(loaded(x), other.eval()(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('-inf')])
+def test_weights_that_are_not_finite_are_refused(network, tmp_path, value):
+    weights = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    key = next(key for key in weights if key.endswith('bias'))
+    weights[key].view(-1)[-1] = value
+    path = save(tmp_path / 'a.pth', weights)
+    with pytest.raises(UserError, match=f"a.pth is spoiled: '{key}' has values that are not finit"):
+        load_network(path, SMALL)

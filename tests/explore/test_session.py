@@ -8,9 +8,9 @@ import pytest
 from tiny_network import photograph, save_checkpoint
 
 from csnln_mm.errors import UserError
-from csnln_mm.explore.limits import MAX_SESSIONS
 from csnln_mm.explore.session import Sessions, Stopped, displayable
 from csnln_mm.images.image_file import ImageData, write_image
+from csnln_mm.limits import MAX_SESSIONS
 
 
 @pytest.fixture

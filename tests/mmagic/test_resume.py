@@ -124,6 +124,13 @@ def trained(tmp_path_factory):
     return folder
 
 
+def test_a_checkpoint_with_weights_that_are_not_finite_is_skipped(tmp_path):
+    save(tmp_path, 1)
+    save(tmp_path, 2, state_dict=dict(w=torch.tensor([1, float('nan')])))
+    start = latest_valid_checkpoint(tmp_path)
+    assert start.path.name == 'iter_1.pth' and 'iter_2.pth is spoiled' in start.skipped[0]
+
+
 @pytest.mark.parametrize(
     'steps, end, said',
     [

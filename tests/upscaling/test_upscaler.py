@@ -37,6 +37,14 @@ def test_the_network_makes_the_pixels(checkpoint):
     close(Upscaler(checkpoint, device='cpu')(image), expected, 1)
 
 
+def test_a_result_that_is_not_finite_is_no_image(checkpoint):
+    network = load_network(checkpoint)
+    with torch.no_grad():
+        network.reconstruct.weight.fill_(3e38)  # finite itself
+    with pytest.raises(UserError, match='the result has values that are not finite$'):
+        Upscaler(network, device='cpu')(photograph())
+
+
 @pytest.mark.parametrize('suffix', ['.PNG', '.bmp', '.tiff', '.webp'])
 def test_every_format(plain, tmp_path, suffix):
     source = tmp_path / f'picture{suffix}'
