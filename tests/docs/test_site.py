@@ -18,4 +18,4 @@ def test_it_builds_without_a_warning(tmp_path):
         assert (tmp_path / f'{page.stem}.html').exists()
     reference = (tmp_path / 'api.html').read_text()
     assert 'csnln_mm.ops.cross_scale_attention' in reference
-    assert 'An attention of your own' in (tmp_path / 'contributing.html').read_text()
+    assert 'Parts of your own' in (tmp_path / 'contributing.html').read_text()

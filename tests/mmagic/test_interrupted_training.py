@@ -160,7 +160,9 @@ def test_killed_in_the_last_validation(folder, tmp_path):
 
 def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
     options = settings(STEPS, **{'train_cfg.val_interval': 1})
-    status, output = train(folder, tmp_path, *options, fault=DieAt('open', '.best_PSNR', after=1))
+    status, output = train(
+        folder, tmp_path, *options, fault=DieAt('os.rename', '.best_PSNR', after=1)
+    )
     assert status == -signal.SIGKILL, output
     (best,) = tmp_path.glob('best_*.pth')
     assert load_checkpoint(best)['meta']['iter'] == int(best.stem.split('_')[-1])
