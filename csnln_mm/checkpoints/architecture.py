@@ -9,14 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from csnln_mm.checkpoints.from_tensors import infer_architecture, is_csnln
 from csnln_mm.checkpoints.released import convert_released_state_dict
 from csnln_mm.errors import UserError
 from csnln_mm.networks.build import PARTS
 
-# Prefixes of keys in MMEngine's checkpoints: the network within the model, and the moving average
-# of its weights; a model that has an average upscales with it.
+# Prefix of keys in MMEngine's checkpoints: the network within the model.
 PREFIX = 'generator.'
-_AVERAGE = 'generator_ema.'
+
+# Where checkpoints have their state dict: MMEngine's, and BasicSR's and its relatives'; the moving
+# average of weights before the weights themselves, since a model that has one upscales with it.
+_CONTAINERS = 'state_dict', 'params_ema', 'params'
+# Prefixes of the network among others, such as a discriminator, in the same order.
+_OF_NETWORK = 'generator_ema.', PREFIX, 'net_g_ema.', 'net_g.'
+# Prefixes that wrappers for several devices, averaging and compilation add to every key, and their
+# own counters.
+_OF_WRAPPER = 'module.', '_orig_mod.'
+_COUNTERS = {'n_averaged', 'steps'}
+_MOST_PREFIXES = 4
 
 # An exported file has its architecture also among the weights, as JSON in uint8, for programs that
 # read or hand on nothing but tensors. Names and shapes of the weights do not determine it.
@@ -34,22 +44,27 @@ _COMPARED = (
 )
 
 
-def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
+def read_architecture(
+    checkpoint: Any, path: str, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Read the arguments of a checkpoint's network, with its ``type``.
 
     They are read from, in this order: ``meta['architecture']``, JSON, which is the metadata of a
     safetensors file; the same as a tensor among the weights; ``generator`` of the model in
-    ``meta['cfg']``, where MMEngine saves the text of a config; the keys and shapes of a state dict
-    of the released code. MMEngine would run the text of a config as Python. Here it is data: only
-    ``dict(...)``, lists, tuples and constants are understood.
+    ``meta['cfg']``, where MMEngine saves the text of a config; the keys and shapes of the weights,
+    ours or those of the released code. MMEngine would run the text of a config as Python. Here it
+    is data: only ``dict(...)``, lists, tuples and constants are understood.
 
     Args:
         checkpoint: the content of the file.
         path: of the file, for messages.
+        settings: what keys and shapes do not show, for files that carry no config; see
+            :func:`~csnln_mm.checkpoints.from_tensors.infer_architecture`.
 
     Raises:
-        UserError: if the file does not say what its network is, its config is more than plain
-            data, or the network was trained on images in another range than 0..1.
+        UserError: if the file does not say what its network is, or says it beside ``settings``;
+            if its config is more than plain data, or the network was trained on images in another
+            range than 0..1.
     """
     meta = get_meta(checkpoint)
     try:
@@ -61,7 +76,7 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
             _check_normalization(model.get('data_preprocessor'))
             network = model.get('generator')
         else:
-            return _read_released(checkpoint, path)
+            return _read_weights(checkpoint, path, settings)
         if not isinstance(network, dict):
             raise ValueError('it has no model with a generator')
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
@@ -69,6 +84,7 @@ def read_architecture(checkpoint: Any, path: str) -> dict[str, Any]:
             f'the config in checkpoint {path} is refused: {_one_line(error)}; '
             'name one that you trust with --config'
         ) from error
+    _refuse_settings(settings, path)
     return network
 
 
@@ -96,7 +112,7 @@ def get_meta(checkpoint: Any) -> dict[str, Any]:
 
 def get_all_weights(checkpoint: Any, path: str) -> dict[str, Any]:
     """The state dict of a checkpoint, or a bare state dict; UserError if there is none."""
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    weights = _find_weights(checkpoint)
     if not isinstance(weights, dict):
         raise UserError(f'checkpoint {path} holds no state dict')
     return weights
@@ -106,23 +122,44 @@ def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
     """The weights of a checkpoint's network, under the network's own names.
 
     Args:
-        checkpoint: the content of the file: a state dict, or a checkpoint of MMEngine, from which
-            the weights of the generator are taken, or their moving average if there is one.
+        checkpoint: the content of the file: a state dict, or a checkpoint of MMEngine, BasicSR or
+            a relative, from which the weights of the generator are taken, or their moving average
+            if there is one.
         path: of the file, for messages.
 
     Raises:
         UserError: if the file holds no state dict.
     """
-    weights = get_all_weights(checkpoint, path)
-    for prefix in _AVERAGE, PREFIX:
-        of_generator = {
-            key[len(prefix) :]: value
-            for key, value in weights.items()
-            if isinstance(key, str) and key.startswith(prefix)
-        }
-        if of_generator:
-            return of_generator
-    return {key: value for key, value in weights.items() if key != ARCHITECTURE_KEY}
+    weights = {k: v for k, v in get_all_weights(checkpoint, path).items() if k != ARCHITECTURE_KEY}
+    for _ in range(_MOST_PREFIXES):
+        inner = next(filter(None, (_below(weights, p) for p in _OF_NETWORK + _OF_WRAPPER)), None)
+        if inner is None:
+            break
+        weights = inner
+    return weights
+
+
+def _find_weights(checkpoint: Any) -> Any:
+    if not isinstance(checkpoint, dict):
+        return None
+    for key in _CONTAINERS:
+        # A tensor of that name is a weight of a bare state dict.
+        if key in checkpoint and not isinstance(checkpoint[key], Tensor):
+            return checkpoint[key]
+    return checkpoint
+
+
+def _below(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The weights whose keys have a prefix, without it; none of a wrapper's if others have not."""
+    inner = {
+        key[len(prefix) :]: value
+        for key, value in weights.items()
+        if isinstance(key, str) and key.startswith(prefix)
+    }
+    others = len(weights) - len(inner)
+    if prefix in _OF_WRAPPER and others > len(_COUNTERS & weights.keys()):
+        return {}
+    return inner
 
 
 def carries_architecture(checkpoint: Any) -> bool:
@@ -236,22 +273,32 @@ def _architecture_text(checkpoint: Any) -> str | None:
     text = get_meta(checkpoint).get('architecture')
     if isinstance(text, str):
         return text
-    weights = checkpoint.get('state_dict', checkpoint)
+    weights = _find_weights(checkpoint)
     tensor = weights.get(ARCHITECTURE_KEY) if isinstance(weights, dict) else None
     if not isinstance(tensor, Tensor) or tensor.dtype != torch.uint8:
         return None
     return bytes(tensor.flatten().tolist()).decode(errors='replace')
 
 
-def _read_released(checkpoint: Any, path: str) -> dict[str, Any]:
+def _read_weights(checkpoint: Any, path: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The architecture that keys and shapes show."""
+    weights = get_state_dict(checkpoint, path)
+    if is_csnln(weights):
+        return infer_architecture(weights, path, settings)
     try:
-        released = convert_released_state_dict(get_state_dict(checkpoint, path))
+        released = convert_released_state_dict(weights)
     except UserError as error:
         raise UserError(
             f'checkpoint {path} carries no config, and is none that was released '
             f'({error}); name its config with --config'
         ) from error
+    _refuse_settings(settings, path)
     return released.architecture
+
+
+def _refuse_settings(settings: Mapping[str, Any] | None, path: str) -> None:
+    if settings:
+        raise UserError(f'checkpoint {path} carries its settings; leave {", ".join(settings)} out')
 
 
 def _check_normalization(preprocessor: Any) -> None:

@@ -11,6 +11,7 @@ from csnln_mm.checkpoints.architecture import (
     PREFIX,
     carries_architecture,
     differences,
+    get_all_weights,
     get_state_dict,
     read_architecture,
 )
@@ -48,16 +49,14 @@ def convert_released_file(
     """
     check_paths(source, target)
     checkpoint = load_checkpoint(source)
-    # A safetensors file is read as a dict with a state dict, whoever wrote it.
-    weights = checkpoint
-    if isinstance(checkpoint, dict):
-        weights = checkpoint.get('state_dict', checkpoint)
+    weights = get_all_weights(checkpoint, str(source))
     exported = carries_architecture(checkpoint)
-    if exported or isinstance(weights, dict) and any(str(k).startswith(PREFIX) for k in weights):
+    if exported or any(str(key).startswith(PREFIX) for key in weights):
         kind = 'an exported file' if exported else 'a checkpoint of MMEngine'
         raise UserError(
             f'{source} is {kind}, not of the released code; the other direction is --to-released'
         )
+    weights = get_state_dict(checkpoint, str(source))
     converted = _naming_file(source, convert_released_state_dict, weights)
     if scale is not None and converted.upscale_factor != scale:
         raise UserError(f'{source} is a model for x{converted.upscale_factor}, not x{scale}')

@@ -43,14 +43,23 @@ class LoadedNetwork(NamedTuple):
     meta: dict[str, Any]
 
 
-def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> nn.Module:
+def load_network(
+    path: str | Path,
+    architecture: Mapping[str, Any] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """Build the network of a checkpoint, with its weights.
 
     Args:
-        path: checkpoint of a training run, converted one, safetensors file, or state dict of the
-            released code; or the name of a model that comes with the package.
+        path: checkpoint of a training run, with MMEngine or BasicSR, converted one, safetensors
+            file, or state dict, also of the released code; or the name of a model that comes with
+            the package. A moving average of the weights is preferred to the weights.
         architecture: the network's config, for files that carry none; see
             :func:`csnln_mm.networks.build_network`.
+        settings: instead, only what the weights of such a file do not show, such as
+            ``dict(image_skip=True, recurrence_skip=False)``; the error of a file that needs them
+            names them.
 
     Returns:
         The network, in evaluation mode, on the CPU.
@@ -67,38 +76,49 @@ def load_network(path: str | Path, architecture: Mapping[str, Any] | None = None
         ...     network(torch.rand(1, 3, 16, 20)).shape
         torch.Size([1, 3, 32, 40])
     """
-    return read_network(path, architecture).network
+    return read_network(path, architecture, settings=settings).network
 
 
-def read_network(path: str | Path, architecture: Mapping[str, Any] | None = None) -> LoadedNetwork:
+def read_network(
+    path: str | Path,
+    architecture: Mapping[str, Any] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> LoadedNetwork:
     """Like :func:`load_network`, with what the checkpoint says about the network."""
-    return build_from_checkpoint(load_checkpoint(path), str(path), architecture)
+    return build_from_checkpoint(load_checkpoint(path), str(path), architecture, settings=settings)
 
 
 def build_from_checkpoint(
-    checkpoint: Any, path: str, architecture: Mapping[str, Any] | None = None
+    checkpoint: Any,
+    path: str,
+    architecture: Mapping[str, Any] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
 ) -> LoadedNetwork:
     """Like :func:`read_network`, from the content of a file.
 
     Args:
         checkpoint: what :func:`~csnln_mm.checkpoints.load_checkpoint` returns, or a state dict.
         path: of the file, for messages.
-        architecture: as for :func:`load_network`.
+        architecture, settings: as for :func:`load_network`.
     """
-    settings: dict[str, Any]
+    network_config: dict[str, Any]
     if architecture is None:
-        settings = _restrict(read_architecture(checkpoint, path), path)
+        network_config = _restrict(read_architecture(checkpoint, path, settings), path)
         source = f'the config in checkpoint {path}'
     else:
-        settings = plain_architecture(architecture)
-        check_settings(checkpoint, settings, path)
+        if settings:
+            raise UserError('settings are for a checkpoint without a config; give one or the other')
+        network_config = plain_architecture(architecture)
+        check_settings(checkpoint, network_config, path)
         source = f'the config for checkpoint {path}'
     weights = get_state_dict(checkpoint, path)
     if is_released(weights):
         weights = convert_released_state_dict(weights).state_dict
     # First without its tensors: a checkpoint may claim a network that no memory holds.
     with torch.device('meta'):
-        network = _build(settings, source)
+        network = _build(network_config, source)
     if not isinstance(network, networks.CSNLNNet):
         raise UserError(f'checkpoint {path} is of a {type(network).__name__}, not of a CSNLNNet')
     check_fit(network, weights, path)
@@ -106,9 +126,9 @@ def build_from_checkpoint(
         network.to_empty(device='cpu').reset_mean()
     else:
         # A part of somebody's own may hold tensors that no checkpoint has.
-        network = _build(settings, source)
+        network = _build(network_config, source)
     network.load_state_dict(weights)
-    return LoadedNetwork(network.eval(), weights, settings, dict(get_meta(checkpoint)))
+    return LoadedNetwork(network.eval(), weights, network_config, dict(get_meta(checkpoint)))
 
 
 def check_paths(source: Path, target: Path) -> None:

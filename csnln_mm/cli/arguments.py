@@ -1,7 +1,9 @@
 """Types and groups of arguments that several commands share."""
 
 import argparse
+import ast
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ _SHARED: dict[str, dict[str, Any]] = {
     '--config': dict(metavar='FILE', help='config file, for a checkpoint that carries none'),
     '--verbose': dict(
         action='store_true', help='print everything that the log file has, and its warnings'
+    ),
+    '--settings': dict(
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='instead of --config, what the tensors of such a checkpoint do not show, such as '
+        'image_skip=True recurrence_skip=False; a message names what is needed',
     ),
     '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
     '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
@@ -63,13 +73,41 @@ def add_shared(parser: argparse._ActionsContainer, *names: str) -> None:
         parser.add_argument(*short, name, **_SHARED[name])
 
 
-def network(checkpoint: str | Path | None, config: str | None) -> Any:
-    """What a checkpoint and ``--config`` name, as ``Upscaler`` takes it."""
+def network(checkpoint: str | Path | None, config: str | None, settings: Sequence[str] = ()) -> Any:
+    """What a checkpoint and ``--config`` or ``--settings`` name, as ``Upscaler`` takes it."""
+    if settings:
+        from csnln_mm.checkpoints import load_network
+
+        if config:
+            raise UserError('--settings are instead of --config; give one or the other')
+        return load_network(str(checkpoint), settings=read_settings(settings))
     if config is None:
         return checkpoint
     from csnln_mm.mmagic.generator import load_generator
 
     return load_generator(config, str(checkpoint))
+
+
+def read_settings(entries: Sequence[str]) -> dict[str, Any]:
+    """The values of ``--settings``: numbers, True, False, None or all, and lists as 1,3.
+
+    Raises:
+        UserError: for an entry that is not KEY=VALUE.
+    """
+    words = {'true': True, 'false': False, 'none': None, 'all': None}
+    settings: dict[str, Any] = {}
+    for entry in entries:
+        key, equals, text = entry.partition('=')
+        try:
+            value = words[text.lower()] if text.lower() in words else ast.literal_eval(text)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            equals = ''
+        if not key or not equals:
+            raise UserError(f'--settings: expected KEY=VALUE, such as image_skip=True, got {entry}')
+        if key == 'attention_recurrences' and isinstance(value, int):
+            value = [value]
+        settings[key] = list(value) if isinstance(value, tuple) else value
+    return settings
 
 
 class _CfgOptions(argparse.Action):

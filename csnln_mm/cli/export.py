@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from csnln_mm.cli.arguments import add_shared, output_file, output_folder
+from csnln_mm.cli.arguments import add_shared, output_file, output_folder, read_settings
 from csnln_mm.errors import UserError
 
 HELP = """Write the network of a checkpoint as a file for other programs.
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='safetensors',
         help='default: safetensors',
     )
-    add_shared(parser, '--config')
+    add_shared(parser, '--config', '--settings')
     parser.add_argument('--half', action='store_true', help='weights in float16: half the size')
     parser.add_argument(
         '--tile',
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
         )
     options = dict(
         architecture=_architecture(args.config) if args.config else None,
+        settings=read_settings(args.settings),
         half=args.half,
         metadata=dict(args.metadata),
     )
@@ -91,7 +92,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _export_onnx(
-    args: argparse.Namespace, *, architecture: Any, half: bool, metadata: dict[str, str]
+    args: argparse.Namespace,
+    *,
+    architecture: Any,
+    settings: dict[str, Any],
+    half: bool,
+    metadata: dict[str, str],
 ) -> str:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
@@ -101,7 +107,7 @@ def _export_onnx(
     from csnln_mm.integrations.safetensors import origin
 
     check_paths(Path(args.checkpoint), args.out)
-    read = read_network(args.checkpoint, architecture)
+    read = read_network(args.checkpoint, architecture, settings=settings)
     metadata = {**origin(read.meta, args.checkpoint), **metadata}
     tile = 64 if args.tile is None else args.tile
     print('tracing the network: minutes if it has many recurrences', file=sys.stderr, flush=True)

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='model that comes with the package (csnln models lists them), or a checkpoint: of a '
         'training run, converted, or as the authors released it (default: the model for --scale)',
     )
-    add_shared(group, '--config')
+    add_shared(group, '--config', '--settings')
     group.add_argument(
         '-g',
         '--device',
@@ -146,8 +146,9 @@ def run(args: argparse.Namespace) -> int:
     inputs = [*args.input, *args.inputs]
     if not inputs:
         raise UserError('no input: name an image, a folder or a pattern')
-    if args.config and not args.model:
-        raise UserError('--config is for a checkpoint that carries none: name it with -n')
+    for option in 'config', 'settings':
+        if getattr(args, option) and not args.model:
+            raise UserError(f'--{option} is for a checkpoint that carries none: name it with -n')
     with _interrupted_by_sigterm():
         if '-' in inputs or args.out == '-':
             return _run_pipe(args, inputs)
@@ -189,7 +190,7 @@ def _upscale(
     return upscale(
         inputs,
         out,
-        checkpoint=network(args.model, args.config),
+        checkpoint=network(args.model, args.config, args.settings),
         recursive=args.recursive,
         overwrite=args.overwrite,
         suffix='same' if args.format == 'same' else f'.{args.format}',

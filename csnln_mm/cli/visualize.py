@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='image to write, e.g. out.png'
             + ('; for a folder, the folder of the figures' if command is compare else ''),
         )
-        arguments.add_shared(command, '--config', '--device')
+        arguments.add_shared(command, '--config', '--settings', '--device')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -160,7 +160,7 @@ def _draw_attention(args: argparse.Namespace) -> Any:
     # Attribution is of any network.
     with_attention = args.figure != 'attribution'
     checkpoint = args.checkpoint or choose_pretrained(with_attention=with_attention).path
-    network = arguments.network(checkpoint, args.config)
+    network = arguments.network(checkpoint, args.config, args.settings)
     upscaler = Upscaler(network, tile=0, device=args.device)
     options = dict(recurrence=args.recurrence, stage=args.stage, window=args.window)
     if args.figure == 'attention':
@@ -226,7 +226,11 @@ def _methods(args: argparse.Namespace) -> dict[str, Any]:
     return {
         name: path
         if path == BICUBIC or Path(path).is_dir()
-        else Upscaler(arguments.network(path, args.config), scale=args.scale, device=args.device)
+        else Upscaler(
+            arguments.network(path, args.config, args.settings),
+            scale=args.scale,
+            device=args.device,
+        )
         for name, path in paths.items()
     }
 

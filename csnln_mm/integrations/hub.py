@@ -23,6 +23,7 @@ def export_hub(
     folder: str | Path,
     *,
     architecture: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     half: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
@@ -35,7 +36,7 @@ def export_hub(
     Args:
         checkpoint: what :func:`~csnln_mm.checkpoints.load_network` takes.
         folder: made; its name is that of the model.
-        architecture: the network's config, for files that carry none.
+        architecture, settings: for files that carry no config, as for ``load_network``.
         half: write float16.
         metadata: further entries of the weights' metadata. The card shows
             ``license`` (of SPDX, such as Apache-2.0), ``author``, ``description``,
@@ -56,7 +57,12 @@ def export_hub(
     try:
         weights = partial / FILE_IN_FOLDER
         written = export_safetensors(
-            checkpoint, weights, architecture=architecture, half=half, metadata=metadata
+            checkpoint,
+            weights,
+            architecture=architecture,
+            settings=settings,
+            half=half,
+            metadata=metadata,
         )
         card = _card(folder.absolute().name, load_network(weights), written, _scores(written))
         # Flat, so that PyTorchModelHubMixin finds the network's arguments.

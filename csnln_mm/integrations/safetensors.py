@@ -25,6 +25,7 @@ def export_safetensors(
     target: str | Path,
     *,
     architecture: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     half: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -34,7 +35,7 @@ def export_safetensors(
         checkpoint: what :func:`~csnln_mm.checkpoints.load_network` takes. The weights are written
             in the precision that they have there.
         target: file; replaced if there.
-        architecture: the network's config, for files that carry none.
+        architecture, settings: for files that carry no config, as for ``load_network``.
         half: write float16.
         metadata: further entries of the file's metadata, such as ``license``.
 
@@ -49,7 +50,7 @@ def export_safetensors(
             written then.
     """
     check_paths(Path(checkpoint), Path(target))
-    read = read_network(checkpoint, architecture)
+    read = read_network(checkpoint, architecture, settings=settings)
     metadata = {**origin(read.meta, checkpoint), **(metadata or {})}
     return save_safetensors(read.weights, read.architecture, target, half=half, metadata=metadata)
 

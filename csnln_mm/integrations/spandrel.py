@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY
+from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY, get_state_dict
+from csnln_mm.checkpoints.from_tensors import is_csnln
 from csnln_mm.checkpoints.network import build_from_checkpoint
 from csnln_mm.device import free_memory
 from csnln_mm.errors import UserError
@@ -71,27 +72,32 @@ class TiledNetwork(nn.Module):
             raise error.__cause__ from None  # by which a program knows to try with less
 
 
+_is_released = KeyCondition.has_all(
+    'sub_mean.weight',
+    'head.0.0.weight',
+    'SEM.multi_source_projection.up_attention.conv_match_1.0.weight',
+    'SEM.multi_source_projection.down_attention.conv_match1.0.weight',
+    'tail.0.weight',
+)
+
+
+def _detect(state_dict: StateDict) -> bool:
+    """Whether a state dict is of a CSNLN, whoever wrote it."""
+    weights = get_state_dict(state_dict, 'loaded by spandrel')
+    return ARCHITECTURE_KEY in state_dict or _is_released(weights) or is_csnln(weights)
+
+
 class CSNLNArch(Architecture[TiledNetwork]):
-    """Detects and loads what ``csnln export`` writes, and the state dicts of the released code.
+    """Detects CSNLN and loads what ``csnln export`` writes and the released code's state dicts.
+
+    Other state dicts do not show all settings: loading them raises UserError, which names those.
 
     Args:
         on_tile: what each network loaded has as :attr:`TiledNetwork.on_tile`.
     """
 
     def __init__(self, on_tile: OnTile | None = None) -> None:
-        super().__init__(
-            id='CSNLN',
-            detect=KeyCondition.has_any(
-                ARCHITECTURE_KEY,
-                KeyCondition.has_all(
-                    'sub_mean.weight',
-                    'head.0.0.weight',
-                    'SEM.multi_source_projection.up_attention.conv_match_1.0.weight',
-                    'SEM.multi_source_projection.down_attention.conv_match1.0.weight',
-                    'tail.0.weight',
-                ),
-            ),
-        )
+        super().__init__(id='CSNLN', detect=_detect)
         self.on_tile = on_tile
 
     def load(self, state_dict: StateDict) -> ImageModelDescriptor[TiledNetwork]:

@@ -18,6 +18,7 @@ from csnln_mm.checkpoints.architecture import (
     get_all_weights,
     get_state_dict,
 )
+from csnln_mm.checkpoints.from_tensors import is_csnln
 from csnln_mm.checkpoints.network import check_finite
 from csnln_mm.checkpoints.released import is_released
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
@@ -151,15 +152,18 @@ def load_for_model(path: str) -> Any:
         UserError: if it cannot be read, or is one of the released code that was not converted.
     """
     checkpoint = load_checkpoint(path)
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if isinstance(weights, dict) and is_released(weights):
+    if not isinstance(checkpoint, dict):
+        return checkpoint
+    weights = get_state_dict(checkpoint, path)
+    if is_released(weights):
         raise UserError(
             f'{path} is a checkpoint of the released code; convert it first: '
             f'csnln convert {path} NEW.pth'
         )
-    if not carries_architecture(checkpoint):
-        return checkpoint
-    weights = get_state_dict(checkpoint, path)
+    everything = get_all_weights(checkpoint, path)
+    whole = any(str(key).startswith(PREFIX) for key in everything)
+    if whole or not (is_csnln(weights) or carries_architecture(checkpoint)):
+        return checkpoint if everything is checkpoint else dict(checkpoint, state_dict=everything)
     return dict(checkpoint, state_dict={f'{PREFIX}{key}': x for key, x in weights.items()})
 
 

@@ -42,6 +42,52 @@ def files(folder, network):
     yield folder / 'weights.pt', SMALL
 
 
+def wrapped(weights):
+    """State dicts as trainers and their wrappers leave them: the network's, beside others."""
+    other = {key: torch.zeros_like(value) for key, value in weights.items()}
+
+    def under(prefix, tensors=weights):
+        return {f'{prefix}{key}': value for key, value in tensors.items()}
+
+    count = dict(n_averaged=torch.tensor(3))
+    yield 'bare', weights
+    yield 'BasicSR', dict(params=weights)
+    yield 'BasicSR with an average', dict(params=other, params_ema=weights)
+    yield 'traiNNer-redux with metadata', dict(metadata=dict(scale=3), params_ema=weights)
+    yield 'distributed', under('module.')
+    yield 'distributed, in BasicSR', dict(params=under('module.'))
+    yield 'compiled', dict(state_dict=under('_orig_mod.'))
+    yield 'averaged by torch', dict(under('module.'), **count)
+    yield 'of a GAN', dict(under('net_g.'), **under('net_d.', other))
+    yield 'MMEngine', dict(state_dict=under('generator.'))
+    average = dict(under('generator_ema.module.'), **{'generator_ema.steps': torch.tensor(3)})
+    yield 'MMEngine with an average', dict(state_dict=dict(under('generator.', other), **average))
+    yield 'MMEngine, distributed', dict(state_dict=under('module.generator.'))
+
+
+def test_weights_are_found_wherever_trainers_put_them(network, tmp_path):
+    open_ones = dict(image_skip=False, recurrence_skip=False, attention_recurrences=None)
+    for name, content in wrapped(network.state_dict()):
+        torch.save(content, tmp_path / 'a.pth')
+        settings = dict(open_ones, in_scale_grid=[2, 2])
+        for loaded in (
+            load_network(tmp_path / 'a.pth', SMALL),
+            load_network(tmp_path / 'a.pth', settings=settings),
+        ):
+            for key, value in network.state_dict().items():
+                assert torch.equal(loaded.state_dict()[key], value), (name, key)
+        with pytest.raises(UserError, match='but not image_skip, .*: name its config'):
+            load_network(tmp_path / 'a.pth')
+
+
+def test_settings_are_for_files_that_do_not_say_them(network, tmp_path):
+    path = save(tmp_path / 'a.pth', network.state_dict(), dict(generator=dict(SMALL)))
+    with pytest.raises(UserError, match='a.pth carries its settings; leave image_skip out'):
+        load_network(path, settings=dict(image_skip=False))
+    with pytest.raises(UserError, match='give one or the other'):
+        load_network(path, SMALL, settings=dict(image_skip=False))
+
+
 def test_every_kind_of_file_gives_the_network(network, tmp_path):
     x = torch.rand(1, 3, 6, 7)
     for path, architecture in files(tmp_path, network):

@@ -89,7 +89,7 @@ def bad_sources(tmp_path_factory):
     [
         ('missing', 'does not exist'),
         ('other', "lacks the key 'head.0.0.weight'"),
-        ('list', 'not a state dict but a list'),
+        ('list', 'holds no state dict'),
         ('number', "'tail.0.bias' is not a tensor"),
         ('mmengine', 'is a checkpoint of MMEngine'),
         ('exported', 'is an exported file'),
