@@ -29,6 +29,7 @@ from csnln_mm.cli import main
 from csnln_mm.datasets.benchmarks import write_test_images
 from csnln_mm.datasets.demo import TEST_PHOTOGRAPHS
 from csnln_mm.images.image_file import write_image
+from csnln_mm.networks import CSNLNNet
 
 # What begins a command, as a regular expression, and why it is not run here.
 NOT_RUN = {
@@ -109,6 +110,10 @@ def folder(tmp_path_factory):
     for name in 'CHECKPOINT', 'csnln_x4':
         shutil.copy(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', root / f'{name}.pth')
     torch.save(load_golden(2).state_dict, root / 'model_x2.pt')
+    network = CSNLNNet(
+        mid_channels=4, num_recurrences=2, image_skip=True, cell=dict(branches=['local'])
+    )
+    torch.save(dict(params=network.state_dict()), root / 'net_g_latest.pth')  # as BasicSR does
     return root
 
 
