@@ -14,7 +14,13 @@ from torch import Tensor
 
 from csnln_mm.ops.cross_scale_geometry import as_blocks, map_size
 from csnln_mm.ops.diagonal_box_sum import DiagonalBoxSum, MatrixLayout, RowWindow
-from csnln_mm.ops.precision import product, product_dtype, softmax, softmax_backward
+from csnln_mm.ops.precision import (
+    product,
+    product_dtype,
+    raise_negligible,
+    softmax,
+    softmax_backward,
+)
 
 
 class Strip(NamedTuple):
@@ -212,6 +218,7 @@ class StripPass:
         logits = self.logits[:, : block.last - block.first]
         self.box_sum(self.correlation, block.first, block.last, logits)
         logits *= candidates.logit_scale
+        raise_negligible(logits)
         # Padding candidates get the weight 0.
         candidates.padding(logits).fill_(torch.finfo(logits.dtype).min)
         weights = self.weights.append(block.last - block.first)

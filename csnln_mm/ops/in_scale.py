@@ -17,6 +17,7 @@ from torch import Tensor
 from csnln_mm.ops.in_scale_reference import check_in_scale_inputs
 from csnln_mm.ops.precision import (
     block_elements,
+    log_negligible,
     no_autocast,
     product,
     product_dtype,
@@ -177,7 +178,7 @@ class _InScaleAttentionGrad(torch.autograd.Function):
                 for candidates, (weights, grad_logits) in blocks:
                     tile_keys = keys[samples, :, candidates]
                     product(tile_queries, tile_keys, out=weights)
-                    weights.sub_(log2_sums[samples, positions]).exp2_()
+                    _exp2_of_difference(weights, log2_sums[samples, positions])
                     grad_values[samples, candidates].baddbmm_(
                         weights.transpose(1, 2).to(values.dtype), pixels
                     )
@@ -213,14 +214,14 @@ class _RunningSoftmax:
         maxima = logits.amax(-1, keepdim=True)
         if not self.is_empty:
             maxima = torch.maximum(maxima, self.maxima)
-        weights = logits.sub_(maxima).exp2_()
+        weights = _exp2_of_difference(logits, maxima)
         sums = weights.sum(-1, keepdim=True)
         weights = weights.to(values.dtype)
         if self.is_empty:
             self.weighted = torch.bmm(weights, values).to(sums.dtype)
         else:
             # Earlier sums are relative to earlier maxima.
-            fall = self.maxima.sub_(maxima).exp2_()
+            fall = _exp2_of_difference(self.maxima, maxima)
             sums += self.sums.mul_(fall)
             self.weighted.mul_(fall)
             if weights.dtype == self.weighted.dtype:
@@ -236,6 +237,11 @@ class _RunningSoftmax:
     def log2_sum(self) -> Tensor:
         """Logarithm to base 2 of the sum of the powers of 2, [n, rows, 1]."""
         return self.sums.log2() + self.maxima
+
+
+def _exp2_of_difference(x: Tensor, largest: Tensor) -> Tensor:
+    """2^(x - largest) in place of x, which is at most ``largest``; no denormal numbers."""
+    return x.sub_(largest).clamp_(min=log_negligible(x.dtype) / _LOG_2).exp2_()
 
 
 def _computed_in(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,7 +30,7 @@ BUDGET = {
     'tests/integrations': 750,
     'tests/mmagic': 2700,
     'tests/networks': 950,
-    'tests/ops': 750,
+    'tests/ops': 800,
     'tests/packaging': 600,
     'tests/paper': 700,
     'tests/slurm': 200,
