@@ -60,8 +60,11 @@ def free_memory(device: torch.device) -> int | None:
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    if device.type != 'cpu':
-        return None
+    return free_main_memory() if device.type == 'cpu' else None
+
+
+def free_main_memory() -> int | None:
+    """:func:`free_memory` of the CPU, without torch."""
     free = [_available_memory(), *_left_by_cgroups(Path('/proc/self')), *_left_by_rlimits()]
     return max(0, min((count for count in free if count is not None), default=0)) or None
 

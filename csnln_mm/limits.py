@@ -22,9 +22,10 @@ CONFIG_BYTES = MIB
 CONFIG_DEPTH = 16
 CONFIG_NUMBER = 2**53
 NETWORK_SIZE = 4096
-# In a pickle: keys, dimensions of an array, bytes of an integer.
+# In a pickle: keys that are integers; of an array or tensor the dimensions, and each of them.
 PICKLE_KEY = 2**60
 PICKLE_DIMENSIONS = 32
+PICKLE_NUMBER = 2**63
 # Of a JSON file: results, settings.
 JSON_BYTES = 16 * MIB
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from csnln_mm.checkpoints.from_tensors import infer_architecture, is_csnln
 from csnln_mm.checkpoints.released import convert_released_state_dict
 from csnln_mm.errors import UserError
+from csnln_mm.limits import CONFIG_BYTES, CONFIG_DEPTH, CONFIG_NUMBER
 from csnln_mm.networks.build import PARTS
 
 # Prefix of keys in MMEngine's checkpoints: the network within the model.
@@ -70,7 +71,7 @@ def read_architecture(
     try:
         text = _architecture_text(checkpoint)
         if text is not None:
-            network = json.loads(text)
+            network = json.loads(_short(text))
         elif isinstance(meta.get('cfg'), str):
             model = _read_model(meta['cfg'])
             _check_normalization(model.get('data_preprocessor'))
@@ -79,6 +80,7 @@ def read_architecture(
             return _read_weights(checkpoint, path, settings)
         if not isinstance(network, dict):
             raise ValueError('it has no model with a generator')
+        _check_depth(network)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(
             f'the config in checkpoint {path} is refused: {_one_line(error)}; '
@@ -301,6 +303,26 @@ def _refuse_settings(settings: Mapping[str, Any] | None, path: str) -> None:
         raise UserError(f'checkpoint {path} carries its settings; leave {", ".join(settings)} out')
 
 
+def _short(text: str) -> str:
+    if len(text) > CONFIG_BYTES:
+        raise ValueError(f'it has {len(text):,} characters, more than {CONFIG_BYTES:,}')
+    return text
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    """Whoever reads the config later goes as deep as it is, and prints its numbers."""
+    if depth > CONFIG_DEPTH:
+        raise ValueError(f'it is nested more than {CONFIG_DEPTH} levels deep')
+    if isinstance(value, int) and abs(value) > CONFIG_NUMBER:
+        raise ValueError(f'it has an integer of {value.bit_length()} bits')
+    if isinstance(value, (dict, list, tuple, set)):
+        for item in value:
+            _check_depth(item, depth + 1)
+    if isinstance(value, dict):
+        for item in value.values():
+            _check_depth(item, depth + 1)
+
+
 def _check_normalization(preprocessor: Any) -> None:
     """Networks get images in 0..1 here; MMagic can train them in another range."""
     if not preprocessor:
@@ -316,7 +338,7 @@ def _check_normalization(preprocessor: Any) -> None:
 
 def _read_model(text: str) -> dict:
     """``model`` of the text of a config."""
-    for statement in ast.parse(text).body:
+    for statement in ast.parse(_short(text)).body:
         if isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == 'model' for target in statement.targets
         ):

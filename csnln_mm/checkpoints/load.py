@@ -4,22 +4,19 @@
 without checking their checksums, and extracts a tar archive to the disk. Older versions, down to
 the lowest that this package supports, also read beyond the end of a record that is shorter than the
 pickle claims; torch 2.14 refuses it. ``weights_only=True`` changes nothing of that, and refuses the
-logs that MMEngine saves beside the weights. Therefore this module reads zip archives itself. It
-leaves the format before torch 1.6 to torch, whose reader of it checks sizes.
+logs that MMEngine saves beside the weights; of the format before torch 1.6 it believes keys that
+take years to look up. Therefore this module reads both formats itself.
 """
 
 import io
-import pickle
+import os
 import sys
 import tarfile
-import warnings
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 
 from csnln_mm.checkpoints.pretrained import checkpoint_path
 from csnln_mm.checkpoints.safe_pickle import SafeUnpickler, Storage, UnsafeCheckpoint
@@ -142,48 +139,36 @@ def _is_tar(file: BinaryIO) -> bool:
 
 def _load_stream(file: BinaryIO) -> Any:
     """Five pickles and then the storages one after another, as torch wrote it before 1.6."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            content = torch.load(file, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        # torch's message goes on to recommend weights_only=False.
-        if 'Unsupported' in str(error):
-            raise UnsafeCheckpoint('run more than plain data') from error
-        raise ValueError('torch does not read it') from error
-    _check_plain(content)
+    left = os.fstat(file.fileno()).st_size
+    storages: dict[str, Storage] = {}
+
+    def load_storage(dtype: torch.dtype, key: str, count: int) -> Storage:
+        nonlocal left
+        if key not in storages:
+            left -= count * dtype.itemsize
+            if not 0 <= count * dtype.itemsize <= left:
+                raise ValueError(f'storage {key!r:.100} claims more than the file has')
+            content = torch.UntypedStorage(count * dtype.itemsize)
+            storages[key] = Storage(content, dtype)
+        if storages[key].dtype != dtype or storages[key].content.nbytes() != count * dtype.itemsize:
+            raise ValueError(f'storage {key!r:.100} is of two kinds')
+        return storages[key]
+
+    magic, version, system = (SafeUnpickler(file).load() for _ in range(3))
+    if (magic, version) != (int.from_bytes(_MAGIC, 'little'), 1001):
+        raise ValueError('another format')
+    if system['little_endian'] != (sys.byteorder == 'little'):
+        raise ValueError('numbers of another byte order')
+    content = SafeUnpickler(file, load_storage).load()
+    keys = SafeUnpickler(file).load()
+    if not all(type(key) is str for key in keys) or sorted(keys) != sorted(storages):
+        raise ValueError('other storages than the tensors have')
+    for key in keys:
+        storage, dtype = storages[key]
+        count = int.from_bytes(file.read(8), 'little')
+        numbers = file.read(storage.nbytes())
+        if count * dtype.itemsize != len(numbers) or len(numbers) != storage.nbytes():
+            raise ValueError(f'storage {key!r:.100} does not have its {storage.nbytes()} bytes')
+        if numbers:
+            storage.copy_(_storage(numbers))
     return content
-
-
-def _check_plain(content: Any) -> None:
-    """Refuse what torch's restricted reader admits beyond the data of a checkpoint."""
-    seen: set[int] = set()
-    waiting = [content]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, Tensor):
-            _check_tensor(value)
-        elif isinstance(value, dict):
-            if isinstance(value, OrderedDict) and vars(value).keys() - {'_metadata'}:
-                raise UnsafeCheckpoint('change the methods of an OrderedDict')
-            waiting.extend(value)
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple, set)):
-            waiting.extend(value)
-
-
-def _check_tensor(tensor: Tensor) -> None:
-    """Refuse an expanded tensor: small in a file, it takes any amount of memory once copied."""
-    if (
-        type(tensor) not in (Tensor, torch.nn.Parameter)
-        or tensor.layout != torch.strided
-        or tensor.device.type != 'cpu'
-        or tensor.is_quantized
-    ):
-        raise UnsafeCheckpoint(f'make a {type(tensor).__name__} that is no plain tensor')
-    available = tensor.untyped_storage().nbytes() // tensor.element_size()
-    if tensor.numel() > available:
-        raise ValueError(f'a tensor of shape {tuple(tensor.shape)} has only {available} elements')

@@ -3,17 +3,25 @@
 Every name that a pickle may mention leads to a class of plain data or to a function of this
 module, which checks its arguments. A list of allowed names alone would not do: pickles may also
 change attributes of whatever they can name, and some of the original functions believe any size.
+
+Time is bounded as well. A few bytes make a tuple that contains another twice, and so on forty
+times: whoever hashes it, prints it or multiplies such numbers is busy for years. Therefore keys are
+plain numbers and texts, and messages name nothing but these.
 """
 
 import pickle
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from csnln_mm.limits import PICKLE_DIMENSIONS, PICKLE_KEY, PICKLE_NUMBER
+
+_KEYS = (str, bytes, int, float, bool, type(None))
 
 
 class UnsafeCheckpoint(pickle.UnpicklingError):
@@ -104,9 +112,91 @@ class SafeUnpickler(pickle._Unpickler):
                 if attributes[key]:
                     vars(target)[attributes[key]] = state[key]
         else:
-            raise UnsafeCheckpoint(f'change {target!r:.100}')
+            raise UnsafeCheckpoint(f'change {_name(target)}')
+
+    def load_reduce(self) -> None:
+        """Call a function of this module, or make a container."""
+        args = self.stack.pop()
+        self.stack[-1] = _call(self.stack[-1], args)
+
+    def _instantiate(self, klass: Any, args: Sequence[Any]) -> None:
+        self.append(_call(klass, args))
+
+    def load_dict(self) -> None:
+        _check_keys(self.stack[::2])
+        super().load_dict()
+
+    def load_setitem(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        _check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def load_additems(self) -> None:
+        _check_keys(self.stack)
+        super().load_additems()
+
+    def load_frozenset(self) -> None:
+        _check_keys(self.stack)
+        super().load_frozenset()
+
+    def load_long4(self) -> None:
+        """An integer of more than 255 bytes."""
+        raise UnsafeCheckpoint('compute with integers of thousands of digits')
+
+    def load_bytearray8(self) -> None:
+        """Python takes the memory that this claims before it reads."""
+        raise UnsafeCheckpoint('make a bytearray')
 
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.DICT[0]] = load_dict
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+    dispatch[pickle.LONG4[0]] = load_long4
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+
+def _call(function: Any, args: Sequence[Any]) -> Any:
+    if function is set or function is Counter:
+        for source in args:
+            _check_keys(source)
+    elif function is OrderedDict or function is defaultdict:
+        for source in args:
+            if isinstance(source, (list, tuple)):
+                _check_keys(pair[0] for pair in source)
+    return function(*args)
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    for key in keys:
+        # Larger integers can have equal hashes, of which a dict compares each with each.
+        if type(key) not in _KEYS or (type(key) is int and abs(key) >= PICKLE_KEY):
+            raise UnsafeCheckpoint(f'use a {type(key).__name__} as a key')
+
+
+def _name(value: Any) -> str:
+    """For messages: of containers the type alone."""
+    is_short = isinstance(value, (str, bytes, type)) or callable(value)
+    return f'{value!r:.100}' if is_short else f'a {type(value).__name__}'
+
+
+def _size(shape: Sequence[int]) -> int:
+    """The number of elements."""
+    _check_integers(shape)
+    return prod(shape)
+
+
+def _check_integers(numbers: Sequence[int]) -> None:
+    """Before they are multiplied: a list times an integer is a list as long."""
+    if len(numbers) > PICKLE_DIMENSIONS:
+        raise ValueError(f'an array of {len(numbers)} dimensions')
+    if not all(type(n) is int and abs(n) < PICKLE_NUMBER for n in numbers):
+        raise ValueError('a shape that is none')
 
 
 # The attributes that a pickle may set, and the name each gets; '' is ignored, such as the table of
@@ -125,7 +215,7 @@ _ATTRIBUTES = {
 def _latin1(text: str, encoding: str) -> bytes:
     """How older protocols of pickle write bytes."""
     if encoding != 'latin1':
-        raise UnsafeCheckpoint(f'run the codec {encoding!r:.100}')
+        raise UnsafeCheckpoint(f'run the codec {_name(encoding)}')
     return text.encode('latin1')
 
 
@@ -137,14 +227,14 @@ def _log_method(owner: Any, name: str) -> str:
     """The one use of getattr in a checkpoint: MMEngine's logs refer to their own methods."""
     if owner is TrainingLog and name in ('min', 'max', 'current', 'mean'):
         return name
-    raise UnsafeCheckpoint(f'run getattr({owner!r:.100}, {name!r:.100})')
+    raise UnsafeCheckpoint(f'run getattr({_name(owner)}, {_name(name)})')
 
 
 def _dtype(name: str, *_: Any) -> np.dtype:
     """Numbers and booleans only: for others NumPy trusts the layout that a pickle gives."""
     dtype = np.dtype(name) if isinstance(name, str) else None
     if dtype is None or dtype.kind not in 'biufc' or dtype.fields or dtype.subdtype:
-        raise UnsafeCheckpoint(f'make an array of {name!r:.100}')
+        raise UnsafeCheckpoint(f'make an array of {_name(name)}')
     return dtype
 
 
@@ -159,7 +249,7 @@ def _fill_array(array: np.ndarray, state: Any) -> None:
         not isinstance(dtype, np.dtype)
         or not isinstance(content, bytes)
         or min(shape, default=0) < 0
-        or prod(shape) * dtype.itemsize != len(content)
+        or _size(shape) * dtype.itemsize != len(content)
     ):
         raise ValueError('an array does not have the bytes that its shape needs')
     array.__setstate__(state)
@@ -182,9 +272,11 @@ def _tensor(
     if not isinstance(storage, Storage) or metadata:
         raise UnsafeCheckpoint('make a tensor of something that is no storage')
     size, stride = tuple(size), tuple(stride)
-    last = sum((n - 1) * step for n, step in zip(size, stride)) if prod(size) else -1
+    count = _size(size)
+    _check_integers((offset, *stride))
+    last = sum((n - 1) * step for n, step in zip(size, stride)) if count else -1
     available = storage.content.nbytes() // storage.dtype.itemsize
-    if min((offset, *size, *stride)) < 0 or max(prod(size), offset + last + 1) > available:
+    if min((offset, *size, *stride)) < 0 or max(count, offset + last + 1) > available:
         raise ValueError(f'a tensor of shape {size} has only {available} elements')
     tensor = torch.empty(0, dtype=storage.dtype).set_(storage.content, offset, size, stride)
     return tensor.requires_grad_(bool(requires_grad))

@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, TiffTags
 
+from csnln_mm import limits
+from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
 from csnln_mm.images.metadata import read_metadata, update_exif, update_xmp
@@ -136,10 +139,12 @@ def read_image(path: str | Path) -> ImageData:
 
     Raises:
         UserError: if the file is missing, cut off, damaged or no image, or has more than 179
-            million pixels (twice ``PIL.Image.MAX_IMAGE_PIXELS``); one line that names it.
+            million pixels (:data:`csnln_mm.limits.IMAGE_PIXELS`), or decoding it takes more time or
+            memory than there is for its size; one line that names it.
     """
     with _open_file(path) as file, _open_image(file, path) as image, _reading(path):
         header, size = _read_header(file, image, path), image.size
+        _check_costs(file, image, path)
         image.load()  # refuses a broken file, which OpenCV would fill with grey
         if image.size != size:
             raise UserError(f'{path} is damaged: it decodes to another size than its header says')
@@ -261,12 +266,45 @@ def check_format(path: Path, header: ImageHeader) -> None:
         )
 
 
-def _open_file(path: str | Path) -> BinaryIO:
+class _TimedFile(io.BufferedReader):
+    """A file that ends the work of a decoder that takes far longer than its image is large."""
+
+    path: str | Path = ''
+    deadline = math.inf  # in seconds that this thread has computed
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self.deadline:
+            raise UserError(f'{self.path} is refused: decoding it takes too long for its size')
+        return super().read(size)
+
+
+def _check_costs(file: _TimedFile, image: Image.Image, path: str | Path) -> None:
+    """Refuse what takes too much time or memory to decode; from here on the time is counted."""
+    pixels = math.prod(image.size)
+    if image.format == 'JPEG':
+        place = file.tell()
+        file.seek(0)
+        scans = file.read().count(b'\xff\xda')  # within a scan, 0 follows each ff
+        file.seek(place)
+        if scans > limits.JPEG_SCANS:
+            raise UserError(f'{path} is refused: it has {scans} scans')
+    if pixels >= limits.LARGE_IMAGE_PIXELS:
+        needed, free = pixels * limits.IMAGE_BYTES_PER_PIXEL, free_main_memory()
+        if free is not None and needed > free:
+            raise UserError(
+                f'{path}: reading {image.size[0]}x{image.size[1]} pixels takes about '
+                f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free'
+            )
+    seconds = limits.DECODING_SECONDS_PER_MEGAPIXEL * pixels / 1e6
+    file.path, file.deadline = path, time.thread_time() + limits.DECODING_SECONDS + seconds
+
+
+def _open_file(path: str | Path) -> _TimedFile:
     path = Path(path)
     try:
         if not path.is_file():
             raise UserError(f'{path} is not a file' if path.exists() else f'{path} does not exist')
-        file = path.open('rb')
+        file = _TimedFile(path.open('rb', buffering=0))
         if not file.peek(1):
             raise UserError(f'{path} is empty')
     except OSError as error:

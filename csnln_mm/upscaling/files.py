@@ -1,6 +1,7 @@
 """Upscaling files and folders: what becomes of each image."""
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from csnln_mm.checkpoints import choose_pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.files import remove_partials
 from csnln_mm.images.image_file import ImageData, read_image, write_image
+from csnln_mm.limits import LARGE_IMAGE_PIXELS
 from csnln_mm.upscaling.pipeline import run_pipeline
 from csnln_mm.upscaling.plan import SOFTWARE, Job, plan_jobs, plan_sizes
 from csnln_mm.upscaling.progress import Tell, report_json, report_text
@@ -196,7 +198,12 @@ class _Run:
             work=self._upscale,
             write=self._write,
             fail=self._fail,
+            alone=self._is_large,
         )
+
+    def _is_large(self, index: int) -> bool:
+        header = self.jobs[index].header
+        return header is not None and math.prod(header.size) >= LARGE_IMAGE_PIXELS
 
     def _upscale(self, index: int, image: ImageData) -> ImageData:
         job, tiling = self.jobs[index], self.tilings[index]

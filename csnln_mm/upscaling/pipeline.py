@@ -19,6 +19,7 @@ def run_pipeline(
     work: Callable[[Item, Read], Made],
     write: Callable[[Item, Made], Result],
     fail: Callable[[Item, str], Result],
+    alone: Callable[[Item], bool] = lambda item: False,
 ) -> list[Result]:
     """Read each item, work on it and write what came of it; three are in memory at most.
 
@@ -27,6 +28,8 @@ def run_pipeline(
         read: called in a thread, for the next item while one is worked on.
         work: called in this thread.
         write: called in another thread, in order, for the last item while one is worked on.
+        alone: whether an item is so large that it is read, worked on and written while no other is
+            in memory.
         fail: called in its place, with the reason, if one of the three raised an exception.
 
     Returns:
@@ -41,10 +44,14 @@ def run_pipeline(
 
     results: list[Future[Result]] = []
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = [reader.submit(read, item) for item in items[:1]]
+        ahead: list[Future[Read]] = []
         for index, item in enumerate(items):
-            current = ahead.pop()
-            ahead += [reader.submit(read, item) for item in items[index + 1 : index + 2]]
+            if alone(item) and results:
+                results[-1].result()
+            current = ahead.pop() if ahead else reader.submit(read, item)
+            for following in items[index + 1 : index + 2]:
+                if not alone(item) and not alone(following):
+                    ahead.append(reader.submit(read, following))
             try:
                 made = work(item, current.result())
             except Exception as error:
@@ -55,4 +62,6 @@ def run_pipeline(
                 results.append(writer.submit(finish, item, made))
                 del made
             del current
+            if alone(item):
+                results[-1].result()
     return [result.result() for result in results]

@@ -9,7 +9,7 @@ import struct
 import tarfile
 import tracemalloc
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
@@ -267,3 +267,51 @@ def test_what_is_no_storage_is_refused(tmp_path, pid):
     file = io.BytesIO()
     Pickler(file, 2).dump(['here'])
     refuse_program(tmp_path, file.getvalue(), 'no storage', {'0': bytes(4)})
+
+
+def nested(depth):
+    """A tuple of few bytes that is 2^depth tuples to whoever goes through it."""
+    value = ()
+    for _ in range(depth):
+        value = value, value
+    return value
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        {nested(3): 1},
+        [{nested(3): 1, 1: 2}],
+        {nested(3)},
+        frozenset([nested(3)]),
+        Call(Counter, [nested(3)]),
+        Call(OrderedDict, [(nested(3), 1)]),
+        {2**61: 1},
+    ],
+)
+@pytest.mark.parametrize('protocol', [0, 2, 4])
+def test_keys_are_plain(tmp_path, content, protocol):
+    """At depth 3 this is harmless; at 60 a look-up would take years."""
+    program = pickle.dumps(content, protocol)
+    for path in (
+        write_zip(tmp_path / 'a.pth', program),
+        write_stream(tmp_path / 'b.pth', program, dumps([])),
+    ):
+        refuse(path, 'as a key|run builtins.frozenset')
+
+
+@pytest.mark.parametrize('state', [nested(60), [nested(60)]])
+def test_messages_do_not_print_what_is_nested(tmp_path, state):
+    refuse_program(tmp_path, dumps(Call(getattr, state, 'a')), 'run getattr')
+
+
+@pytest.mark.parametrize('size', [([0], 2), ('a', 2), (2**64,), (1,) * 40])
+def test_shapes_are_a_few_integers(tmp_path, size):
+    """A list times an integer is a list as long: only integers are multiplied."""
+    program = dumps(tensor(size, (1,) * len(size)))
+    refuse_program(tmp_path, program, 'a shape that is none|40 dimensions', {'0': bytes(4)})
+
+
+def test_integers_of_thousands_of_digits_are_refused(tmp_path):
+    refuse_program(tmp_path, pickle.dumps(1 << 9000, 2), 'integers of thousands of digits')
+    refuse_program(tmp_path, pickle.dumps(bytearray(2**16), 5), 'make a bytearray')

@@ -21,6 +21,8 @@ def write(path, generator, **model):
         (dict(mid_channels=4096, num_recurrences=4096), 'does not fit the config: it lacks'),
         (dict(mid_channels=10**6), 'is refused: 1000000 is a size beyond 4096'),
         (dict(cell=dict(num_plain_convs=10**9, branches=[])), '1000000000 is a size beyond 4096'),
+        (dict(cell=eval('[' * 40 + ']' * 40)), 'is nested more than 16 levels deep'),
+        (dict(mid_channels=1 << 9000), 'it has an integer of 9001 bits'),
         (dict(mid_channels=-1), 'mid_channels must be an integer of at least 1'),
         (dict(cell=[1]), 'the config in checkpoint'),
     ],

@@ -6,7 +6,9 @@ import pytest
 import tifffile
 from damage import png_chunk, spoil_middle, write_bomb
 from PIL import Image, ImageCms, ImageOps
+from tiny_data import smooth_noise
 
+from csnln_mm import limits
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import (
     ImageData,
@@ -259,3 +261,21 @@ def test_a_decoder_whose_answer_is_not_what_the_header_says(tmp_path, image, mon
         monkeypatch.setattr('cv2.imdecode', lambda *args, answer=answer: answer)
         with pytest.raises(UserError, match='deep.png is damaged: .* header says 50x40 pixels'):
             read_image(path)
+
+
+@pytest.mark.parametrize(
+    'limit, value, reason',
+    [
+        ('JPEG_SCANS', 5, 'is refused: it has [0-9]+ scans'),
+        ('DECODING_SECONDS', -9, 'is refused: decoding it takes too long for its size'),
+        ('IMAGE_BYTES_PER_PIXEL', 2**60, 'reading 24x20 pixels takes about .* GB are free'),
+    ],
+)
+def test_what_takes_too_long_or_too_much_memory(tmp_path, monkeypatch, limit, value, reason):
+    """The limits are lowered: an ordinary progressive JPEG stands in for a file made to be slow."""
+    Image.fromarray(smooth_noise(20, 24, 0)).save(tmp_path / 'a.jpg', progressive=True)
+    assert read_image(tmp_path / 'a.jpg').size == (24, 20)
+    monkeypatch.setattr(limits, 'LARGE_IMAGE_PIXELS', 1)
+    monkeypatch.setattr(limits, limit, value)
+    with pytest.raises(UserError, match=f'a.jpg.* {reason}'):
+        read_image(tmp_path / 'a.jpg')

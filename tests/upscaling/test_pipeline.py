@@ -68,3 +68,20 @@ def test_no_more_than_three_are_in_memory():
 
 def test_nothing_to_do():
     assert run_pipeline([], read=str, work=str, write=str, fail=str) == []
+
+
+def test_what_is_large_is_in_memory_alone():
+    told = []
+
+    def step(name):
+        return lambda item, *content: told.append((name, item))
+
+    run_pipeline(
+        'aBcD',
+        read=step('read'),
+        work=step('work'),
+        write=step('write'),
+        fail=step('fail'),
+        alone=str.isupper,
+    )
+    assert told == [(name, item) for item in 'aBcD' for name in ('read', 'work', 'write')]
