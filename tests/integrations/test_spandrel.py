@@ -174,9 +174,22 @@ def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
         def update_absolute(self, value):
             moves.append((value, self.total))
 
+    class Interrupted(Exception):
+        pass
+
+    cancelled_after = []
+
+    def throw_exception_if_processing_interrupted():
+        if len(moves) in cancelled_after:
+            raise Interrupted
+
     utils = types.SimpleNamespace(ProgressBar=ProgressBar)
+    management = types.SimpleNamespace(
+        throw_exception_if_processing_interrupted=throw_exception_if_processing_interrupted
+    )
     monkeypatch.setitem(sys.modules, 'comfy', types.SimpleNamespace(utils=utils))
     monkeypatch.setitem(sys.modules, 'comfy.utils', utils)
+    monkeypatch.setitem(sys.modules, 'comfy.model_management', management)
     spec = importlib.util.spec_from_file_location('csnln_nodes', folder / '__init__.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -190,6 +203,12 @@ def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
         np.testing.assert_array_equal(whole, Upscaler(compact, device='cpu')(image))
         tiles = moves[-1][1]
         assert moves == [(i + 1, tiles) for i in range(tiles)] and tiles > 1
+        moves.clear()
+        cancelled_after.append(1)
+        with pytest.raises(Interrupted):
+            model(to_tensor(image))
+        assert len(moves) == 1
+        cancelled_after.clear()
         # After the host has halved its tiles as far as it does: no seam shows.
         parts = to_image(tiled_scale(to_tensor(image), model, tile=128))
         assert np.abs(whole.astype(int) - parts).max() <= 6

@@ -12,8 +12,10 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 def show_tile(done: int, total: int) -> None:
     """Move the progress bar of the node at work; raises what ends it when it is cancelled."""
+    from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
+    throw_exception_if_processing_interrupted()
     ProgressBar(total).update_absolute(done)
 
 
