@@ -15,7 +15,7 @@ BUDGET = {
     'csnln_mm/networks': 1300,
     'csnln_mm/ops': 1450,
     'csnln_mm/paper': 1100,
-    'csnln_mm/upscaling': 1350,
+    'csnln_mm/upscaling': 1400,
     'csnln_mm/visualization': 1550,
     'tests': 650,
     'tests/benchmarks': 150,
