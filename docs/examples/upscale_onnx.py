@@ -58,7 +58,11 @@ def main(network: str, source: str, target: str) -> None:
     options = onnxruntime.SessionOptions()
     # Attention weights below 1e-38 become 0; a CPU is many times as slow with such numbers.
     options.add_session_config_entry('session.set_denormal_as_zero', '1')
-    session = onnxruntime.InferenceSession(network, options, providers=['CPUExecutionProvider'])
+    providers = ['CPUExecutionProvider']
+    try:
+        session = onnxruntime.InferenceSession(network, options, providers=providers)
+    except Exception as error:  # onnxruntime has a class of its own for each reason
+        sys.exit(f'{network} cannot be loaded: {" ".join(str(error).split()):.200}')
     metadata = session.get_modelmeta().custom_metadata_map
     numbers = [metadata.get(key, '') for key in ('scale', 'tile', 'margin')]
     if not all(n.isdecimal() for n in numbers) or not 1 <= int(numbers[0]) <= 8:
