@@ -325,8 +325,10 @@ def _reading(name: str | Path) -> Iterator[None]:
             # Large images are welcome (absurd ones raise an error), and so are broken EXIF data.
             warnings.simplefilter('ignore')
             yield
-    except (UserError, MemoryError):
+    except UserError:
         raise
+    except MemoryError as error:
+        raise UserError(f'{name} cannot be read: there is not enough memory') from error
     except Image.DecompressionBombError as error:
         raise UserError(f'{name} is refused: {error}') from error
     except OSError as error:

@@ -279,3 +279,13 @@ def test_what_takes_too_long_or_too_much_memory(tmp_path, monkeypatch, limit, va
     monkeypatch.setattr(limits, limit, value)
     with pytest.raises(UserError, match=f'a.jpg.* {reason}'):
         read_image(tmp_path / 'a.jpg')
+
+
+def test_memory_that_does_not_suffice_is_told_in_one_line(tmp_path, monkeypatch):
+    def decode(*_):
+        raise MemoryError
+
+    Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
+    monkeypatch.setattr('csnln_mm.images.image_file._read_8_bits', decode)
+    with pytest.raises(UserError, match='a.png cannot be read: there is not enough memory$'):
+        read_image(tmp_path / 'a.png')

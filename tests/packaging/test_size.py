@@ -11,7 +11,7 @@ BUDGET = {
     'csnln_mm/explore': 1350,
     'csnln_mm/images': 1000,
     'csnln_mm/integrations': 700,
-    'csnln_mm/mmagic': 3200,
+    'csnln_mm/mmagic': 3250,
     'csnln_mm/networks': 1300,
     'csnln_mm/ops': 1450,
     'csnln_mm/paper': 1100,
