@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from forked_tool import end_of, start_tool
+from forked_tool import run_tool
 from mmengine.config import Config
-from short_training import assert_same_training, checkpoint, output_of
+from short_training import assert_same_training, checkpoint
 from tiny_data import make_benchmark, make_div2k
 
 from csnln_mm.checkpoints import list_pretrained
@@ -45,12 +45,8 @@ def train(folder, config, work_dir, steps, *arguments, **changed):
         **changed,
     }
     words = [f'{key}={value}' for key, value in options.items()]
-    process = start_tool(
-        folder,
-        'train.py',
-        [COMPACT / config, '--work-dir', work_dir, *arguments, '--cfg-options', *words],
-    )
-    assert end_of(process) == 0, output_of(folder)
+    arguments = [COMPACT / config, '--work-dir', work_dir, *arguments, '--cfg-options', *words]
+    run_tool(folder, 'train.py', *arguments)
     return checkpoint(folder / work_dir, steps)
 
 

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 import torch
 import torchvision
-from forked_tool import end_of, start_tool
+from forked_tool import run_tool
 from short_training import TorchHome
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -104,7 +104,7 @@ for step in train_pipeline:
 del step
 train_dataloader['dataset'] = dict(pipeline=train_pipeline)
 """)
-    output = train(config, folder)
+    output = run_tool(folder, 'train.py', config, fault=TorchHome(folder / 'torch'))
 
     steps = [line for line in output.splitlines() if 'Iter(train)' in line]
     assert len(steps) == 2
@@ -120,10 +120,3 @@ train_dataloader['dataset'] = dict(pipeline=train_pipeline)
     assert keys
     for key in keys:
         assert not torch.equal(before[key], after[key]), f'{key} has not learnt'
-
-
-def train(config, folder):
-    process = start_tool(folder, 'train.py', [config], fault=TorchHome(folder / 'torch'))
-    status, output = end_of(process), (folder / 'output.txt').read_text()
-    assert status == 0, output[-20000:]
-    return output

@@ -1,4 +1,4 @@
-"""The tools of this checkout, run from a folder of their own."""
+"""Command lines of this checkout, run from a folder of their own."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from forked_tool import ROOT, end_of, start_tool
+from forked_tool import ROOT, run_tool
 
 CONFIG = ROOT / 'configs/csnln_x2_demo.py'
 
@@ -28,36 +28,23 @@ def environment(**changed):
     return dict(os.environ) | default | changed
 
 
-def run(*command, cwd, expect=0):
-    """The output of a tool of this checkout, run from a folder that is not the repository's.
-
-    Args:
-        command: ``sys.executable`` and a file of tools/, or a shell script; and arguments.
-        cwd: the folder.
-        expect: exit status.
-    """
-    if command[0] == sys.executable:
-        # Beside the folder, where a test may look for what is left.
-        output = Path(cwd).with_name(f'{Path(cwd).name}.output')
-        process = start_tool(cwd, Path(command[1]).name, command[2:], output=str(output))
-        status, text = end_of(process), output.read_text()
-        assert status == expect, text[-20000:]
-        return text
+def run(*command, cwd, expect=0, **changed):
+    """The output of a program that ends with this exit status, in the environment above."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=environment(),
+        env=environment(**changed),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == expect, done.stdout[-20000:]
+    assert done.returncode == expect, f'{command}\n{done.stdout[-20000:]}'
     return done.stdout
 
 
-def error_of(*command, cwd):
+def error_of(tool, *arguments, cwd):
     """The message of a tool that refuses: one line, no traceback."""
-    return error_in(run(sys.executable, *command, cwd=cwd, expect=2))
+    return error_in(run_tool(cwd, tool, *arguments, expect=2))
 
 
 def error_in(output):

@@ -59,6 +59,16 @@ def end_of(process, seconds=150):
     return process.exitcode
 
 
+def run_tool(folder, tool, *arguments, expect=0, fault=None):
+    """What a tool prints that ends with this exit status; see :func:`start_tool`."""
+    # Beside the folder, where a test may look for what is left.
+    output = Path(folder).with_name(f'{Path(folder).name}.output')
+    status = end_of(start_tool(folder, tool, arguments, output=str(output), fault=fault))
+    text = output.read_text()
+    assert status == expect, text[-20000:]
+    return text
+
+
 def be_quick():
     """In a process of the tests: nothing that takes longer than the few steps of a training."""
     torch.set_num_threads(1)

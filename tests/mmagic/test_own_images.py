@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import ROOT
-from forked_tool import end_of, start_tool
+from forked_tool import run_tool
 from mmagic.registry import DATASETS, MODELS
 from mmagic.utils import register_all_modules
 from mmengine.config import Config
@@ -246,13 +246,6 @@ def test_a_config_of_ones_own_has_its_own_name_and_folder(tmp_path, monkeypatch)
     assert cfg.work_dir == 'work_dirs/mine' and 'my_module_beside_a_config' in sys.modules
     (tmp_path / 'named.py').write_text(f"_base_ = '{base}'\nwork_dir = 'elsewhere'")
     assert load_config(str(tmp_path / 'named.py')).work_dir == 'elsewhere'
-
-
-def run_tool(folder, tool, *arguments):
-    process = start_tool(folder, tool, arguments)
-    output = folder / 'output.txt'
-    assert end_of(process) == 0, output.read_text()[-5000:]
-    return output.read_text()
 
 
 @pytest.mark.slow

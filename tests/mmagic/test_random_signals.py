@@ -9,11 +9,18 @@ import re
 import shutil
 import signal
 import time
-from contextlib import closing
 
 import pytest
-from repeated_training import RepeatedTraining
-from short_training import CONFIG, assert_same_training, checkpoint, make_data, settings
+from short_training import (
+    CONFIG,
+    assert_same_training,
+    checkpoint,
+    end_of,
+    make_data,
+    output_of,
+    settings,
+    start,
+)
 
 from csnln_mm.mmagic.resume import latest_valid_checkpoint
 
@@ -37,19 +44,31 @@ def files(work_dir):
     return sorted(path.name for path in work_dir.glob('*.pth'))
 
 
-@pytest.fixture
-def training(tmp_path):
-    with closing(RepeatedTraining(make_data(tmp_path))) as training:
-        yield training
+def train(folder, words, number=None, delay=0.0):
+    """(exit status, whether the signal was sent) of a training.
+
+    Args:
+        folder: to run in.
+        words: arguments of tools/train.py.
+        number: signal to send, unless the training ends before.
+        delay: seconds after which.
+    """
+    process = start(folder, *words)
+    process.join(delay)
+    sent = number is not None and process.is_alive()
+    if sent:
+        os.kill(process.pid, number)
+    return end_of(process), sent
 
 
 @pytest.mark.slow
-def test_no_completed_step_is_lost(training, tmp_path):
+def test_no_completed_step_is_lost(tmp_path):
+    make_data(tmp_path)
     words = CONFIG, '--resume', *settings(STEPS, **OPTIONS), '--work-dir'
-    status, _ = training.run([*words, 'whole'])
-    assert status == 0, training.output()
+    status, _ = train(tmp_path, [*words, 'whole'])
+    assert status == 0, output_of(tmp_path)
     began = time.monotonic()
-    status, _ = training.run([*words, 'again'])
+    train(tmp_path, [*words, 'again'])
     seconds = time.monotonic() - began
     shutil.rmtree(tmp_path / 'again')
     moments = random.Random(0)
@@ -57,9 +76,10 @@ def test_no_completed_step_is_lost(training, tmp_path):
     while sent < SIGNALS or before < STEPS:
         number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
         delay = moments.uniform(0.2, 1) * seconds
-        status, told = training.run([*words, 'signals'], number if sent < SIGNALS else None, delay)
+        sending = number if sent < SIGNALS else None
+        status, told = train(tmp_path, [*words, 'signals'], sending, delay)
         sent += told
-        output = training.output()
+        output = output_of(tmp_path)
         # Before the training begins, a signal does what it does to any program.
         assert status in (0, 128 + number, -number), output
         assert 'Traceback' not in output or status < 0, output
@@ -81,6 +101,5 @@ def test_no_completed_step_is_lost(training, tmp_path):
             if sent < SIGNALS:
                 shutil.rmtree(tmp_path / 'signals')
                 before = 0
-                training.close()  # MMEngine knows runs of a process by the second they began in
     print(f'{sent} signals, {sum(interrupted)} runs ended by them, {lost} completed steps lost')
     assert lost == 0

@@ -3,16 +3,14 @@
 import importlib.util
 import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from command_line import environment
+from command_line import run
 from doc_pages import ROOT, blocks, commands
 from forked_code import ForkServer
 
@@ -27,20 +25,6 @@ SOURCES = (
     'LICENSE CITATION.cff CONTRIBUTING.md Makefile model-index.yml .pre-commit-config.yaml'.split()
 )
 COMMANDS = [command for block in PAGE if block.language == 'bash' for command in commands(block)]
-
-
-def run(*command, cwd, path=''):
-    """Its output; ``path`` is a folder of installed packages that goes before the others."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env=environment(PYTHONPATH=str(path)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, f'{shlex.join(map(str, command))}\n{done.stdout[-10000:]}'
-    return done.stdout
 
 
 @pytest.fixture(scope='module')
@@ -59,7 +43,8 @@ def built(tmp_path_factory):
             shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(ROOT / name, source)
-    run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', dist, source, cwd=dist)
+    build = '-m', 'build', '--no-isolation', '--outdir', dist, source
+    run(sys.executable, *build, cwd=dist, PYTHONPATH='')
     (sdist,) = dist.glob('*.tar.gz')
     (wheel,) = dist.glob('*.whl')
     return sdist, wheel
@@ -99,14 +84,14 @@ def installed(built, tmp_path_factory):
     """(folder of packages with the wheel in it, empty folder to work in)."""
     packages, empty = tmp_path_factory.mktemp('packages'), tmp_path_factory.mktemp('empty')
     install = '-m pip install --no-deps --no-index --target'.split()
-    run(sys.executable, *install, packages, built[1], cwd=empty)
+    run(sys.executable, *install, packages, built[1], cwd=empty, PYTHONPATH='')
     return packages, empty
 
 
 def test_it_is_the_installed_package_that_is_imported(installed):
     packages, empty = installed
     code = 'import csnln_mm; print(csnln_mm.__file__); print(csnln_mm.config_path("bicubic_x2.py"))'
-    output = run(sys.executable, '-c', code, cwd=empty, path=packages).splitlines()
+    output = run(sys.executable, '-c', code, cwd=empty, PYTHONPATH=str(packages)).splitlines()
     assert output[-2:] == [
         f'{packages}/csnln_mm/__init__.py',
         f'{packages}/csnln_mm/.mim/configs/bicubic_x2.py',
@@ -193,7 +178,7 @@ def test_the_page(installed, tmp_path):
             if command.words[0] == 'csnln':
                 output = run_command(server, command.words[1:], empty)
             elif HAS_MIM and verb not in used:
-                output = run(*words, cwd=empty, path=packages)
+                output = run(*words, cwd=empty, PYTHONPATH=str(packages))
             elif words := without_mim(words, packages):
                 output = run_tool(server, words, empty)
             else:

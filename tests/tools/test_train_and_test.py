@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import sys
 
 import pytest
 import torch
-from command_line import CONFIG, MODEL, OPTIONS, ROOT, error_of, run
+from command_line import CONFIG, MODEL, OPTIONS, ROOT, error_of
+from forked_tool import run_tool
 from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -25,9 +25,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(folder):
-    output = run(
-        sys.executable, ROOT / 'tools/train.py', CONFIG, '--work-dir', 'alone', *OPTIONS, cwd=folder
-    )
+    output = run_tool(folder, 'train.py', CONFIG, '--work-dir', 'alone', *OPTIONS)
     return folder / 'alone', output
 
 
@@ -42,22 +40,21 @@ def test_training_alone(trained):
 
 
 def test_testing_writes_metrics_and_pictures(trained, folder):
-    words = ROOT / 'tools/test.py', CONFIG, 'alone/iter_4.pth', '--out', 'results/metrics.json'
-    run(sys.executable, *words, '--save-images', 'pictures', *MODEL, cwd=folder)
+    words = CONFIG, 'alone/iter_4.pth', '--out', 'results/metrics.json'
+    run_tool(folder, 'test.py', *words, '--save-images', 'pictures', *MODEL)
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
     assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
 
 
 def test_mistakes_are_one_clear_line(trained, folder):
-    train, test = ROOT / 'tools/train.py', ROOT / 'tools/test.py'
     good = folder / 'alone/iter_4.pth'
     (folder / 'cut.pth').write_bytes(good.read_bytes()[:1000])
     (folder / 'broken.py').write_text('model = dict(')
-    assert 'nowhere.py does not exist' in error_of(train, 'nowhere.py', cwd=folder)
-    assert 'broken.py' in error_of(train, 'broken.py', cwd=folder)
-    assert 'cut.pth is cut off' in error_of(test, CONFIG, 'cut.pth', cwd=folder)
-    assert 'trained with mid_channels=4, not 16' in error_of(test, CONFIG, good, cwd=folder)
-    assert 'name a checkpoint' in error_of(test, CONFIG, cwd=folder)
+    assert 'nowhere.py does not exist' in error_of('train.py', 'nowhere.py', cwd=folder)
+    assert 'broken.py' in error_of('train.py', 'broken.py', cwd=folder)
+    assert 'cut.pth is cut off' in error_of('test.py', CONFIG, 'cut.pth', cwd=folder)
+    assert 'trained with mid_channels=4, not 16' in error_of('test.py', CONFIG, good, cwd=folder)
+    assert 'name a checkpoint' in error_of('test.py', CONFIG, cwd=folder)
     bicubic = ROOT / 'configs/bicubic_x4.py'
-    assert 'no test images' in error_of(test, bicubic, cwd=folder)
+    assert 'no test images' in error_of('test.py', bicubic, cwd=folder)
