@@ -13,7 +13,7 @@ import pickle
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,7 +51,11 @@ class TrainingLog:
 
 # The pure Python class: that in C cannot restrict which attributes a pickle sets, and allocates as
 # much memory as an index in the file says.
-class SafeUnpickler(pickle._Unpickler):
+# The stubs of the standard library lack most of its members.
+_PythonUnpickler: Any = pickle._Unpickler
+
+
+class SafeUnpickler(_PythonUnpickler):
     """Reads the types that state dicts, optimizers and MMEngine's logs consist of.
 
     Args:
@@ -63,9 +67,7 @@ class SafeUnpickler(pickle._Unpickler):
         UnsafeCheckpoint: when it meets anything else.
     """
 
-    # Not in the stubs of the standard library.
-    stack: list[Any]
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+    dispatch = dict(_PythonUnpickler.dispatch)
 
     def __init__(
         self, file: Any, load_storage: Callable[[torch.dtype, str, int], Storage] | None = None
