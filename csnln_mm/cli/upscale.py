@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,13 +152,7 @@ def run(args: argparse.Namespace) -> int:
         if '-' in inputs or args.out == '-':
             return _run_pipe(args, inputs)
         results = _upscale(args, inputs, args.out, progress=args.progress or 'text')
-    if args.progress in (None, 'text'):
-        counts = Counter(result.status for result in results)
-        print(
-            f'{counts["done"]} done, {counts["skipped"]} skipped because the result exists, '
-            f'{counts["failed"]} failed'
-        )
-    return _report_failures(results)
+    return _report_failures(results, told=args.progress in (None, 'text'))
 
 
 @contextlib.contextmanager
@@ -228,7 +221,7 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
             out = f'{folder}/stdout{suffix}'
         progress = 'none' if to_stdout else args.progress or 'text'
         results = _upscale(args, [source], out, progress=progress)
-        status = _report_failures(results, f'{folder}/')
+        status = _report_failures(results, f'{folder}/', told=progress == 'text')
         if to_stdout and status == 0:
             with open(out, 'rb') as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
@@ -236,10 +229,12 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
     return status
 
 
-def _report_failures(results: 'list[UpscaleResult]', folder: str = '') -> int:
-    """Exit status; the folder of a pipe's files is not named."""
+def _report_failures(
+    results: 'list[UpscaleResult]', folder: str = '', *, told: bool = False
+) -> int:
+    """Exit status; the failures are not ``told`` twice, and the folder of a pipe not at all."""
     failed = [result for result in results if result.status == 'failed']
-    for result in failed:
+    for result in failed if not told else []:
         where = '' if result.source in result.reason else f'{result.source}: '
         print(f'failed: {where}{result.reason}'.replace(folder, ''), file=sys.stderr)
     return 1 if failed else 0

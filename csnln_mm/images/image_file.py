@@ -18,9 +18,10 @@ from csnln_mm import limits
 from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
+from csnln_mm.images.foreign_formats import check_not_foreign, raw_file
 from csnln_mm.images.metadata import read_metadata, update_exif, update_xmp
 
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+SUFFIXES = ('.bmp', '.jfif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 # By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
 INPUT_FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 
@@ -30,6 +31,7 @@ OUTPUT_FORMATS = {
     '.png': ('PNG', dict(compress_level=3)),
     '.jpg': ('JPEG', dict(quality=95, subsampling=0)),
     '.jpeg': ('JPEG', dict(quality=95, subsampling=0)),
+    '.jfif': ('JPEG', dict(quality=95, subsampling=0)),
     '.bmp': ('BMP', {}),
     '.ppm': ('PPM', {}),
     '.tif': ('TIFF', {}),
@@ -40,13 +42,14 @@ _WITH_ALPHA = ('.png', '.tif', '.tiff', '.webp')
 _WITH_16_BITS = ('.png', '.tif', '.tiff')
 _WITHOUT_METADATA = ('BMP', 'PPM')
 # The longest sides that the formats, or their encoders, can write.
-_MAX_SIDES = {'.jpg': 65500, '.jpeg': 65500, '.webp': 16383}
+_MAX_SIDES = {'.jpg': 65500, '.jpeg': 65500, '.jfif': 65500, '.webp': 16383}
 
 # Of a segment of JPEG, less its own length and name.
 _MAX_JPEG_EXIF = 65533
 _MAX_JPEG_XMP = 65533 - 29
 
 _ORIENTATION = ExifTags.Base.Orientation
+_DNG_VERSION = 50706
 
 
 class ImageHeader(NamedTuple):
@@ -314,6 +317,7 @@ def _open_file(path: str | Path) -> _TimedFile:
 
 def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
     with _reading(name):
+        check_not_foreign(file, name)
         return Image.open(file, formats=INPUT_FORMATS)
 
 
@@ -340,6 +344,8 @@ def _reading(name: str | Path) -> Iterator[None]:
 
 
 def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageHeader:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _DNG_VERSION in image.tag_v2:
+        raise raw_file(name)
     if image.mode in ('F', 'I'):
         raise UserError(
             f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '

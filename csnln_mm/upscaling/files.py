@@ -124,7 +124,7 @@ def upscale(
         upscaler = load(None)
         factor = upscaler.scale
     label = f'w{width}' if width else f'x{factor or 0:g}'
-    jobs, left_out = plan_jobs(
+    jobs, left_out, not_read = plan_jobs(
         inputs, out, recursive=recursive, suffix=suffix, label=label, overwrite=overwrite
     )
     remove_partials(job.target for job in jobs if job.target)
@@ -143,7 +143,7 @@ def upscale(
                 report(event)
 
         todo = [job for job in jobs if job.is_open]
-        tell(event='start', images=len(todo), left_out=left_out)
+        tell(event='start', images=len(todo), left_out=left_out, not_read=not_read)
         results = [_result(job) for job in jobs if not job.is_open]
         for result in results:
             about = dict(reason=result.reason) if result.reason else dict(target=str(result.target))
@@ -211,6 +211,7 @@ class _Run:
         size = self.size_of(image.size)
         self.started[index] = time.monotonic()
         about = dict(number=index + 1, source=job.source)
+        factor = self.upscaler.network.upscale_factor
         self.tell(
             event='image',
             **about,
@@ -218,6 +219,9 @@ class _Run:
             height=image.size[1],
             new_width=size[0],
             new_height=size[1],
+            model=self.upscaler.name,
+            factor=factor,
+            resized=size != (image.size[0] * factor, image.size[1] * factor),
             tiling=str(tiling),
         )
         before, total = sum(self.costs[:index]), sum(self.costs)

@@ -3,12 +3,14 @@
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from csnln_mm.errors import UserError
 from csnln_mm.files import check_file
+from csnln_mm.images.foreign_formats import FOREIGN_SUFFIXES, describe_foreign
 from csnln_mm.images.image_file import (
     OUTPUT_FORMATS,
     SUFFIXES,
@@ -49,10 +51,18 @@ class Job(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All inputs in order, and how many results of earlier runs are left out."""
+    """What is to become of all inputs.
+
+    Attributes:
+        jobs: in order.
+        left_out: how many results of earlier runs are no inputs.
+        not_read: how many files in folders and patterns are images of a format that is not read,
+            by suffix.
+    """
 
     jobs: list[Job]
     left_out: int
+    not_read: dict[str, int]
 
 
 class _Found(NamedTuple):
@@ -111,12 +121,17 @@ def plan_jobs(
     if suffix != 'same' and suffix not in OUTPUT_FORMATS:
         raise UserError(f'unknown format {suffix}; use same or one of {", ".join(OUTPUT_FORMATS)}')
     out = None if out is None else Path(out).expanduser()
+    if out is not None and out.suffix.lower() in FOREIGN_SUFFIXES and not out.is_dir():
+        raise UserError(
+            f'output {out}: {out.suffix} cannot be written; use one of {", ".join(OUTPUT_FORMATS)}'
+        )
     jobs: list[Job] = []
     found: list[_Found] = []
     left_out = 0
+    foreign: set[Path] = set()
     for item in inputs:
         try:
-            files = _find(str(Path(item).expanduser()), recursive, out)
+            files = _find(str(Path(item).expanduser()), recursive, out, foreign)
             kept = [file for file in files if not file.is_result]
             left_out += len(files) - len(kept)
             if files and not kept:
@@ -156,7 +171,7 @@ def plan_jobs(
         else:
             taken[real] = file.path
             jobs.append(_check(job, file, overwrite))
-    return Plan(jobs, left_out)
+    return Plan(jobs, left_out, dict(Counter(path.suffix.lower() for path in sorted(foreign))))
 
 
 def plan_sizes(
@@ -226,7 +241,8 @@ def _has_name_of_result(file: _Found, named: set[tuple[Path, str]]) -> bool:
     return match is not None and (file.path.parent, match[1]) in named
 
 
-def _find(item: str, recursive: bool, out: Path | None) -> list[_Found]:
+def _find(item: str, recursive: bool, out: Path | None, foreign: set[Path]) -> list[_Found]:
+    """The images of an input; to ``foreign`` go those of formats that are not read."""
     path = Path(item)
     if path.is_dir():
         root, where = path, '' if recursive else ' (folders in it are skipped without --recursive)'
@@ -239,9 +255,13 @@ def _find(item: str, recursive: bool, out: Path | None) -> list[_Found]:
         root = Path(re.split(r'[*?[]', item)[0] + '_').parent
         files = map(Path, glob.iglob(item, recursive=True))
         nothing = f'no images match {item}'
-    found = sorted(_images(files, _inside(out, root)))
+    left_out = _inside(out, root)
+    candidates = sorted(file for file in files if _is_candidate(file, left_out))
+    found = [file for file in candidates if file.suffix.lower() in SUFFIXES]
+    others = [file for file in candidates if file.suffix.lower() not in SUFFIXES]
+    foreign.update(others)
     if not found:
-        raise UserError(nothing)
+        raise UserError(f'{nothing}{_and_not_read(others)}')
     return [_Found.at(file, file.relative_to(root)) for file in found]
 
 
@@ -253,8 +273,17 @@ def _inside(out: Path | None, root: Path) -> Path | None:
     return out if out != root and out.is_relative_to(root) else None
 
 
-def _images(files: Iterable[Path], left_out: Path | None) -> Iterator[Path]:
-    for file in files:
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith('.'):
-            if left_out is None or not Path(os.path.realpath(file)).is_relative_to(left_out):
-                yield file
+def _is_candidate(file: Path, left_out: Path | None) -> bool:
+    """Whether a file is called like an image, and not in the output folder."""
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES and suffix not in FOREIGN_SUFFIXES:
+        return False
+    if file.name.startswith('.') or not file.is_file():
+        return False
+    return left_out is None or not Path(os.path.realpath(file)).is_relative_to(left_out)
+
+
+def _and_not_read(files: list[Path]) -> str:
+    """Such as '; not read: 2 .heic (convert them to PNG or JPEG)'; '' without files."""
+    counts = Counter(file.suffix.lower() for file in files)
+    return f'; not read: {describe_foreign(counts)}' if counts else ''

@@ -7,9 +7,12 @@ and ``done`` or ``failed``; last ``end``.
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
+
+from csnln_mm.images.foreign_formats import describe_foreign
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -25,9 +28,15 @@ def report_json(stream: TextIO) -> Iterator[Tell]:
 
 @contextlib.contextmanager
 def report_text(stream: TextIO) -> Iterator[Tell]:
-    """One line per image; below them a bar on terminals, elsewhere a line every 30 seconds."""
+    """One line per image; below them a bar on terminals, elsewhere a line every 30 seconds.
+
+    What failed goes to stderr if ``stream`` is no terminal.
+    """
     if not stream.isatty():
-        yield _Lines(lambda line: print(line, file=stream, flush=True))
+        yield _Lines(
+            lambda line: print(line, file=stream, flush=True),
+            print_failure=lambda line: print(line, file=sys.stderr, flush=True),
+        )
         return
     from rich import progress as rich_progress
     from rich.console import Console
@@ -48,7 +57,7 @@ def report_text(stream: TextIO) -> Iterator[Tell]:
         def update(event: dict[str, Any], label: str) -> None:
             bar.update(task, completed=event['fraction'], description=label)
 
-        yield _Lines(print_line, update)
+        yield _Lines(print_line, print_line, update)
 
 
 class _Lines:
@@ -57,29 +66,36 @@ class _Lines:
     def __init__(
         self,
         print_line: Callable[[str], None],
+        print_failure: Callable[[str], None],
         update: Callable[[dict[str, Any], str], None] | None = None,
     ) -> None:
-        self.print_line = print_line
+        self.print_line, self.print_failure = print_line, print_failure
         self.update = update or self._now_and_then
         self.started = self.last = time.monotonic()
         self.images = 0
         self.about: dict[int, str] = {}
+        self.not_read: dict[str, int] = {}
+        self.existing: list[str] = []
 
     def __call__(self, event: dict[str, Any]) -> None:
         kind = event['event']
         if kind == 'start':
-            self.images = event['images']
+            self.images, self.not_read = event['images'], event['not_read']
             if event.get('left_out'):
                 self.print_line(f'results of earlier runs, left out: {event["left_out"]}')
         if 'number' not in event:
             if kind == 'failed':
-                self.print_line(f'{event["source"]}: failed: {event["reason"]}')
+                self.print_failure(_failure(event))
+            elif kind == 'skipped':
+                self.existing.append(event['target'])
+            elif kind == 'end':
+                self.print_line(self._end(event))
             return
         label = f'[{event["number"]}/{self.images}] {event["source"]}'
         if kind == 'image':
             self.about[event['number']] = (
                 f'{event["width"]}x{event["height"]} to {event["new_width"]}x'
-                f'{event["new_height"]}, {event["tiling"]}'
+                f'{event["new_height"]} by {event["model"]}{_resized(event)}, {event["tiling"]}'
             )
         elif kind == 'tile':
             self.update(event, label)
@@ -87,7 +103,16 @@ class _Lines:
             about = self.about.pop(event['number'])
             self.print_line(f'{label}: {about}; {event["target"]}, {event["seconds"]:.1f} s')
         elif kind == 'failed':
-            self.print_line(f'{label}: failed: {event["reason"]}')
+            self.print_failure(f'[{event["number"]}/{self.images}] {_failure(event)}')
+
+    def _end(self, event: dict[str, Any]) -> str:
+        skipped = f'{event["skipped"]} skipped'
+        if len(self.existing) == 1:
+            skipped += f' because {self.existing[0]} exists (--overwrite replaces it)'
+        elif self.existing:
+            skipped += ' because their results exist (--overwrite replaces them)'
+        not_read = f'; not read: {describe_foreign(self.not_read)}' if self.not_read else ''
+        return f'{event["done"]} done, {skipped}, {event["failed"]} failed{not_read}'
 
     def _now_and_then(self, event: dict[str, Any], label: str) -> None:
         now = time.monotonic()
@@ -98,6 +123,20 @@ class _Lines:
         left = (now - self.started) * (1 - fraction) / fraction
         percent = 100 * event['tile'] / event['tiles']
         self.print_line(f'{label}: {percent:.0f} %; all: {format_duration(left)} left')
+
+
+def _failure(event: dict[str, Any]) -> str:
+    """What failed and why, naming the file once."""
+    where = '' if event['source'] in event['reason'] else f'{event["source"]}: '
+    return f'failed: {where}{event["reason"]}'
+
+
+def _resized(event: dict[str, Any]) -> str:
+    """Such as ' (x2, then resized)'; '' if the result is what the network gave."""
+    if not event['resized']:
+        return ''
+    smaller = ' to less than the input' if event['new_width'] < event['width'] else ''
+    return f' (x{event["factor"]}, then resized{smaller})'
 
 
 def format_duration(seconds: float) -> str:

@@ -44,6 +44,7 @@ class Upscaler:
     Attributes:
         network: in evaluation mode, on ``device``.
         scale: upscaling factor of the results.
+        name: of the model or the file; of a network, its class.
 
     Raises:
         UserError: if a file cannot be read or is not of a network, or a setting is out of range
@@ -82,7 +83,9 @@ class Upscaler:
             raise UserError('float16 needs a GPU; use bfloat16 on a CPU')
         if network is None:
             network = choose_pretrained(scale).path
+        self.name = type(network).__name__
         if not isinstance(network, nn.Module):
+            self.name = Path(network).name.removesuffix('.safetensors')
             network = load_network(str(network))
         # Convolutions run up to twice as fast on CPUs when channels vary fastest in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()

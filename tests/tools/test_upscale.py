@@ -33,10 +33,11 @@ def test_upscales_and_tells_what_failed(checkpoint, folder):
         [sys.executable, '-m', 'csnln_mm', 'upscale', *words], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert '[1/1] a.png: 9x7 to 18x14, in one tile; out/a.png, ' in done.stdout
-    assert done.stdout.startswith('b.jpg: failed: b.jpg is damaged or no image\n')
-    assert '1 done, 0 skipped because the result exists, 1 failed' in done.stdout
-    assert done.stderr.strip().startswith('failed: b.jpg ') and '\n' not in done.stderr.strip()
+    assert '[1/1] a.png: 9x7 to 18x14 by tiny.pth, in one tile; out/a.png, ' in done.stdout
+    assert done.stdout.endswith('\n1 done, 0 skipped, 1 failed\n')
+    # Once, and not among the results.
+    assert done.stderr == 'failed: b.jpg is damaged or no image\n'
+    assert 'b.jpg' not in done.stdout
     assert Image.open('out/a.png').size == (18, 14)
 
 
@@ -45,7 +46,10 @@ def test_beside_the_input_by_the_short_options(checkpoint, folder, capsys):
     assert main(['upscale', '-i', 'a.png', *words]) == 0
     assert Image.open('a_x1.5.jpg').size == (14, 11)
     assert main(['upscale', 'a.png', *words]) == 0
-    assert '1 skipped' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.endswith(
+        '0 done, 1 skipped because a_x1.5.jpg exists (--overwrite replaces it), 0 failed\n'
+    )
 
 
 def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):

@@ -169,11 +169,11 @@ def test_results_are_no_inputs(upscale):
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.tif', '.webp'])
 def test_results_in_the_folder_of_the_inputs(upscale, suffix):
     folder = SOURCE / 'sub/deep'
-    (folder / 'd.webp').rename(folder / 'd.jfif')
+    (folder / 'd.webp').rename(folder / 'd.dat')
     Image.fromarray(photograph(8, 9)).save(folder / 'd.bmp')
     assert [r.status for r in upscale([folder], folder, suffix=suffix)] == ['done']
     assert [r.status for r in upscale([folder], folder, suffix=suffix)] == ['skipped']
-    assert names(folder) == sorted(['d.bmp', 'd.jfif', f'd{suffix}'])
+    assert names(folder) == sorted(['d.bmp', 'd.dat', f'd{suffix}'])
 
 
 def test_an_unexpected_exception_is_the_failure_of_its_image(upscale, monkeypatch):
@@ -217,10 +217,13 @@ def test_progress_in_lines(upscale, capsys, monkeypatch):
     Image.fromarray(photograph(70, 40)).save(SOURCE / 'b.png')
     (SOURCE / 'c.png').write_text('hello')
     upscale([SOURCE], OUT, progress=True, tile=32)
-    text = capsys.readouterr().out
-    assert '[2/2] ' in text and '40x70 to 80x140, 6 tiles of 32 px, overlap 8; ' in text
+    text, errors = capsys.readouterr()
+    assert (
+        '[2/2] ' in text and '40x70 to 80x140 by plain.pth, 6 tiles of 32 px, overlap 8; ' in text
+    )
     assert '100 %; all: 0 s left' in text
-    assert text.index('in/c.png: failed: ') < text.index('[1/2] ')
+    assert errors == 'failed: in/c.png is damaged or no image\n'
+    assert text.endswith('2 done, 0 skipped, 1 failed\n')
 
 
 def test_progress_for_programs(upscale, capsys):
@@ -231,7 +234,7 @@ def test_progress_for_programs(upscale, capsys):
     # What is refused is known first; a result is written while the next image is upscaled.
     assert kinds[:4] == ['start', 'failed', 'image', 'tile'] and kinds[-2:] == ['done', 'end']
     assert sorted(kinds[2:-1]) == ['done'] * 2 + ['image'] * 2 + ['tile'] * 2
-    assert events[0] == dict(event='start', images=2, left_out=0)
+    assert events[0] == dict(event='start', images=2, left_out=0, not_read={})
     assert events[-1] == dict(event='end', done=2, skipped=0, failed=1)
     assert [e['fraction'] for e in events if e['event'] == 'tile'] == [0.5, 1.0]
 
@@ -249,3 +252,47 @@ def test_progress_for_programs(upscale, capsys):
 def test_settings_that_cannot_be(upscale, settings, message):
     with pytest.raises(UserError, match=message):
         upscale([SOURCE], OUT, **settings)
+
+
+@pytest.mark.parametrize(
+    'size, line',
+    [
+        (dict(scale=2), '9x8 to 18x16 by plain.pth, in one tile'),
+        (dict(scale=8), '9x8 to 72x64 by plain.pth (x2, then resized), in one tile'),
+        (dict(width=5), '9x8 to 5x4 by plain.pth (x2, then resized to less than the input)'),
+    ],
+)
+def test_lines_name_the_model_and_say_what_was_resized(upscale, capsys, size, line):
+    upscale([SOURCE / 'b.png'], OUT, progress=True, **size)
+    assert line in capsys.readouterr().out
+
+
+def test_several_results_that_exist(upscale, capsys):
+    upscale([SOURCE], OUT)
+    upscale([SOURCE], OUT, progress=True)
+    assert capsys.readouterr().out == (
+        '0 done, 2 skipped because their results exist (--overwrite replaces them), 0 failed\n'
+    )
+
+
+def test_images_of_other_formats_are_counted(upscale, capsys):
+    for name in 'IMG_1.CR2', 'IMG_2.cr2', 'c.heic':
+        (SOURCE / name).write_bytes(b'II*\0')
+    Image.fromarray(photograph(8, 9)).save(SOURCE / 'd.jfif', 'JPEG')
+    upscale([SOURCE], OUT, progress=True)
+    assert names(OUT) == ['a.png', 'b.png', 'd.png']
+    assert capsys.readouterr().out.endswith(
+        '3 done, 0 skipped, 0 failed; not read: 2 .cr2 (raw; develop them to TIFF or PNG first), '
+        '1 .heic (convert it to PNG or JPEG first)\n'
+    )
+    for name in 'a.jpg', 'b.png', 'd.jfif':
+        (SOURCE / name).unlink()
+    (result,) = upscale([SOURCE], OUT)
+    assert 'no images in in' in result.reason and '2 .cr2 (raw' in result.reason
+
+
+@pytest.mark.parametrize('out', ['out.heic', 'out.jxl', 'out.DNG'])
+def test_formats_that_cannot_be_written_make_no_folder(upscale, out):
+    with pytest.raises(UserError, match=r'cannot be written; use one of \.png, \.jpg'):
+        upscale([SOURCE / 'b.png'], out)
+    assert not Path(out).exists()
