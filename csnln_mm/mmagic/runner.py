@@ -16,6 +16,7 @@ from torch import nn
 from csnln_mm.compatibility import summary
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.channels_last import train_channels_last
 from csnln_mm.mmagic.check_config import build_parts, optim_wrappers
 from csnln_mm.mmagic.loaders import check_images, leave_out_missing_tests, limit_workers
 from csnln_mm.mmagic.processes import join_processes
@@ -58,6 +59,7 @@ def build_train_runner(
     """
     load_from = cfg.get('load_from')
     model, start = check_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
+    train_channels_last(model)
     # The config that is written, and that checkpoints carry, does not resume by itself.
     written = copy.deepcopy(cfg)
     written.merge_from_dict(dict(resume=False, load_from=load_from))

@@ -28,7 +28,7 @@ BUDGET = {
     'tests/helpers': 1600,
     'tests/images': 600,
     'tests/integrations': 950,
-    'tests/mmagic': 2750,
+    'tests/mmagic': 2800,
     'tests/networks': 900,
     'tests/ops': 800,
     'tests/packaging': 600,
