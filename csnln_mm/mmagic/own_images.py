@@ -188,7 +188,8 @@ def set_weights(cfg: Config, path: str) -> None:
 def set_steps(cfg: Config, steps: int) -> None:
     """Train for a number of steps; the learning rate falls at the same fractions of the run.
 
-    Validations and checkpoints come at least ten times. ``cfg`` is of a run by iterations.
+    Validations and checkpoints come at least ten times, or every 50 steps, and twice in a run of
+    fewer than 100. ``cfg`` is of a run by iterations.
     """
     fraction = steps / cfg.train_cfg.max_iters
     cfg.train_cfg.max_iters = steps
@@ -201,7 +202,7 @@ def set_steps(cfg: Config, steps: int) -> None:
         for key, first in ('end', schedule.get('begin', 0)), ('T_max', 0):
             if key in schedule:
                 schedule[key] = max(math.ceil(fraction * schedule[key]), first + 2)
-    least = math.ceil(steps / 10)
+    least = max(math.ceil(steps / 10), min(50, math.ceil(steps / 2)))
     for part, name in (cfg.train_cfg, 'val_interval'), (cfg.default_hooks.checkpoint, 'interval'):
         part[name] = min(part.get(name, least), least)
 

@@ -100,9 +100,9 @@ class _ValidateStartHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         if runner.val_loop is not None:
-            metrics = runner.val_loop.run()
-            hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
-            score = (metrics or {}).get((getattr(hook, 'key_indicators', None) or [None])[0])
+            runner.val_loop.run()
+            # From the hook that keeps the best: MMagic's loop returns no metrics.
+            score = runner.message_hub.runtime_info.get('best_score')
             if score is not None:
                 runner.message_hub.update_info(_START, float(score))
 

@@ -173,6 +173,12 @@ def test_a_shorter_run_has_the_same_schedule(cfg):
     assert cfg.default_hooks.checkpoint.interval == 100
 
 
+@pytest.mark.parametrize('steps, interval', [(3, 2), (20, 10), (60, 30), (200, 50), (5000, 500)])
+def test_a_short_run_is_not_validated_all_the_time(cfg, steps, interval):
+    set_steps(cfg, steps)
+    assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == interval
+
+
 @pytest.mark.parametrize('steps, begin', [(30_000, 100), (600, 2), (1, 2)])
 def test_a_cosine_ends_with_the_run_and_its_warmup_is_as_much_shorter(steps, begin):
     cfg = Config.fromfile(ROOT / 'configs/compact/csnln_x2_fast.py')
