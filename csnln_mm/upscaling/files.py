@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from torch import nn
 
@@ -211,7 +211,7 @@ class _Run:
         size = self.size_of(image.size)
         self.started[index] = time.monotonic()
         about = dict(number=index + 1, source=job.source)
-        factor = self.upscaler.network.upscale_factor
+        factor = cast(int, self.upscaler.network.upscale_factor)
         self.tell(
             event='image',
             **about,
