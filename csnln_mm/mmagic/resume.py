@@ -243,20 +243,34 @@ def load_valid_checkpoint(path: Path) -> dict[str, Any]:
 
 def use_exported_files() -> None:
     """Have MMEngine read local safetensors files, of which it knows nothing, for ``load_from``."""
-    CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_from_local, force=True)
+    CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_exported, force=True)
 
 
-def use_safe_loading() -> None:
+def use_safe_loading(load_from: str | None = None) -> None:
     """Have MMEngine read local checkpoints (load_from, resume) by our :func:`load_checkpoint`.
+
+    Args:
+        load_from: file whose weights are for a model, see :func:`load_for_model`; others, such as
+            those of ``init_cfg``, may be for a part of one, and keep their names.
 
     MMEngine's own reader runs what a file asks for: in some versions by ``torch.load`` without
     ``weights_only``, in others as what it falls back to.
     """
-    CheckpointLoader.register_scheme('', _load_from_local, force=True)
+
+    def load_local(filename: str, map_location: Any = None) -> Any:
+        return _for_mmengine(
+            load_for_model(filename) if filename == load_from else load_checkpoint(filename),
+            filename,
+        )
+
+    CheckpointLoader.register_scheme('', load_local, force=True)
 
 
-def _load_from_local(filename: str, map_location: Any = None) -> Any:
-    checkpoint = load_for_model(filename)
+def _load_exported(filename: str, map_location: Any = None) -> Any:
+    return _for_mmengine(load_for_model(filename), filename)
+
+
+def _for_mmengine(checkpoint: Any, filename: str) -> Any:
     if isinstance(checkpoint, dict):
         if isinstance(checkpoint.get('meta'), dict):
             # Runner.resume would run it as a program.

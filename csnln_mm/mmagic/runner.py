@@ -183,7 +183,7 @@ def _make_runner(cfg: Config, model: nn.Module, written: Config, *, quiet: bool)
     """
     if any(getattr(module, 'with_cp', False) for module in model.modules()):
         set_malloc_thresholds(mmap=4)  # with_cp trades time for memory; so does this
-    use_safe_loading()
+    use_safe_loading(cfg.get('load_from'))
     settings, written = copy.deepcopy(cfg), copy.deepcopy(written)
     known = inspect.signature(Runner.__init__).parameters.keys() - {'model', 'data_preprocessor'}
     known &= settings.keys()

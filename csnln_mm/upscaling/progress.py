@@ -80,7 +80,7 @@ class _Lines:
     def __call__(self, event: dict[str, Any]) -> None:
         kind = event['event']
         if kind == 'start':
-            self.images, self.not_read = event['images'], event['not_read']
+            self.images, self.not_read = event['images'], event.get('not_read', {})
             if event.get('left_out'):
                 self.print_line(f'results of earlier runs, left out: {event["left_out"]}')
         if 'number' not in event:

@@ -101,6 +101,7 @@ def folder(tmp_path_factory):
         write_test_images(lambda load=load: load()[:216, :420], root / 'data/demo/test', name, [2])
     write_image(root / 'pairs/LR/ax2.png', smooth_noise(48, 50, 1))
     write_image(root / 'pairs/HR/a.png', smooth_noise(96, 100, 1))
+    write_image(root / 'photos/test/a.png', smooth_noise(24, 36, 2))
     for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
     save_checkpoint(root, 'csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')

@@ -138,8 +138,9 @@ def test_a_training_run_of_mmengine_begins_with_it(models):
 
     from csnln_mm.mmagic.resume import use_safe_loading
 
-    use_safe_loading()
-    loaded = CheckpointLoader.load_checkpoint(str(models / 'net_g_latest.pth'))
+    path = str(models / 'net_g_latest.pth')
+    use_safe_loading(load_from=path)
+    loaded = CheckpointLoader.load_checkpoint(path)
     expected = load_network(models / 'net_g_latest.pth', NETWORK).state_dict()
     assert loaded['state_dict'].keys() == {f'generator.{key}' for key in expected}
     for key, value in expected.items():

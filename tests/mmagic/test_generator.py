@@ -38,7 +38,7 @@ def test_a_model_of_the_package_by_its_name(checkpoint):
     cfg.dump(str(checkpoint.with_name('fast.py')))
     generator = load_generator(str(checkpoint.with_name('fast.py')), 'csnln-x2-fast')
     assert_same(generator.state_dict(), load_network('csnln-x2-fast').state_dict())
-    use_safe_loading()
+    use_safe_loading(load_from='csnln-x2-fast')
     loaded = CheckpointLoader.load_checkpoint('csnln-x2-fast')  # as Runner.load_from does
     assert loaded['state_dict'].keys() == {f'generator.{k}' for k in generator.state_dict()}
 

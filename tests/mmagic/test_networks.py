@@ -10,6 +10,7 @@ from torch import nn
 
 from csnln_mm import networks as core
 from csnln_mm.mmagic import networks as bound
+from csnln_mm.mmagic.resume import use_safe_loading
 from csnln_mm.networks import build
 from csnln_mm.networks.build import PARTS
 
@@ -85,6 +86,7 @@ def test_a_part_that_the_core_learns_of_later(monkeypatch):
 
 
 def test_init_cfg_at_any_depth(tmp_path):
+    use_safe_loading(load_from='another.pth')  # as within a run
     weights = MODELS.build(SMALL).state_dict()
     torch.save(weights, tmp_path / 'weights.pth')
     pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))

@@ -125,7 +125,7 @@ def test_a_table_is_trained_tested_and_resumed(data):
         run(stop=3)
     assert StepsHook.steps == 3 and not list(work.glob('*/result.json'))
     results = run()
-    assert StepsHook.steps == 1 + 4  # what was left of the first, and the second
+    assert StepsHook.steps == 2 + 4  # the first from its checkpoint of step 2, and the second
     assert results['branches_all'] is None
     for name in names:
         result = results[name]
