@@ -158,7 +158,9 @@ def test_without_progress_it_ends(cluster, folder):
         job.ends('RUNNING', Restarts=str(restart))
         # The step that checks, from its first moment on.
         eventually(
-            lambda: cluster.run('squeue', '-hsj', job.number).count('python'), 30, job.output
+            lambda: cluster.run('squeue', '-h', '-s', '-j', job.number).count('python'),
+            30,
+            job.output,
         )
         cluster.run('scancel', '--signal=USR1', job.number)
     assert job.ends('FAILED')['Restarts'] == '2'
