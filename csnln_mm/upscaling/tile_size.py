@@ -79,7 +79,7 @@ def choose_tiling(
         return cut(size, network, tile, overlap)
 
     def fits(pixels: int) -> bool:
-        return not free or 2 * tile_memory(pixels, network) <= free
+        return not free or 2 * tile_memory(pixels, network, device) <= free
 
     tile = CPU_TILE if device.type == 'cpu' else GPU_TILE
     if not may_attend(network):
@@ -199,11 +199,12 @@ def _halve(
     return cut(size, network, half, None if overlap is None else min(overlap, half // 2))
 
 
-def tile_memory(pixels: int, network: nn.Module) -> int:
+def tile_memory(pixels: int, network: nn.Module, device: torch.device) -> int:
     """Estimate the bytes that the network needs, besides its weights, for a tile of so many pixels.
 
-    Measured: nine float32 feature maps of the upscaled size; taken as ten, and 256 MiB more for
-    the blocks that the attention works in on a GPU.
+    Measured: nine float32 feature maps of the upscaled size; taken as ten, and on a GPU 256
+    MiB more for the blocks that the attention works in.
     """
     channels, scale = cast(int, network.mid_channels), cast(int, network.upscale_factor)
-    return 10 * 4 * channels * scale**2 * pixels + 2**28
+    blocks = 0 if device.type == 'cpu' else 2**28
+    return 10 * 4 * channels * scale**2 * pixels + blocks
