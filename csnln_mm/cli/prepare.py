@@ -86,7 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='instead of DIV2K: make a data set of the same layout in ROOT from the images in DIR',
     )
-    group.add_argument('--photographs', dest='images', type=Path, help=argparse.SUPPRESS)
     div2k.add_argument(
         '--crop-size',
         type=int,
@@ -159,16 +158,17 @@ def _benchmarks(args: argparse.Namespace) -> int:
 
 
 def _div2k(args: argparse.Namespace) -> int:
-    from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_images
+    from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k
 
     step = args.crop_size // 2 if args.step is None else args.step
-    options = dict(
-        scales=args.scales, sub_images=SubImages(args.crop_size, step), processes=args.processes
+    failures = prepare_div2k(
+        args.root,
+        images=args.images,
+        make_lr=args.make_lr,
+        scales=args.scales,
+        sub_images=SubImages(args.crop_size, step),
+        processes=args.processes,
     )
-    if args.images:
-        failures = prepare_images(args.images, args.root, **options)
-    else:
-        failures = prepare_div2k(args.root, make_lr=args.make_lr, **options)
     if not failures:
         path = args.root / ANNOTATION_FILE
         print(f'{path}: {len(path.read_text().splitlines())} sub-images')
@@ -176,7 +176,7 @@ def _div2k(args: argparse.Namespace) -> int:
 
 
 def _report_failures(failures: Sequence[tuple[object, str]]) -> int:
-    """Print which files failed and why; the exit status: 1 if there are any."""
+    """Print which files failed and why, and return the exit status."""
     for path, reason in failures:
         # Most reasons name the file.
         where = '' if str(path) in reason else f'{path}: '

@@ -1,4 +1,4 @@
-"""Test sets as MMagic's benchmarks are laid out, from HR images."""
+"""Make test sets, in the layout of MMagic's benchmarks, from HR images."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,26 +17,26 @@ GT_FOLDER = 'GTmod12'
 
 
 def lr_folder(scale: int) -> str:
-    """Name of the folder of images reduced by ``scale``."""
+    """The name of the folder for images reduced by ``scale``."""
     return f'LRbicx{scale}'
 
 
 class Preparation(NamedTuple):
-    """What was done: images of each test set, and those that failed with the reasons."""
+    """The number of images of each test set, and the failed images with reasons."""
 
     counts: dict[str, int]
     failures: list[tuple[Path, str]]
 
 
 def find_test_sets(source: Path) -> dict[str, list[Path]]:
-    """HR images by test set.
+    """Map test sets to their HR images.
 
     Args:
-        source: a folder of images, or with images in a subfolder HR or GTmod12, which is one test
-            set named ''; or a folder of such folders, each named as its folder is.
+        source: a folder of images, or with a subfolder HR or GTmod12 of images, which is one test
+            set called ''; or a folder of such folders, whose names are those of the test sets.
 
     Raises:
-        UserError: if there is nothing of the kind, or two images of the same name.
+        UserError: if there are no images, or two of the same name.
     """
     images = _hr_images(source)
     if images:
@@ -56,21 +56,21 @@ def prepare_benchmarks(
 ) -> Preparation:
     """Write ``GTmod12`` and ``LRbicx2`` .. ``LRbicx4`` by the protocol of the field.
 
-    The HR image is cut to sides that are multiples of 12 and reduced by MATLAB's antialiased
-    bicubic, rounded to 8 bits. Grey images get three equal channels. Images whose files are
-    there are skipped, so that an interrupted run is resumed by the same call.
+    HR images are cropped to multiples of 12, and reduced by MATLAB's antialiased bicubic with
+    rounding to 8 bits. Grey images get three equal channels. Existing files are kept: the same call
+    resumes an interrupted one.
 
     Args:
         source: see :func:`find_test_sets`.
-        target: one test set goes into it, several go into folders of their names in it.
+        target: folder for one test set, or for a folder per test set.
         scales: divisors of 12.
-        processes: as many as there are cores by default.
+        processes: by default one per core.
 
     Returns:
-        Counts and failures; images that did not fail are done.
+        Counts and failures; all other images are done.
 
     Raises:
-        UserError: if ``source`` holds no images, or two images of the same name.
+        UserError: if ``source`` has no images, or two images of the same name.
     """
     sets = find_test_sets(source)
     tasks = [(path, target / name) for name, paths in sets.items() for path in paths]
@@ -84,10 +84,10 @@ def prepare_benchmarks(
 def write_test_images(
     load: Callable[[], np.ndarray], folder: Path, name: str, scales: Sequence[int]
 ) -> None:
-    """Write an image and its reductions, those that are not there yet.
+    """Write an image and its reductions, unless they exist.
 
     Args:
-        load: gives the HR image, uint8 [H, W, 3]; not called where all is there.
+        load: returns the HR image, uint8 [H, W, 3]; not called if all files exist.
         folder: of the test set.
         name: of the image, without a suffix.
         scales: divisors of 12.
@@ -102,7 +102,7 @@ def write_test_images(
     if all(path.exists() for path in (gt_path, *lr_paths.values())):
         return
     gt = mod_crop(load(), 12)
-    # First: a test lists the LR images, and each of them must have its partner.
+    # GT comes first, since a test lists the LR images and needs the partner of each.
     if not gt_path.exists():
         write_image(gt_path, gt)
     for scale, path in lr_paths.items():

@@ -1,4 +1,4 @@
-"""The photographs that scikit-image carries, as a small training and test set."""
+"""Make a small training and test set of scikit-image's photographs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,19 +19,16 @@ TRAIN_PHOTOGRAPHS = {
     'motorcycle': lambda: skimage.data.stereo_motorcycle()[0],
 }
 TEST_PHOTOGRAPHS = _photographs('chelsea coffee rocket')
-# To be looked at: those of the test set, and one that repeats itself.
+# For the page: the test set, and a photograph that repeats itself.
 EXAMPLES = {**TEST_PHOTOGRAPHS, 'brick': skimage.data.brick}
 
 
 def prepare_demo(root: Path, scale: int = 2) -> None:
-    """Write ``root/train`` and ``root/test`` as MMagic's benchmarks are laid out.
-
-    ``GTmod12/NAME.png`` is the photograph, both sides cut to multiples of 12, and
-    ``LRbicxS/NAME.png`` its bicubic reduction. Files that are there stay.
+    """Write ``root/train`` and ``root/test`` in the layout of MMagic's benchmarks.
 
     Args:
-        root: folder of the two sets.
-        scale: S, a divisor of 12.
+        root: folder for the two sets; existing files are kept.
+        scale: of the LR images, a divisor of 12.
     """
     for part, photographs in (('train', TRAIN_PHOTOGRAPHS), ('test', TEST_PHOTOGRAPHS)):
         for name, load in photographs.items():

@@ -32,7 +32,7 @@ _NAMES = [f'{i:04d}' for i in range(1, 801)]
 
 
 class SubImages(NamedTuple):
-    """How HR images are cut: squares of ``size`` HR pixels, one every ``step``."""
+    """How to cut HR images: squares of ``size`` HR pixels, one every ``step``."""
 
     size: int = 480
     step: int = 240
@@ -45,100 +45,75 @@ class _Job(NamedTuple):
     make_lr: bool
 
 
-# An image by its name in the data set, and the file that it is made from if it is not there yet.
+# The name of an image in the data set, and the file to make it from if it is not there yet.
 _Task = tuple[str, Path | None]
-Failures = list[tuple[str, str]]
 
 
 def prepare_div2k(
     root: Path,
     *,
-    scales: Sequence[int] = SCALES,
+    images: Path | None = None,
     make_lr: bool = False,
-    sub_images: SubImages = SubImages(),
-    processes: int | None = None,
-) -> Failures:
-    """Cut the 800 training images of a DIV2K download into sub-images and list these.
-
-    Files that are there are kept, so that an interrupted run is resumed by the same call. The
-    list of sub-images is written when all are there.
-
-    Args:
-        root: where the folders of the download are.
-        scales: those of which LR images are wanted.
-        make_lr: make LR images that were not downloaded.
-        sub_images: how to cut; sizes in HR pixels.
-        processes: as many as there are cores by default.
-
-    Returns:
-        Names of images that failed, and why.
-
-    Raises:
-        UserError: if images are missing or do not fit their LR partners, naming them, or the
-            sub-images there were cut otherwise.
-    """
-    job = _Job(root, tuple(scales), sub_images, make_lr)
-    _check_job(job)
-    _check_download(job)
-    return _prepare_all(job, [(name, None) for name in _NAMES], processes)
-
-
-def prepare_images(
-    source: Path,
-    root: Path,
-    *,
     scales: Sequence[int] = SCALES,
     sub_images: SubImages = SubImages(),
     processes: int | None = None,
-) -> Failures:
-    """Make a training set in DIV2K's layout of any folder of images.
+) -> list[tuple[str, str]]:
+    """Cut training images into sub-images, and list these once all are there.
 
-    Each is cut to sides that are multiples of 12. White space in names becomes '_', and 'x2' to
-    'x4' and 'x8' become 'x_2' and so on: MMagic takes these for scales.
+    The images are the 800 of a DIV2K download, or those of any folder. The latter are cropped to
+    multiples of 12; white space in their names becomes '_', and 'x2' becomes 'x_2', as do 'x3',
+    'x4' and 'x8', which MMagic takes for scales. Existing files are kept: the same call resumes an
+    interrupted one.
 
     Args:
-        source: folder of images.
         root: folder of the training set; images of earlier calls stay part of it.
-        scales: see :func:`prepare_div2k`, as the others.
-        sub_images: no larger than the smallest image.
-        processes: see :func:`prepare_div2k`.
+        images: folder of images to use instead of DIV2K.
+        make_lr: make the LR images that were not downloaded.
+        scales: of the LR images.
+        sub_images: how to cut; not larger than the smallest image.
+        processes: by default one per core.
 
     Returns:
         Names of images that failed, and why.
 
     Raises:
-        UserError: if the folder holds no images, or two that would have the same name, or
-            the sub-images there were cut otherwise.
+        UserError: if images are missing, do not fit their LR partners, or would have the same name,
+            or the existing sub-images were cut in another way.
     """
-    job = _Job(root, tuple(scales), sub_images, True)
-    _check_job(job)
+    job = _Job(root, tuple(scales), sub_images, make_lr or images is not None)
+    _check_cut(job)
+    if images is None:
+        _check_download(job)
+        tasks: list[_Task] = [(name, None) for name in _NAMES]
+    else:
+        tasks = _name_images(images, job)
+    _remember_sub_images(job)
+    open_tasks = [task for task in tasks if not _is_done(task[0], job)]
+    failures = run_parallel(partial(_prepare, job=job), open_tasks, processes=processes)
+    if not failures:
+        lines = [
+            f'{name} ({sub_images.size}, {sub_images.size}, 3)\n'
+            for image in sorted(image for image, _ in tasks)
+            for name in _sub_image_names(image, job)
+        ]
+        atomic_write(root / ANNOTATION_FILE, ''.join(lines).encode())
+    return [(str(source or name), reason) for (name, source), reason in failures]
+
+
+def _name_images(folder: Path, job: _Job) -> list[_Task]:
+    """Name the images of a folder, and add those of earlier calls."""
     sources: dict[str, Path | None] = {}
-    for path in list_images(source):
+    for path in list_images(folder):
         name = re.sub(r'x(?=[2348])', 'x_', re.sub(r'\s', '_', path.stem))
         if name in sources:
             raise UserError(f'{path} and {sources[name]} would have the same name')
         sources[name] = path
     if not sources:
-        raise UserError(f'{source} holds no images')
-    if (root / _HR).is_dir():
-        for path in list_images(root / _HR):
+        raise UserError(f'{folder} holds no images')
+    if (job.root / _HR).is_dir():
+        for path in list_images(job.root / _HR):
             sources.setdefault(path.stem, None)
-    return _prepare_all(job, list(sources.items()), processes)
-
-
-def _prepare_all(job: _Job, tasks: list[_Task], processes: int | None) -> Failures:
-    _remember_sub_images(job)
-    open_tasks = [task for task in tasks if not _is_done(task[0], job)]
-    failures = run_parallel(partial(_prepare, job=job), open_tasks, processes=processes)
-    if not failures:
-        side = job.sub_images.size
-        lines = [
-            f'{name} ({side}, {side}, 3)\n'
-            for image in sorted(image for image, _ in tasks)
-            for name in _sub_image_names(image, job)
-        ]
-        atomic_write(job.root / ANNOTATION_FILE, ''.join(lines).encode())
-    return [(str(source or name), reason) for (name, source), reason in failures]
+    return list(sources.items())
 
 
 def _hr_path(name: str, job: _Job) -> Path:
@@ -150,14 +125,14 @@ def _lr_path(name: str, scale: int, job: _Job) -> Path:
 
 
 def _sub_image_folders(job: _Job) -> Iterator[tuple[int, Path]]:
-    """Folders of sub-images by scale, 1 for HR."""
+    """Yield (scale, folder of sub-images), with scale 1 for HR."""
     yield 1, job.root / f'{_HR}_sub'
     for scale in job.scales:
         yield scale, job.root / _LR / f'X{scale}_sub'
 
 
 def _sub_image_names(name: str, job: _Job) -> list[str]:
-    """File names of an image's sub-images, in every folder of them."""
+    """The file names of an image's sub-images, the same in every folder."""
     count = prod(
         len(_starts(side, job.sub_images)) for side in read_image_size(_hr_path(name, job))
     )
@@ -165,7 +140,7 @@ def _sub_image_names(name: str, job: _Job) -> list[str]:
 
 
 def _starts(side: int, sub_images: SubImages) -> list[int]:
-    """Where sub-images start along a side, the last at its end, as MMagic's converter does it."""
+    """Where sub-images start along a side; as with MMagic's converter the last ends with it."""
     if side < sub_images.size:
         raise ValueError(
             f'a side of {side} pixels is shorter than the sub-images '
@@ -209,14 +184,14 @@ def _prepare(task: _Task, job: _Job) -> None:
 
 
 def _cut(image: np.ndarray, folder: Path, names: Sequence[str], sub_images: SubImages) -> None:
-    """Write those sub-images of an image, row by row, that are not there yet."""
+    """Write the missing sub-images of an image, row by row."""
     starts = product(*(_starts(side, sub_images) for side in image.shape[:2]))
     for name, (y, x) in zip(names, starts, strict=True):
         if not (folder / name).exists():
             write_image(folder / name, image[y : y + sub_images.size, x : x + sub_images.size])
 
 
-def _check_job(job: _Job) -> None:
+def _check_cut(job: _Job) -> None:
     if min(job.sub_images) < 1 or any(
         side % scale for side in job.sub_images for scale in job.scales
     ):
@@ -228,7 +203,7 @@ def _check_job(job: _Job) -> None:
 
 
 def _check_download(job: _Job) -> None:
-    """Raise UserError, naming them, if images are missing or are not partners."""
+    """Raise UserError, naming images, if some are missing or do not fit their partners."""
     problems = []
     paths = {_HR: [_hr_path(name, job) for name in _NAMES]}
     if not job.make_lr:
@@ -260,7 +235,7 @@ def _check_download(job: _Job) -> None:
 
 
 def _check_fit(hr: Sequence[int], lr: Sequence[int], scale: int) -> None:
-    """Raise ValueError unless an HR image of this (width, height) is just what its LR wants."""
+    """Raise ValueError unless HR is exactly ``scale`` times as wide and high as LR."""
     if tuple(hr) != (lr[0] * scale, lr[1] * scale):
         raise ValueError(f'{lr[0]}x{lr[1]} pixels of {hr[0]}x{hr[1]}')
 
@@ -271,12 +246,12 @@ def _some(items: Sequence[str], count: int = 5) -> str:
 
 
 def _remember_sub_images(job: _Job) -> None:
-    """Refuse to mix sub-images of different cuts: both are named alike."""
+    """Refuse to mix sub-images of different cuts, which have the same names."""
     path, cut = job.root / '.sub_images.json', json.dumps(job.sub_images._asdict())
     if path.exists():
         if path.read_text('utf-8', 'replace') == cut:
             return
-        # A call that failed before it cut anything is no reason to refuse.
+        # A call that failed before it cut anything does not count.
         folders = [folder for _, folder in _sub_image_folders(job._replace(scales=SCALES))]
         if any(folder.is_dir() and any(folder.iterdir()) for folder in folders):
             raise UserError(

@@ -1,7 +1,6 @@
-"""Pairs of LQ and GT images, and what their headers tell before a training or test begins."""
+"""Pair LQ and GT images by name, and check pairs by their headers."""
 
 import re
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
@@ -15,19 +14,18 @@ from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb
 
 # Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
-_SECONDS_BETWEEN_LINES = 5.0
-# What names of partners end in: img_001x2, img_001_LR4, img_001_HR, img_001_x2_SR.
+# The endings of partners' names: img_001x2, img_001_LR4, img_001_HR, img_001_x2_SR.
 _ENDING = re.compile(r'[-_. ]?(x[2-9]|lr|lr[2-9]|lq|hr|gt|sr)$', re.IGNORECASE)
 
 Pair = tuple[Path, Path]
 
 
 class Pairing(NamedTuple):
-    """Images of two folders that belong together by their names.
+    """The images of two folders, paired.
 
     Attributes:
-        pairs: of LQ and GT, sorted by the name of GT.
-        unpaired: images that have no partner in the other folder, sorted.
+        pairs: (LQ, GT), sorted by the name of GT.
+        unpaired: images without a partner, sorted.
     """
 
     pairs: list[Pair]
@@ -37,18 +35,17 @@ class Pairing(NamedTuple):
 def find_pairs(lq_folder: Path, gt_folder: Path) -> Pairing:
     """Pair the images of two folders by their names.
 
-    Partners have the same stem, whatever their suffixes, or stems that differ by what they end in:
-    a scale such as 'x2', 'LR', 'LR2', 'LQ', 'HR', 'GT' or 'SR', in either case, with or without one
-    of ``-_.`` and a space before it; names of LQ images may end in two of these, as 'a_x2_SR' does.
-    The same stem comes first: ``ax2.jpg`` is the partner of ``ax2.png`` where there is one, else of
-    ``a.png``.
+    Partners have the same stem, or stems that differ only in their ending: a scale such as 'x2',
+    'LR', 'LR2', 'LQ', 'HR', 'GT' or 'SR', in either case, after one of ``-_.``, a space or nothing.
+    LQ names may have two endings, as in 'a_x2_SR'. Equal stems take precedence: ``ax2.jpg`` is the
+    partner of ``ax2.png`` if there is one, else of ``a.png``.
 
     Args:
-        lq_folder: of images, not of its subfolders.
-        gt_folder: the same; it may be ``lq_folder``, whose images then are their own partners.
+        lq_folder: of images; subfolders do not count.
+        gt_folder: likewise; if it is ``lq_folder``, each image is its own partner.
 
     Raises:
-        UserError: if one is no folder of images, or has two images of the same stem.
+        UserError: if a folder has no images, or two images of the same stem.
     """
     folders = []
     for folder in lq_folder, gt_folder:
@@ -62,8 +59,8 @@ def pair_images(lq_paths: Sequence[Path], gt_paths: Sequence[Path]) -> Pairing:
     """Pair images by their names as :func:`find_pairs` does.
 
     Args:
-        lq_paths: images of different stems; LQ images, or results.
-        gt_paths: ground truths, of different stems.
+        lq_paths: LQ images or results, with different stems.
+        gt_paths: ground truths, with different stems.
     """
     lq, gt = ({path.stem: path for path in paths} for paths in (lq_paths, gt_paths))
     pairs = []
@@ -79,25 +76,25 @@ def pair_images(lq_paths: Sequence[Path], gt_paths: Sequence[Path]) -> Pairing:
     pair_by(_without_ending, str)
     pair_by(str, _without_ending)
     pair_by(_without_ending, _without_ending)
-    pair_by(_without_two_endings, _without_ending)
+    pair_by(lambda stem: _without_ending(_without_ending(stem)), _without_ending)
     return Pairing(sorted(pairs, key=lambda pair: pair[1]), sorted({*lq.values(), *gt.values()}))
 
 
 def split_pairs(pairs: Sequence[Pair], validation: float) -> tuple[list[Pair], list[Pair]]:
     """Set some pairs aside for validation.
 
-    Which ones depends on the names of the GT images alone: the choice is the same for every run,
-    process and folder, and hardly changes when images are added.
+    The choice depends only on the names of the GT images: it is the same in every run, process and
+    folder, and hardly changes when images are added.
 
     Args:
-        pairs: of LQ and GT, two at least.
-        validation: how many pairs, or, below 1, which fraction of them, rounded.
+        pairs: at least two.
+        validation: number, or below 1 the fraction, of the pairs.
 
     Returns:
         Pairs to train on and pairs to validate on, each in the order of ``pairs``, neither empty.
 
     Raises:
-        UserError: if there are not as many.
+        UserError: if no pair would be left to train on.
     """
     count = round(validation * len(pairs)) if validation < 1 else int(validation)
     count = max(count, 1)
@@ -113,15 +110,15 @@ def split_pairs(pairs: Sequence[Pair], validation: float) -> tuple[list[Pair], l
 def find_misfits(
     pairs: Sequence[Pair], *, scale: int | None = None, gt_patch_size: int = 1, decode: bool = False
 ) -> Iterator[str | None]:
-    """For each pair: why it will not do, in one line; None if it will.
+    """Yield for each pair, in one line, why it does not fit; None if it does.
 
-    Reads headers, and the last bytes of PNG files: other damage shows when images are decoded.
+    Reads headers, and the last bytes of PNG files; other damage shows only when images are decoded.
 
     Args:
-        pairs: of LQ and GT.
-        scale: how many times as wide and high each GT is as its LQ; None for any.
-        gt_patch_size: what an image must have at least along its sides, in pixels of GT.
-        decode: decode all images as well.
+        pairs: (LQ, GT).
+        scale: required ratio of the sides of GT to those of LQ; None for any.
+        gt_patch_size: smallest accepted side of a GT, in pixels.
+        decode: whether to decode all images as well.
     """
     for lq, gt in pairs:
         try:
@@ -138,41 +135,6 @@ def _without_ending(stem: str) -> str:
     return _ENDING.sub('', stem)
 
 
-def _without_two_endings(stem: str) -> str:
-    return _without_ending(_without_ending(stem))
-
-
-def check_pairs(
-    pairs: Sequence[Pair],
-    *,
-    title: str,
-    scale: int | None = None,
-    gt_patch_size: int = 1,
-    report: Callable[[str], None] = print,
-) -> None:
-    """Raise UserError, naming the first in question, unless all pairs of images will do.
-
-    Args:
-        pairs: see :func:`find_misfits`, as ``scale`` and ``gt_patch_size``.
-        title: of the data set, for messages.
-        scale: of the GT images.
-        gt_patch_size: that is trained on.
-        report: gets a line on the progress every few seconds.
-    """
-    problems = []
-    reported = time.monotonic()
-    misfits = find_misfits(pairs, scale=scale, gt_patch_size=gt_patch_size)
-    for i, problem in enumerate(misfits):
-        if time.monotonic() - reported > _SECONDS_BETWEEN_LINES:
-            reported = time.monotonic()
-            report(f'checking the {title} images: {i} of {len(pairs)}')
-        if problem:
-            problems.append(problem)
-    if problems:
-        more = f' (and {len(problems) - 1} more of {len(pairs)})' if problems[1:] else ''
-        raise UserError(f'{title} images: {problems[0]}{more}')
-
-
 def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> None:
     for path, partner in (lq, gt), (gt, lq):
         if not path.is_file():
@@ -181,7 +143,7 @@ def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> No
                 + (f', the partner of {partner}' if partner.is_file() else '')
             )
     (lq_width, lq_height), (width, height) = _size(lq), _size(gt)
-    # Where LR images are made in the pipeline, both folders are the same.
+    # Both folders are the same where the pipeline makes the LR images.
     if scale and lq != gt and (width, height) != (scale * lq_width, scale * lq_height):
         raise UserError(
             f'{lq} has {lq_width}x{lq_height} pixels and {gt} {width}x{height}, which '
@@ -194,7 +156,7 @@ def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> No
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """(width, height) of an image of 8 bits that is not visibly cut off."""
+    """(width, height) of an 8-bit image, from its header if the file looks complete."""
     try:
         with open(path, 'rb') as file, warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
@@ -205,7 +167,7 @@ def _size(path: Path) -> tuple[int, int]:
     except Exception:
         whole, mode = False, ''
     if not whole:
-        # Says what is wrong; a complete PNG may have something else behind it.
+        # Says what is wrong, or reads a complete PNG that something else follows.
         height, width = read_rgb(path).shape[:2]
         return width, height
     if mode.startswith(('I', 'F')):

@@ -1,4 +1,4 @@
-"""The same work on many files, by several processes."""
+"""Process many files in parallel."""
 
 import multiprocessing
 import os
@@ -20,16 +20,16 @@ Task = TypeVar('Task')
 def run_parallel(
     work: Callable[[Task], None], tasks: Sequence[Task], *, processes: int | None = None
 ) -> list[tuple[Task, str]]:
-    """Do every task, with a progress bar; one that fails does not stop the others.
+    """Run all tasks with a progress bar; a failed task does not stop the others.
 
     Args:
-        work: function of a module (it goes to other processes) that does one task. UserError,
-            OSError and ValueError are a task's failure, all else is an error of the program.
-        tasks: what to call it with.
-        processes: as many as this process may use cores by default.
+        work: module-level function for one task. Its UserError, OSError or ValueError is a failure
+            of the task, any other exception an error of the program.
+        tasks: arguments of ``work``.
+        processes: by default one per core that this process may use.
 
     Returns:
-        Failed tasks and why, in the order of ``tasks``.
+        Failed tasks and reasons, in the order of ``tasks``.
 
     Raises:
         UserError: if a process was killed.
@@ -40,10 +40,9 @@ def run_parallel(
         return []
     processes = min(len(tasks), processes or _cores())
     failures = {}
-    # A bar, a percentage and the time left, and how many are done.
     with (
         Progress(*Progress.get_default_columns()[1:], MofNCompleteColumn()) as progress,
-        # Unlike multiprocessing's pool it does not wait forever for a process that was killed.
+        # Unlike multiprocessing's pool, it does not wait forever for a killed process.
         ProcessPoolExecutor(processes, _context(), initializer=_prepare_process) as pool,
     ):
         bar = progress.add_task('', total=len(tasks))
@@ -72,14 +71,14 @@ def _cores() -> int:
 
 
 def _context() -> BaseContext:
-    """Processes that inherit no threads: a fork of one that has used torch may wait forever."""
+    """Start processes without threads, since a fork of one that has used torch may hang."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['csnln_mm.images'])
     return context
 
 
 def _prepare_process() -> None:
-    # Ctrl-C is the parent's to handle: a file that is being written is finished.
+    # The parent handles Ctrl-C, so that this process finishes the file that it writes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

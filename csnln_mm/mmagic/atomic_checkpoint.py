@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""A checkpoint hook that writes complete files or none."""
 
 import errno
 import os
@@ -20,10 +20,10 @@ _BACKEND = 'csnln_mm.atomic_files'
 
 
 class _AtomicFiles(LocalBackend):
-    """Files are written under another name, and moved into place once they are on the disk.
+    """A storage backend that writes to a temporary name and moves the file into place.
 
     Args:
-        token: of the run that writes, which must still own its work directory.
+        token: of the run, which must still own its work directory when it writes.
     """
 
     def __init__(self, token: RunToken | None = None) -> None:
@@ -34,11 +34,11 @@ class _AtomicFiles(LocalBackend):
 
         Raises:
             OSError: with the file's name, if it cannot be written, or its folder has vanished.
-            TakenOver: if another run has been started in the work directory.
+            TakenOver: if another run owns the work directory.
         """
         path = Path(filepath)
         if not path.parent.is_dir():
-            # Made anew, it would look as if the earlier checkpoints had never been.
+            # A new folder would look as if there had been no earlier checkpoints.
             raise FileNotFoundError(errno.ENOENT, 'the folder has vanished', str(path.parent))
         try:
             atomic_write(path, obj, durable=True, allowed=self.token and self.token.check)
@@ -49,21 +49,21 @@ class _AtomicFiles(LocalBackend):
 register_backend(_BACKEND, _AtomicFiles)
 
 
-@HOOKS.register_module(name=['AtomicCheckpointHook', 'WholeCheckpointHook'])
+@HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """MMEngine's CheckpointHook, safe against an end at any moment.
+    """MMEngine's CheckpointHook, for processes that may be killed at any moment.
 
-    MMEngine writes checkpoints, and ``last_checkpoint``, in place, and before that removes what
-    they replace. Here each is written under another name and moved into place once it is on the
-    disk, and what is outdated is removed after that. Nothing is written once another run has been
-    started in the work directory; see :class:`~csnln_mm.mmagic.run_token.RunToken`.
+    MMEngine removes outdated files first, then writes checkpoints and ``last_checkpoint`` in place.
+    This hook moves each file into place once it is on the disk, and removes outdated ones after
+    that. It writes nothing once another run has started in the work directory; see
+    :class:`~csnln_mm.mmagic.run_token.RunToken`.
 
     Args:
-        kwargs: as for MMEngine's ``CheckpointHook``. With ``backend_args``, or an ``out_dir`` on
-            a server, files are written as that storage does it.
+        kwargs: of MMEngine's ``CheckpointHook``. With ``backend_args``, or an ``out_dir`` on a
+            server, that storage writes the files in its own way.
 
     Attributes:
-        saved_steps: number of steps after which it saved last, since the run was started.
+        saved_steps: the step after which this run saved last; None if it has not.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -74,15 +74,14 @@ class AtomicCheckpointHook(CheckpointHook):
         self.token: RunToken | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Hook of MMEngine: besides, take the work directory over, and remove what an interrupted
-        training left half-written."""
+        """Take over the work directory, and remove partial files of a killed run."""
         if is_main_process():
             self.token = RunToken.take(Path(runner.work_dir))
             if self.backend_args and self.backend_args.get('backend') == _BACKEND:
                 self.backend_args = dict(backend=_BACKEND, token=self.token)
         super().before_train(runner)
         if 'last_ckpt' in runner.message_hub.runtime_info:
-            # Of a run that is resumed: MMEngine asks for it when it has saved a new best.
+            # MMEngine reads it when a resumed run saves a new best checkpoint.
             self.last_ckpt = runner.message_hub.get_info('last_ckpt')
         if is_main_process() and isinstance(self.file_backend, _AtomicFiles):
             folder = Path(self.out_dir)
@@ -91,7 +90,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 path.unlink()
 
     def after_train(self, runner: Runner) -> None:
-        """Hook of MMEngine: a run that another has replaced does not end as if it were done."""
+        """Raise TakenOver if another run owns the work directory: this one is not complete."""
         super().after_train(runner)
         if self.token:
             self.token.check()
@@ -128,7 +127,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
         outdated: list[str] = []
-        self.file_backend.remove = outdated.append  # it stays until its successor is there
+        self.file_backend.remove = outdated.append  # the old file stays until the new one is there
         try:
             super()._save_best_checkpoint(runner, metrics)
         finally:
@@ -136,7 +135,7 @@ class AtomicCheckpointHook(CheckpointHook):
         best = [getattr(self, 'best_ckpt_path', None)]
         best += getattr(self, 'best_ckpt_path_dict', {}).values()
         for path in outdated:
-            # A validation that is done again replaces the file by one of the same name.
+            # A repeated validation writes a file of the same name.
             if path not in best:
                 self.file_backend.remove(path)
 
@@ -145,19 +144,18 @@ class AtomicCheckpointHook(CheckpointHook):
 
 
 def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False) -> None:
-    """Save a run that a signal ends, unless that was done after the same step.
+    """Save a run that a signal ends, unless the hook has saved it after the same step.
 
-    The checkpoint has a name of its own, ``interrupted_iter_N.pth``. So it takes no place among
-    the ``max_keep_ckpts``, and ``last_checkpoint`` stays as it is. The next checkpoint of the
-    interval replaces it.
+    The file is called ``interrupted_iter_N.pth``: it does not count towards ``max_keep_ckpts``, and
+    ``last_checkpoint`` stays as it is. The next regular checkpoint replaces it.
 
     Args:
         runner: of the run.
-        steps: how many were completed.
-        in_validation: after that step.
+        steps: number of completed steps.
+        in_validation: whether the signal came during the validation after that step.
 
     Raises:
-        OSError: if it cannot be written; what there was is still there.
+        OSError: if the file cannot be written; earlier checkpoints stay.
         UserError: if a weight is not finite.
     """
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
@@ -166,7 +164,7 @@ def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False)
     if in_validation:
         for other in runner.hooks:
             if isinstance(other, EMAHook):
-                other.after_val_epoch(runner)  # it has exchanged the weights for their mean
+                other.after_val_epoch(runner)  # swaps the mean for the weights again
     template = interrupted_template(hook.filename_tmpl)
     name = template.format(runner.epoch if hook.by_epoch else steps)
     backend = hook.backend_args
@@ -185,7 +183,7 @@ def save_interrupted(runner: Runner, steps: int, *, in_validation: bool = False)
 
 
 def _remove_interrupted(hook: CheckpointHook, but: str = '') -> None:
-    """Remove the checkpoint of an interrupted run, now that there is a later one."""
+    """Remove checkpoints of interrupted runs that a later one replaces."""
     for path in Path(hook.out_dir).glob(interrupted_template(hook.filename_tmpl).format('*')):
         if path.name != but:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Mixed precision that needs no loss scaling, and so no CUDA."""
+"""Mixed precision in bfloat16, which needs neither loss scaling nor CUDA."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from torch import nn
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """MMEngine's optimizer wrapper with the forward pass under bfloat16's autocast.
+    """MMEngine's optimizer wrapper, with the forward pass under bfloat16 autocast.
 
-    MMEngine's own ``AmpOptimWrapper`` scales losses, as float16 needs it, and asks for CUDA.
+    MMEngine's ``AmpOptimWrapper`` scales losses for float16, and requires CUDA.
     """
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Training with the channels of a pixel next to each other, where a CPU is faster so."""
+"""Channels-last training on CPUs."""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +7,13 @@ from csnln_mm.networks import CSNLNNet
 
 
 def train_channels_last(model: nn.Module) -> None:
-    """Make a network without attention train channels last on a CPU, about a sixth faster.
+    """Train a network without attention in channels-last format on a CPU, about a sixth faster.
 
-    Only what flows through is laid out so: parameters, and hence checkpoints and what optimizers
-    do with them, stay as they are. With attention nothing changes, for such steps took longer.
+    Only features change their layout: parameters, checkpoints and optimizers keep theirs. Networks
+    with attention are left alone, since their steps took longer.
 
     Args:
-        model: an editor; nothing happens unless its ``generator`` is a CSNLNNet.
+        model: an editor; only a ``generator`` that is a CSNLNNet is changed.
     """
     network = getattr(model, 'generator', None)
     if isinstance(network, CSNLNNet) and not any(

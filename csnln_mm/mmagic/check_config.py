@@ -4,7 +4,6 @@ import copy
 import importlib.util
 import inspect
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from csnln_mm.compatibility import why_missing
-from csnln_mm.errors import UserError
+from csnln_mm.errors import UserError, wants_traceback
 from csnln_mm.mmagic.config import suggest
 from csnln_mm.mmagic.loaders import Loader, list_parts
 
@@ -28,7 +27,7 @@ _UNKNOWN_ARGUMENT = re.compile(
     r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'"
 )
 _UNKNOWN_TYPE = re.compile(r"'?(.+?) is not in the \w+::([\w ]+) registry")
-# The least value of settings that MMEngine accepts unchecked, to fail in the middle of a run.
+# Lower bounds of settings that MMEngine does not check before a run needs them.
 _WHOLE_NUMBERS = {
     'train_cfg.max_epochs': 1,
     'train_cfg.max_iters': 1,
@@ -38,13 +37,13 @@ _WHOLE_NUMBERS = {
 
 
 def build_parts(cfg: Config) -> nn.Module:
-    """Build all parts of a run that need no data, and return the model.
+    """Build every part of a run that needs no data, and return the model.
 
     Hooks, dataloaders, data sets without their images, metrics, optimizers and schedules are built
-    to see that they can be. Nothing is written.
+    only to find mistakes. Nothing is written.
 
     Raises:
-        UserError: names the place in the config, and what would be accepted there.
+        UserError: if a part cannot be built; names its place in the config, and what is accepted.
     """
     init_default_scope(cfg.get('default_scope', 'mmagic'))
     if 'model' not in cfg:
@@ -67,7 +66,7 @@ def build_model(model: dict, source: str) -> nn.Module:
 
 
 def optim_wrappers(cfg: Config) -> dict[str, ConfigDict]:
-    """By place, the optimizer wrapper of a config, or those of generator and discriminator."""
+    """Map places to optimizer wrappers: one, or those of generator and discriminator."""
     wrapper = cfg.get('optim_wrapper') or {}
     if 'optimizer' in wrapper:
         return {'optim_wrapper': wrapper}
@@ -97,7 +96,7 @@ def config_errors(
     except UserError:
         raise
     except Exception as error:
-        if os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0'):
+        if wants_traceback():
             raise
         source = source if isinstance(source, str) else f'config {source.filename}'
         raise UserError(f'{source}: {_explain(error, place, part, known)}') from error
@@ -146,7 +145,7 @@ def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Suppress log messages: the parts repeat them when they are built for the run itself."""
+    """Suppress log messages, which the parts repeat when they are built for the run."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -180,13 +179,13 @@ def _try_to_build(cfg: Config) -> None:
 
 
 def _try(cfg: Config, place: str, part: dict, kind: Registry, **others: Any) -> Any:
-    """Build a part, with arguments that its config does not name."""
+    """Build a part with further arguments."""
     with config_errors(cfg, place, part, kind):
         return kind.build(dict(copy.deepcopy(part), **others))
 
 
 def _try_to_build_loader(cfg: Config, loader: Loader) -> None:
-    """Build the loader over one made-up sample, and the data set with its pipeline alone."""
+    """Build the loader over a made-up sample, and the data set without its images."""
     place, config, dataset = loader
     rest = {key: x for key, x in config.items() if key != 'dataset'}
     with config_errors(cfg, place, rest, torch.utils.data.DataLoader):
@@ -201,7 +200,7 @@ def _try_to_build_loader(cfg: Config, loader: Loader) -> None:
 def _try_to_build_optimizer(
     cfg: Config, place: str, wrapper: dict, schedules: list[tuple[str, ConfigDict]]
 ) -> None:
-    """Build the optimizer of one parameter, its wrapper, and its learning rate schedules."""
+    """Build an optimizer of one parameter, its wrapper, and the learning rate schedules."""
     parameters = [nn.Parameter(torch.zeros(1))]
     at = f'{place}.optimizer'
     optimizer = _try(cfg, at, wrapper.optimizer, registry.OPTIMIZERS, params=parameters)
@@ -220,7 +219,7 @@ def _try_to_build_optimizer(
 
 
 def _check_arguments(function: Callable, given: dict) -> None:
-    """Raise what a call would raise for an unknown argument."""
+    """Raise TypeError, as a call would, for an unknown argument."""
     given = {key: x for key, x in given.items() if key not in ('type', '_scope_')}
     try:
         inspect.signature(function).bind_partial(**given)
@@ -244,7 +243,7 @@ def _is_whole(value: Any, least: int) -> bool:
 
 
 def _check_scale(cfg: Config, model: nn.Module) -> None:
-    """Raise UserError if the training patches are not of the model's scale."""
+    """Raise UserError if training patches and model differ in scale."""
     scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
     loader = cfg.get('train_dataloader')
     if not scale or not loader:

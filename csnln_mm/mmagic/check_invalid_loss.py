@@ -1,4 +1,4 @@
-"""A training whose numbers are no longer finite stops, and keeps what was good."""
+"""Stop training when losses or weights are no longer finite."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,21 +13,21 @@ from torch import Tensor
 from csnln_mm.errors import UserError
 
 
-@HOOKS.register_module(name=['CheckInvalidLossHook', 'FiniteNumbersHook'])
+@HOOKS.register_module()
 class CheckInvalidLossHook(Hook):
-    """Stop all processes when a loss of one is NaN or infinite; write no such checkpoint.
+    """Stop all processes when one has a NaN or infinite loss, and save no such weights.
 
-    A loss may be the last that shows it: with infinite gradients, the weights are spoiled in a
-    step whose loss was good. So weights and optimizer are looked through before they are saved.
+    Infinite gradients spoil the weights in a step whose loss is finite, so the hook also checks
+    weights and optimizer before they are saved.
     """
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: dict[str, Any]
     ) -> None:
-        """Hook of MMEngine, before that which saves checkpoints.
+        """Check the losses; runs before the hook that saves checkpoints.
 
         Raises:
-            UserError: in all processes, if a loss is not finite; with a message where it is.
+            UserError: in all processes, if a loss is not finite; only those that have it say more.
         """
         bad = {
             name: float(value)
@@ -43,10 +43,10 @@ class CheckInvalidLossHook(Hook):
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Hook of MMEngine.
+        """Check the weights and the optimizer.
 
         Raises:
-            UserError: if a weight, or a number of the optimizer, is not finite.
+            UserError: if a number is not finite.
         """
         for part in 'state_dict', 'optimizer':
             for name, tensor in _tensors(checkpoint.get(part), part):
@@ -62,7 +62,7 @@ def _is_finite(value: float | Tensor) -> bool:
 
 
 def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested dictionaries, with the keys that lead to them."""
+    """Yield (dotted keys, tensor) for every tensor in nested dictionaries."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, dict):

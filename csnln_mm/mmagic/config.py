@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from csnln_mm.errors import UserError
 from csnln_mm.installed_configs import config_path
 
-# What MMEngine reads of a config beside the arguments of its runner.
+# Settings that MMEngine reads beside the arguments of its runner.
 _OTHER_SETTINGS = (
     'activation_checkpointing',
     'compile',
@@ -34,8 +34,8 @@ def load_config(
     Args:
         path: config file, or the name of one that comes with the package.
         options: settings to change, by dotted name.
-        work_dir: where results go; by default what the file itself says (not one of its bases),
-            else ``work_dirs/NAME``.
+        work_dir: folder for results; by default the file's own (not that of its bases), else
+            ``work_dirs/NAME``.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
@@ -59,17 +59,13 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        # A config is a program: whatever it raises is about the config. Of a failed custom_imports
-        # MMEngine tells sys.path; what failed is where that began.
+        # A config is a program and may raise anything. MMEngine reports sys.path for a failed
+        # custom_imports; the first exception is the one to report.
         first: BaseException = error
         while isinstance(error, ImportError) and first.__context__:
             first = first.__context__
         raise UserError(f'config {path}: {type(first).__name__}: {first}') from error
     _use_own_name(cfg, path)
-    if 'finite_numbers' in (cfg.get('default_hooks') or {}):
-        raise UserError(
-            f'config {path}: default_hooks.finite_numbers is called check_invalid_loss now'
-        )
     apply_cfg_options(cfg, options or {})
     cfg.launcher = launcher
     if work_dir:
@@ -80,7 +76,7 @@ def load_config(
 
 
 def _use_own_name(cfg: Config, path: str) -> None:
-    """Remove the work directory and the experiment's name that a config has from its bases."""
+    """Remove a work directory and an experiment name that a config inherits from its bases."""
     if not path.endswith('.py'):
         return
     statements = ast.parse(Path(path).read_text()).body
@@ -94,8 +90,7 @@ def apply_cfg_options(cfg: Config, options: dict) -> None:
     """Change settings of a config in place, by dotted name.
 
     Raises:
-        UserError: if neither the config nor MMEngine knows where a name begins, or it leads on from
-            something that is no dict.
+        UserError: if neither the config nor MMEngine has a setting of that name.
     """
     known = {*cfg.keys(), *inspect.signature(Runner.__init__).parameters, *_OTHER_SETTINGS}
     for name in options:
@@ -115,6 +110,6 @@ def apply_cfg_options(cfg: Config, options: dict) -> None:
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """End a message about an unknown name with the name that may be meant."""
+    """Suggest the known name that is most like an unknown one; ends a message."""
     close = get_close_matches(name, known, n=1)
     return f'; did you mean {close[0]!r}?' if close else ''

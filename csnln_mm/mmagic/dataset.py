@@ -1,4 +1,4 @@
-"""LQ images and their ground truths, none of them damaged."""
+"""Data sets of LQ and GT images that name a damaged file."""
 
 import os.path as osp
 from pathlib import Path
@@ -14,19 +14,18 @@ from csnln_mm.images.image_file import read_rgb
 
 @DATASETS.register_module()
 class ImagePairDataset(BasicImageDataset):
-    """MMagic's :class:`BasicImageDataset` that names the image that it cannot read.
+    """MMagic's :class:`BasicImageDataset`, which here names the image that it cannot read.
 
-    Its arguments are MMagic's; ``data_prefix`` has the folder of each key, such as ``img`` and
-    ``gt``.
+    It takes MMagic's arguments; ``data_prefix`` maps keys such as ``img`` and ``gt`` to folders.
 
     Raises:
-        UserError: when the images are listed (at once, or on the first use with ``lazy_init``), if
-            the annotation file is no list of names or a name in it leads out of the folders; for
-            a sample, if one of its images is missing, damaged, or not what the pipeline needs.
+        UserError: when images are listed (at once, or on first use with ``lazy_init``), if the
+            annotation file is not a list of names, or a name leads out of the folders; for a
+            sample, if an image is missing, damaged, or not what the pipeline needs.
     """
 
     def load_data_list(self) -> list[dict]:
-        """One dict a pair, with ``KEY_path`` for each key of ``data_prefix``."""
+        """List a dict for each pair, with ``KEY_path`` for each key of ``data_prefix``."""
         try:
             samples = super().load_data_list()
         except (OSError, ValueError) as error:
@@ -40,7 +39,7 @@ class ImagePairDataset(BasicImageDataset):
         return samples
 
     def prepare_data(self, idx: int) -> Any:
-        """The sample of this index through the pipeline."""
+        """Load a sample and pass it through the pipeline."""
         try:
             return super().prepare_data(idx)
         except Exception as error:
@@ -54,22 +53,19 @@ class ImagePairDataset(BasicImageDataset):
 
 @DATASETS.register_module()
 class FolderPairDataset(ImagePairDataset):
-    """Two folders of images that are paired by their names.
-
-    See :func:`~csnln_mm.datasets.pairs.find_pairs`.
+    """Pairs two folders of images by name, see :func:`~csnln_mm.datasets.pairs.find_pairs`.
 
     Args:
-        data_prefix: folders ``img`` of LQ and ``gt`` of GT; the same where the pipeline makes LQ
-            images of their ground truths.
-        data_root: folder that they are in.
-        part: 'train' or 'val' of the pairs as
-            :func:`~csnln_mm.datasets.pairs.split_pairs` divides them; by default all.
-        validation: how many pairs, or which fraction of them, are 'val'.
-        **options: others of :class:`ImagePairDataset`.
+        data_prefix: folders ``img`` (LQ) and ``gt`` (GT); the same one where the pipeline makes
+            LQ images from ground truths.
+        data_root: folder that contains them.
+        part: 'train' or 'val', see :func:`~csnln_mm.datasets.pairs.split_pairs`; all by default.
+        validation: number, or below 1 the fraction, of the pairs in 'val'.
+        **options: of :class:`ImagePairDataset`.
 
     Raises:
-        UserError: when the images are listed, naming the first in question, if one has no partner
-            or there are fewer than ``validation``.
+        UserError: when images are listed, if one has no partner (the first is named), or there are
+            too few for ``validation``.
     """
 
     def __init__(
@@ -85,7 +81,7 @@ class FolderPairDataset(ImagePairDataset):
         super().__init__(data_prefix=data_prefix, data_root=data_root, **options)
 
     def load_data_list(self) -> list[dict]:
-        """One dict a pair, with ``img_path``, ``gt_path``, and the stem of GT as ``key``."""
+        """List a dict for each pair: ``img_path``, ``gt_path``, and the stem of GT as ``key``."""
         lq, gt = (Path(self.data_prefix[key]) for key in ('img', 'gt'))
         pairs, unpaired = find_pairs(lq, gt)
         if unpaired:

@@ -11,7 +11,7 @@ from torch import Tensor
 from csnln_mm.upscaling.chopping import check_overlap, chopped_forward
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_forward
 
-# Each mode of upscaling, and its options.
+# The function of each mode, and its options.
 _MODES = {
     'whole': (lambda model, x, scale: model(x), ()),
     'chop': (chopped_forward, ('overlap', 'max_pixels')),
@@ -21,17 +21,16 @@ _MODES = {
 
 @MODELS.register_module()
 class CSNLNEditor(BaseEditModel):
-    """Train and test a super-resolution network; test it in tiles, or on the whole image.
+    """Train a super-resolution network, and test it in tiles or on whole images.
 
-    Attention over a whole image takes time with the square of its pixels, and the published
-    numbers of CSNLN were measured in parts of images.
+    The time of attention grows with the square of an image's pixels, and the published figures of
+    CSNLN were measured on parts of images.
 
     Args:
         generator: config of the network, which must have an attribute ``upscale_factor``.
         pixel_loss: config of the loss.
         train_cfg: not used.
-        test_cfg: how an image is upscaled in validation, test and prediction, see
-            :meth:`set_test_cfg`.
+        test_cfg: how validation, test and prediction upscale, see :meth:`set_test_cfg`.
         init_cfg: initialisation config of MMEngine.
         data_preprocessor: config of the preprocessor.
 
@@ -52,7 +51,7 @@ class CSNLNEditor(BaseEditModel):
         self.set_test_cfg(test_cfg)
 
     def set_test_cfg(self, test_cfg: dict | None) -> None:
-        """Choose how images are upscaled from now on.
+        """Choose how the model upscales images from now on.
 
         Args:
             test_cfg:
@@ -61,7 +60,7 @@ class CSNLNEditor(BaseEditModel):
                   'tile', :func:`~.tiling.tiled_forward`;
                 - ``overlap`` and ``max_pixels`` of 'chop': in LR pixels, 10 and 3600 as released;
                 - ``tile`` and ``overlap`` of 'tile': in LR pixels, 64 and 16;
-                - ``ensemble``: mean over the eight flips and rotations of each piece, False.
+                - ``ensemble``: average over eight flips and rotations of each tile; False.
 
         Raises:
             ValueError: if there is another key or mode, or a value out of range.
@@ -77,7 +76,7 @@ class CSNLNEditor(BaseEditModel):
                 f'test_cfg has unknown keys {sorted(set(options) - known)}; accepted: '
                 f'{sorted(known | {"mode", "ensemble"})}'
             )
-        # The mode may be changed alone, so the options of the others may stay.
+        # A user may change the mode alone: options of other modes are ignored.
         options = {key: value for key, value in options.items() if key in _MODES[mode][1]}
         if mode == 'chop':
             check_overlap(options.get('overlap', 10))
@@ -90,7 +89,7 @@ class CSNLNEditor(BaseEditModel):
     def forward_inference(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
     ) -> DataSample:
-        """Upscale images as ``test_cfg`` says.
+        """Upscale images according to ``test_cfg``.
 
         Args:
             inputs: preprocessed LR images, [N, C, H, W].
@@ -100,8 +99,8 @@ class CSNLNEditor(BaseEditModel):
             A data sample with ``pred_img``, [N, C, S H, S W] in 0..255, on the CPU.
         """
 
-        def upscale(piece: Tensor) -> Tensor:
-            return self.forward_tensor(piece, data_samples, **kwargs)
+        def upscale(tile: Tensor) -> Tensor:
+            return self.forward_tensor(tile, data_samples, **kwargs)
 
         run, _ = _MODES[self.test_mode]
         images = run(

@@ -1,7 +1,7 @@
-"""A resumed run equals an uninterrupted one: the data's order, and all that is random.
+"""Resume the order of the data and all random numbers, so that runs equal uninterrupted ones.
 
-What a step draws depends on the seed of the run, the process and the step; what a sample draws,
-on its place in the order of the data. Nothing depends on what ran before.
+A step draws random numbers by the seed of the run, the process and the step, a sample by its place
+in the order of the data. Neither depends on what ran before.
 """
 
 import random
@@ -17,14 +17,14 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-# In MMEngine's checkpoints, beside the number of steps.
+# The key in the ``meta`` of MMEngine's checkpoints.
 _KEY = 'data_order'
-# What the numbers are for: the first of a place, so that no two uses share a seed.
+# The first number of a seed's place says what it is for, so that no two uses share a seed.
 _FOR_SAMPLES, _FOR_STEPS = range(2)
 
 
 class SampleIndex(int):
-    """The index of a sample, with ``seed``: a number of 32 bits for its random crop and flips."""
+    """The index of a sample, with a 32-bit ``seed`` for its random crop and flips."""
 
     seed: int
 
@@ -39,21 +39,20 @@ class SampleIndex(int):
 
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(InfiniteSampler):
-    """MMEngine's endless shuffled order, which can begin anywhere in it.
+    """MMEngine's infinite shuffled order, which can start at any place.
 
-    All processes together go through one endless sequence of samples, each process through every
-    n-th of them. The sequence, and the seed that each sample has, depend on ``seed`` and the
-    place in the sequence alone. Together with :class:`SeedPerSample`, a
-    training sees the same data with any number of dataloader workers, interrupted or not.
+    The n processes share one infinite sequence of samples, of which each takes every n-th. The
+    sequence and the seeds of its samples depend only on ``seed`` and the place. Together with
+    :class:`SeedPerSample`, a run sees the same data with any number of dataloader workers,
+    interrupted or not.
 
     Args:
-        dataset: what to draw from.
-        shuffle: draw in random order, each sample once before any comes again.
-        seed: of the order; the same in all processes. By default a random one.
+        dataset: to draw from.
+        shuffle: draw in random order, each sample once before any is repeated.
+        seed: of the order, the same in all processes; random by default.
 
     Attributes:
-        start: place in the sequence from which the next iteration over this sampler begins;
-            samples of all processes count.
+        start: place in the sequence, over all processes, where the next iteration begins.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
@@ -68,16 +67,15 @@ class ResumableSampler(InfiniteSampler):
 
 @TRANSFORMS.register_module()
 class SeedPerSample:
-    """Seed the dataloader worker for one sample; stands before the first random transform.
+    """Seed the dataloader worker for one sample; belongs before the first random transform.
 
-    Loading processes live long and load ahead: without this, what is random in a sample depends
-    on all that its process loaded before, which no checkpoint can know. A sample that was not
-    drawn by a :class:`ResumableSampler`, such as ``dataset[0]``, has no seed;
-    then the generators continue as they are.
+    Workers live long and load ahead, so without a seed a sample's random numbers depend on
+    everything that its worker loaded before, which no checkpoint knows. Samples of other samplers,
+    and ``dataset[0]``, have no seed; they leave the generators alone.
     """
 
     def __call__(self, results: dict) -> dict:
-        """Seed, and leave ``sample_idx`` a plain integer."""
+        """Seed the generators, and make ``sample_idx`` a plain integer."""
         index = results.get('sample_idx')
         if isinstance(index, SampleIndex):
             _seed_all(index.seed)
@@ -87,18 +85,17 @@ class SeedPerSample:
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Keep the order of the data and the random state through interruptions.
+    """Resume the order of the data and the random state after an interruption.
 
-    MMEngine's checkpoints have weights, optimizer, learning rate and step. This hook adds the
-    seed of the data's order and the place in it, starts the dataloader there, and seeds the
-    generators of each process anew in every step by (seed, process, step). A validation that was
-    due when the training was interrupted is repeated.
+    MMEngine's checkpoints hold weights, optimizer, learning rate and step. This hook adds the seed
+    of the data's order and the place in it, starts the dataloader there, and seeds each process in
+    every step by (seed, process, step). It repeats a validation that was due at the interruption.
 
-    Only a loop of steps (``IterBasedTrainLoop``) over a :class:`ResumableSampler` resumes exactly.
-    Any other resumes as MMEngine does it, with a warning.
+    Only an ``IterBasedTrainLoop`` over a :class:`ResumableSampler` resumes exactly. Other loops
+    resume as in MMEngine, with a warning.
     """
 
-    # Last in every step: the validation comes after the other hooks are ready.
+    # Last in every step, so that the other hooks are ready before the validation.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -108,15 +105,15 @@ class ExactResumeHook(Hook):
         self._first_sample = 0
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Hook of MMEngine: remember where the data stood."""
-        # Checkpoints of MMEngine alone have a seed, and every step had the same samples.
+        """Remember the place in the data."""
+        # MMEngine's own checkpoints have a seed, and as many samples in every step.
         meta = checkpoint.get('meta', {})
         order = meta.get(_KEY, {})
         self._seed = order.get('seed', meta.get('seed'))
         self._samples = order.get('samples')
 
     def before_train(self, runner: Runner) -> None:
-        """Hook of MMEngine: start the data where it stood."""
+        """Start the data at the remembered place."""
         loop = runner.train_loop
         if loop.iter == 0:
             return
@@ -134,7 +131,7 @@ class ExactResumeHook(Hook):
             loop.iter * _samples_per_step(runner) if self._samples is None else self._samples
         )
         sampler.start = self._first_sample
-        # Its dataloader workers, if they do not persist, end here.
+        # This ends its dataloader workers, unless they persist.
         loop.dataloader_iterator = None
         batches = iter(loop.dataloader)
         skips_none = getattr(loop, 'fast_forward_on_resume', False)  # of the fork
@@ -142,13 +139,13 @@ class ExactResumeHook(Hook):
         _validate_if_due(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Hook of MMEngine: what is random in a step depends on the step."""
+        """Seed the step."""
         if _is_resumable(runner):
             seed = runner.train_loop.dataloader.sampler.seed
             _seed_all(_derive_seed(seed, _FOR_STEPS, get_rank(), runner.iter))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Hook of MMEngine: add where the data stands."""
+        """Add the place in the data to the checkpoint."""
         if _is_resumable(runner):
             steps = checkpoint['meta']['iter'] - self._first_step
             samples = self._first_sample + steps * _samples_per_step(runner)
@@ -164,7 +161,7 @@ def _is_resumable(runner: Runner) -> bool:
 
 
 def _validate_if_due(runner: Runner) -> None:
-    """Run the validation that follows the checkpoint of a step: it may have been interrupted."""
+    """Run the validation that follows a checkpoint, since it may have been interrupted."""
     loop = runner.train_loop
     if (
         runner.val_loop is not None
@@ -175,10 +172,9 @@ def _validate_if_due(runner: Runner) -> None:
 
 
 class _AfterSkipping:
-    """Batches from where the data stood, for a loop that wants to skip those before.
+    """Batches from the remembered place, for loops that skip the batches before it.
 
-    MMEngine 0.10 asks for a batch for every step done, and throws it away; its fork says how many
-    it wants to skip.
+    MMEngine 0.10 fetches and drops a batch for each completed step; its fork calls ``skip_iter``.
     """
 
     def __init__(self, batches: Iterator, to_skip: int) -> None:
@@ -203,12 +199,12 @@ def _samples_per_step(runner: Runner) -> int:
 
 
 def _derive_seed(seed: int, *place: int) -> int:
-    """A seed of 32 bits; different places, of numbers from 0 on, give unrelated ones."""
+    """Derive a 32-bit seed; different places (non-negative integers) give unrelated seeds."""
     return int(np.random.SeedSequence(seed, spawn_key=place).generate_state(1)[0])
 
 
 def _seed_all(seed: int) -> None:
-    """Seed the generators of Python, numpy and torch, of all devices, with 32 bits."""
+    """Seed Python, numpy, and torch on all devices."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Insert a module into a network of another kind, by config alone."""
+"""Insert a module into any network of MMagic, by config."""
 
 from mmagic.registry import MODELS
 from torch import nn
@@ -10,16 +10,16 @@ def extend_network(*, network: dict, after: str, module: dict) -> nn.Module:
 
     Args:
         network: config of the network.
-        after: name of the part, such as 'body'; dotted if it lies within another.
+        after: dotted name of the part, such as 'body'.
         module: config of a module whose output has the shape of its input.
 
     Returns:
-        The network itself. A part that is a Sequential, like the bodies of EDSR and RRDBNet, gets
-        the module at its end, and all weights keep their names. Another part, say 'conv', becomes
-        a Sequential: its weights are called 'conv.0', and those of the module 'conv.1'.
+        The network itself. The module is appended to a part that is a Sequential, like the bodies
+        of EDSR and RRDBNet; weights keep their names. Another part, say 'conv', becomes a
+        Sequential with the weights 'conv.0' of the part and 'conv.1' of the module.
 
     Raises:
-        ValueError: if the network has no such part, or it is a list that the network iterates.
+        ValueError: if the network has no such part, or the part is a list of modules.
     """
     built = MODELS.build(network)
     owner_name, _, name = after.rpartition('.')

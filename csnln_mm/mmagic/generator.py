@@ -1,4 +1,4 @@
-"""The generator of a config with the weights of a checkpoint, for what runs without MMagic."""
+"""Load the generator of a config, for commands that run without MMagic's runner."""
 
 from mmengine.registry import init_default_scope
 from torch import nn
@@ -11,18 +11,17 @@ from csnln_mm.mmagic.resume import load_for_model
 
 
 def load_generator(config: str, checkpoint: str) -> nn.Module:
-    """Build the model of a config, fill it from a checkpoint and hand out its generator.
+    """Build the model of a config, load a checkpoint, and return its generator.
 
-    Of a model that keeps a moving average of the generator's weights, as Real-ESRGAN does, it is
-    the generator with these, which the model itself upscales with.
+    A model that keeps a moving average of the generator's weights, as Real-ESRGAN does, upscales
+    with the average; its generator has those weights.
 
     Args:
-        config: file, or the name of one that comes with the package. It is run as Python, as
-            MMEngine does.
-        checkpoint: of a training run with that config; a bare state dict will do.
+        config: file, or the name of a config of the package. MMEngine runs it as Python.
+        checkpoint: of a training run with that config, or a state dict.
 
     Raises:
-        UserError: if a file cannot be read, they do not fit together, or the model has no
+        UserError: if a file cannot be read, the files do not fit each other, or the model has no
             generator for super-resolution.
     """
     content = load_for_model(checkpoint)

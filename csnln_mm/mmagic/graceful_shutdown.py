@@ -1,4 +1,4 @@
-"""A run that receives a signal ends after the step in progress, and loses none."""
+"""End a run that receives a signal after the step in progress, without losing a step."""
 
 import mmap
 import multiprocessing
@@ -26,33 +26,31 @@ from csnln_mm.mmagic.run_state import tell_job_script
 # Control-C; of clusters and torchrun; of Slurm ahead of a job's end, as `--signal=USR1@120` asks.
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
 
-# Seconds within which a signal repeats the one before: a terminal and torchrun both tell a job.
+# Seconds in which a second signal repeats the first: a terminal and torchrun both signal a job.
 _SAME_WISH = 1.0
 
 
 @contextmanager
 def graceful_shutdown(runner: Runner) -> Iterator[None]:
-    """Within, :data:`SIGNALS` end the run after the step in progress, with a checkpoint of it.
+    """In this context, :data:`SIGNALS` end the run after the step in progress and save it.
 
-    A signal to one process of several ends all after the same step. In a validation, which is
-    repeated on resuming, they end before its next image. Another signal, more than a second later,
-    ends the process at once.
+    A signal to one of several processes ends all of them after the same step. A validation ends
+    before its next image; resuming repeats it. A second signal, more than a second later, ends the
+    process at once.
 
-    An exception where the signal arrives, as Python raises one for SIGINT, could be lost in a
-    library's own handlers, or leave a step half done. Dataloader workers, which a cluster tells as
-    well, stay as long as they are needed.
+    Python's own exception for SIGINT could be lost in a library's handlers, or leave a step half
+    done. Dataloader workers, which a cluster signals as well, live as long as they are needed.
 
-    A signal that the process ignores is still ignored: so a shell keeps Control-C from what it
-    runs in the background. In another thread than the main one, which gets no signals, this does
-    nothing.
+    Signals that the process ignores stay ignored: this is how a shell keeps Control-C from its
+    background jobs. Outside the main thread, which receives the signals, nothing happens.
 
     Args:
-        runner: is given a hook, which saves the checkpoint.
+        runner: gets a hook that saves the checkpoint.
 
     Raises:
-        RunInterrupted: after a signal. It names the checkpoint; only in the main process has it a
-            message.
-        OSError, UserError: in all processes, if that checkpoint could not be written.
+        RunInterrupted: after a signal; names the checkpoint. Its message is empty in all but the
+            main process.
+        OSError, UserError: in all processes, if the checkpoint cannot be written.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -63,7 +61,7 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
         with received.caught():
             yield
     except (RuntimeError, ConnectionError, EOFError) as error:
-        # What the step still did when other processes of the job had ended at once.
+        # Other processes of the job have ended at once, and this step waited for them.
         if received.signal:
             raise RunInterrupted(
                 f'received {received.signal.name} in step {runner.iter + 1}, which was not '
@@ -87,7 +85,7 @@ class _Received:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Within, signals are only noted."""
+        """In this context, signals are only recorded."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         # None stands for a handler that Python cannot put back.
         before = {n: h for n, h in before.items() if h not in (signal.SIG_IGN, None)}
@@ -119,20 +117,20 @@ class _Received:
             self.signal = self.signal or signal.Signals(number)
 
     def _watch(self, read: int) -> None:
-        """In a thread, since Python's handlers wait for what runs in C++, as most of a step."""
+        """Runs in a thread, since Python's handlers wait while C++ code runs, as in most steps."""
         while (number := os.read(read, 1)) != b'\0':
             if number[0] not in SIGNALS:
                 continue
             if self._first is None:
                 self._first = time.monotonic()
-                with suppress(OSError):  # a pipe, the reader of which was told as well
+                with suppress(OSError):  # a pipe whose reader received the signal as well
                     os.write(2, b'\nending after this step; once more to end at once\n')
             elif time.monotonic() - self._first > _SAME_WISH:
                 os._exit(128 + number[0])
 
     @contextmanager
     def _workers_stay(self) -> Iterator[None]:
-        """Have dataloader workers obey SIGTERM only when they are no longer needed."""
+        """Let dataloader workers ignore SIGTERM as long as they are needed."""
         over = mmap.mmap(-1, 1)  # shared with them
         set_handlers = signal_handling._set_worker_signal_handlers
 
@@ -160,7 +158,7 @@ _fds: list[int] = []
 
 
 def _after_fork() -> None:
-    """What a worker receives is not to be taken for its parent's."""
+    """Detach a worker from the pipe, so that its signals do not reach its parent."""
     if _fds:
         signal.set_wakeup_fd(-1)
 
@@ -169,19 +167,19 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _EndHook(Hook):
-    """Ends all processes after the same step, the last hook in it."""
+    """Ends all processes after the same step; the last hook in the step."""
 
     def __init__(self, received: _Received) -> None:
         self.received = received
         self.group = None
         if get_backend() not in (None, 'gloo'):
-            # Of CPUs, lest every step wait for the device.
+            # On CPUs, so that no step has to wait for the device.
             self.group = distributed.new_group(backend='gloo')
         self.first: int | None = None
         self.val_steps = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Hook of MMEngine: what came before the first step ends the run here."""
+        """End the run here if a signal came before the first step."""
         self.first = runner.iter
         self._end_if_told(runner, runner.iter)
         tell_job_script('training', runner.iter)
@@ -189,7 +187,7 @@ class _EndHook(Hook):
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         wrappers = runner.optim_wrapper
         wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
-        # Gradients that are accumulated over several steps are in no checkpoint.
+        # Checkpoints do not hold gradients that are accumulated over several steps.
         if all(wrapper.should_update() for wrapper in wrappers):
             self._end_if_told(runner, runner.iter + 1)
 
@@ -205,7 +203,7 @@ class _EndHook(Hook):
             self._end_if_told(runner, runner.iter, in_validation=True)
 
     def _end_if_told(self, runner: Runner, steps: int, *, in_validation: bool = False) -> None:
-        """Raise what ends the run after so many steps, if a process received a signal."""
+        """Save and end the run after this step if any process received a signal."""
         number = self._max_of_all(self.received.signal or 0)
         if not number:
             return
@@ -218,7 +216,7 @@ class _EndHook(Hook):
             save_interrupted(runner, steps, in_validation=in_validation)
         except (OSError, UserError) as raised:
             error = raised
-        # Nobody ends, and has torchrun or Slurm end the others, before the checkpoint is there.
+        # A process that ended earlier would have torchrun or Slurm kill the one that saves.
         if self._max_of_all(error is not None):
             raise error or UserError('')  # the main process tells
         tell_job_script(name, steps)
@@ -226,7 +224,7 @@ class _EndHook(Hook):
         raise RunInterrupted(message if is_main_process() else '', number)
 
     def _max_of_all(self, number: int) -> int:
-        """The largest of what the processes give."""
+        """The largest number among the processes."""
         largest = torch.tensor(int(number))
         all_reduce(largest, 'max', self.group)
         return int(largest)

@@ -1,8 +1,7 @@
-"""MMEngine's look for installed packages, without ``pkg_resources``.
+"""Let MMEngine find installed packages without ``pkg_resources``.
 
-A config that begins with ``_base_ = 'mmagic::...'`` has MMEngine ask whether MMagic is installed
-and where. MMEngine 0.10 asks ``pkg_resources``, which warns, and which setuptools 82 dropped.
-After :func:`install`, Python's own ``importlib`` answers.
+For ``_base_ = 'mmagic::...'`` in a config, MMEngine 0.10 asks ``pkg_resources`` where MMagic is;
+that package warns, and setuptools 82 dropped it. After :func:`install`, ``importlib`` answers.
 """
 
 import importlib.util
@@ -13,19 +12,12 @@ from pathlib import Path
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package is there, by the name of its distribution or of its module."""
+    """Whether a package is installed, by the name of its distribution or module."""
     return _find(package) is not None
 
 
 def get_installed_path(package: str) -> str:
-    """The folder of a package.
-
-    Args:
-        package: name of its distribution or of its module.
-
-    Raises:
-        PackageNotFoundError: if there is none.
-    """
+    """The folder of a package, by the same names; PackageNotFoundError if there is none."""
     spec = _find(package)
     if spec is None:
         raise PackageNotFoundError(package)
@@ -45,7 +37,7 @@ def _find(package: str) -> ModuleSpec | None:
 
 
 def install() -> None:
-    """Put these functions wherever MMEngine has its own, which also warn where they work."""
+    """Replace MMEngine's functions of these names in all of its modules."""
     import mmengine.config.config  # noqa: F401
     from mmengine.utils import package_utils
 

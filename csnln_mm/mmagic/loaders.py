@@ -1,8 +1,9 @@
-"""The dataloaders of a config, and checks of the images that they would read."""
+"""Find the dataloaders of a config, and check the images that they name."""
 
 import copy
 import os
 import os.path as osp
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,19 +13,20 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from torch import nn
 
-from csnln_mm.datasets.pairs import check_pairs
+from csnln_mm.datasets.pairs import find_misfits
 from csnln_mm.errors import UserError
 
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
+_SECONDS_BETWEEN_LINES = 5.0
 
 
 class Loader(NamedTuple):
     """A dataloader in a config.
 
     Attributes:
-        place: its dotted name, such as 'test_dataloader[0]'.
-        config: its own config.
-        dataset: the config of its data set, within any that only wrap it.
+        place: dotted name, such as 'test_dataloader[0]'.
+        config: of the dataloader.
+        dataset: config of the innermost data set.
     """
 
     place: str
@@ -33,13 +35,13 @@ class Loader(NamedTuple):
 
 
 class ConfigParts(NamedTuple):
-    """The parts of a config that may each be one, several in a list, or none.
+    """Parts that a config may have once, several times in a list, or not at all.
 
     Attributes:
-        hooks: (place, config) of the default and the custom hooks.
-        loaders: the dataloaders.
-        metrics: (place, config) of the metrics of validation and test.
-        schedules: (place, config) of what changes the learning rate.
+        hooks: (place, config) of default and custom hooks.
+        loaders: dataloaders.
+        metrics: (place, config) of metrics in validation and test.
+        schedules: (place, config) of learning rate schedules.
     """
 
     hooks: list[tuple[str, ConfigDict]]
@@ -49,7 +51,7 @@ class ConfigParts(NamedTuple):
 
 
 def list_parts(cfg: Config) -> ConfigParts:
-    """List the parts of a config of which there may be several."""
+    """List the parts of a config that may come several times."""
     hooks = [(f'default_hooks.{key}', x) for key, x in (cfg.get('default_hooks') or {}).items()]
     metrics = [
         metric
@@ -81,14 +83,14 @@ def loaders(cfg: Config, *names: str) -> list[Loader]:
 
 
 def parts(value: Any, place: str = '') -> list[tuple[str, ConfigDict]]:
-    """(place, config) of a part of a config that may be one, several in a list, or none."""
+    """List (place, config) of a part that is one config, a list of them, or nothing."""
     if isinstance(value, (list, tuple)):
         return [(f'{place}[{i}]', item) for i, item in enumerate(value)]
     return [(place, value)] if value else []
 
 
 def limit_workers(cfg: Config) -> None:
-    """Give no training process more dataloader workers than it has cores; changes ``cfg``."""
+    """Reduce the dataloader workers in ``cfg`` to the cores of each training process."""
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     limit = max(1, len(os.sched_getaffinity(0)) // processes)
     for loader in loaders(cfg):
@@ -96,12 +98,12 @@ def limit_workers(cfg: Config) -> None:
 
 
 def check_images(cfg: Config, model: nn.Module, titles: Mapping[str, str]) -> None:
-    """Check the images of a run as far as their folders and headers tell.
+    """Check the folders and the image headers of a run.
 
     Args:
         cfg: config of the run.
-        model: its ``generator.upscale_factor``, if it has one, is the scale.
-        titles: by name of a dataloader, what messages call its images.
+        model: its ``generator.upscale_factor``, if any, is the scale.
+        titles: dataloaders to check, with what messages call their images.
 
     Raises:
         UserError: names the first image that is missing, damaged, of another scale, or smaller
@@ -120,11 +122,7 @@ def check_images(cfg: Config, model: nn.Module, titles: Mapping[str, str]) -> No
 
 
 def leave_out_missing_tests(cfg: Config) -> None:
-    """Remove the test sets whose folders do not exist from a config, with a warning.
-
-    Raises:
-        UserError: if no test set is left.
-    """
+    """Remove test sets without a folder from a config, with a warning; UserError if none stays."""
     missing = [_missing_folder(dataset) for *_, dataset in loaders(cfg, 'test_dataloader')]
     for folder in filter(None, missing):
         logger = MMLogger.get_current_instance()
@@ -139,18 +137,16 @@ def leave_out_missing_tests(cfg: Config) -> None:
 def check_dataset(
     dataset: dict, *, title: str, scale: int | None = None, gt_patch_size: int = 1
 ) -> None:
-    """Check the images of a data set as far as their headers tell.
-
-    Data sets other than pairs of ``img`` and ``gt`` in local folders pass unchecked.
+    """Check the image headers of a data set; other data sets than local image pairs pass.
 
     Args:
         dataset: config of an ``ImagePairDataset`` or of MMagic's ``BasicImageDataset``.
         title: what messages call the images, such as 'training'.
-        scale: how many times as wide and high each ``gt`` is as its ``img``; None to accept any.
-        gt_patch_size: smallest side of a ``gt``, in pixels.
+        scale: required ratio of ``gt`` to ``img`` sides; None to accept any.
+        gt_patch_size: smallest accepted side of a ``gt``, in pixels.
 
     Raises:
-        UserError: names the first image that will not do, and counts the others.
+        UserError: names the first image that does not fit, and counts the others.
     """
     pairs = _list_pairs(dataset)
     if pairs is None:
@@ -158,12 +154,20 @@ def check_dataset(
     if not pairs:
         folder = osp.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
         raise UserError(f'{title} images: there are none in {folder}')
-    report = MMLogger.get_current_instance().info
-    check_pairs(pairs, title=title, scale=scale, gt_patch_size=gt_patch_size, report=report)
+    problems, reported = [], time.monotonic()
+    for i, problem in enumerate(find_misfits(pairs, scale=scale, gt_patch_size=gt_patch_size)):
+        if time.monotonic() - reported > _SECONDS_BETWEEN_LINES:
+            reported = time.monotonic()
+            progress = f'checking the {title} images: {i} of {len(pairs)}'
+            MMLogger.get_current_instance().info(progress)
+        problems += [problem] if problem else []
+    if problems:
+        more = f' (and {len(problems) - 1} more of {len(pairs)})' if problems[1:] else ''
+        raise UserError(f'{title} images: {problems[0]}{more}')
 
 
 def _list_pairs(dataset: dict) -> list[tuple[Path, Path]] | None:
-    """Paths of (img, gt), including those without a partner; None if it is no set of pairs."""
+    """List the paths (img, gt), partners missing or not; None for another kind of data set."""
     if (
         set(dataset.get('data_prefix', ())) != {'img', 'gt'}
         or dataset.get('backend_args')
@@ -171,7 +175,7 @@ def _list_pairs(dataset: dict) -> list[tuple[Path, Path]] | None:
     ):
         return None
     pairs: dict[str, tuple[Path, Path]] = {}
-    # MMagic lists one folder and takes the other for granted.
+    # MMagic lists one folder and assumes that the other one has the same names.
     for key in ('img',) if dataset.get('ann_file') else ('img', 'gt'):
         listing = dict(copy.deepcopy(dataset), pipeline=[], search_key=key, serialize_data=False)
         built = DATASETS.build(listing)
@@ -182,7 +186,7 @@ def _list_pairs(dataset: dict) -> list[tuple[Path, Path]] | None:
 
 
 def _missing_folder(dataset: ConfigDict) -> str | None:
-    """The first folder or annotation file of a data set that does not exist."""
+    """The first missing folder or annotation file of a data set."""
     root = dataset.get('data_root') or ''
     for path in *dataset.get('data_prefix', {}).values(), dataset.get('ann_file'):
         path = osp.join(root, path) if path else root
@@ -192,7 +196,7 @@ def _missing_folder(dataset: ConfigDict) -> str | None:
 
 
 def _needed_gt_size(pipeline: Sequence[dict]) -> int:
-    """The smallest side of a ground truth that a pipeline can cut its patches from, in pixels."""
+    """The smallest side, in pixels, of a ground truth that a pipeline can crop."""
     sizes = [1]
     for step in pipeline:
         if step.get('type') in ('PairedRandomCrop', 'BicubicDegradation'):

@@ -1,7 +1,7 @@
-"""The core's networks as MMagic builds them: by ``type``, with ``init_cfg``.
+"""Register the core's networks with MMagic, which builds them by ``type`` and with ``init_cfg``.
 
-Each has the name, the arguments and the state dict of the class in :mod:`csnln_mm.networks`; the
-parts within it are looked up in MMagic's registry.
+Each keeps the name, arguments and state dict of its class in :mod:`csnln_mm.networks`, and finds
+its parts in MMagic's registry.
 """
 
 import copy
@@ -23,7 +23,7 @@ def _from_registry(name: str) -> Callable[..., nn.Module]:
 
 
 def _bind(name: str) -> None:
-    """Derive the class that MMEngine initialises, saves and builds, and register it."""
+    """Derive a class that MMEngine can initialise, and register it."""
     network = PARTS[name]
 
     @functools.wraps(network.__init__)

@@ -32,25 +32,24 @@ def set_images(
     val_gt: Path | None = None,
     val_lq: Path | None = None,
 ) -> None:
-    """Train and validate on images of the user's own, with all else as the config says.
+    """Train and validate on a user's images; everything else stays as in the config.
 
     Args:
-        cfg: of a training run; changed in place.
+        cfg: config of a training run, changed in place.
         gt: folder of ground truths.
-        lq: folder of their LQ images, paired by :func:`~csnln_mm.datasets.pairs.find_pairs`;
-            without it these are made while they are loaded.
-        degradation: how they are made for training: 'bicubic', MATLAB's, or 'realesrgan', as
-            MMagic's config of Real-ESRNet degrades a patch, at random. For validation they are
-            bicubic.
+        lq: folder of their LQ images, paired by :func:`~csnln_mm.datasets.pairs.find_pairs`; by
+            default LQ images are made while training loads.
+        degradation: how to make LQ images for training: 'bicubic' (MATLAB's), or 'realesrgan', the
+            random degradations of MMagic's config of Real-ESRNet. Validation uses bicubic.
         patch_size: side of the LQ patches, in pixels; by default the config's.
-        validation: pairs, or below 1 the fraction of them, that are set aside for validation.
+        validation: number, or below 1 the fraction, of the pairs to set aside for validation.
         val_gt: folder of ground truths to validate on instead.
-        val_lq: folder of their LQ images; without it these are bicubic.
+        val_lq: folder of their LQ images; bicubic by default.
 
     Raises:
         UserError: if the config has no random crops of pairs, no validation, or no scale.
     """
-    scale = _scale(cfg)
+    scale = find_scale(cfg)
     train, val = ((*loaders(cfg, f'{name}_dataloader'), None)[0] for name in ('train', 'val'))
     pipeline = train.dataset.get('pipeline', ()) if train else ()
     crop = next((step for step in pipeline if step.get('type') == 'PairedRandomCrop'), None)
@@ -82,17 +81,17 @@ def set_images(
 
 
 def set_test_images(cfg: Config, folder: Path) -> None:
-    """Test on a user's own images instead of the test sets of a config.
+    """Test on a user's images instead of a config's test sets.
 
     Args:
-        cfg: config of a test; changed in place.
-        folder: a test set as ``csnln prepare benchmarks`` writes it, a folder of such sets, or a
-            folder of ground truths, whose LQ images are then bicubic.
+        cfg: config of a test, changed in place.
+        folder: a test set of ``csnln prepare benchmarks``, a folder of such sets, or a folder of
+            ground truths, which are then reduced by bicubic.
 
     Raises:
         UserError: if the folder is none of these, or the config has no tests or no scale.
     """
-    scale, tests = _scale(cfg), loaders(cfg, 'test_dataloader')
+    scale, tests = find_scale(cfg), loaders(cfg, 'test_dataloader')
     evaluators = parts(cfg.get('test_evaluator'))
     if not scale or not tests or not evaluators:
         raise UserError(
@@ -124,37 +123,35 @@ def set_test_images(cfg: Config, folder: Path) -> None:
 
 
 def config_of_checkpoint(path: str, **options: Any) -> Config:
-    """Make the config of a test from a checkpoint alone.
+    """Make the config of a test from a checkpoint alone, without running anything in the file.
 
-    The network, and how it is tested, are those of the config that the checkpoint carries; all
-    else is that of the package's own config for the scale. Nothing of the file is run.
+    The checkpoint's config gives the network and ``test_cfg``, the package's config for the scale
+    everything else.
 
     Args:
         path: checkpoint, or the name of a model of the package.
         **options: see :func:`~csnln_mm.mmagic.config.load_config`.
 
     Raises:
-        UserError: if the checkpoint cannot be read, or is not of a network of this package.
+        UserError: if the checkpoint cannot be read, or holds a network of another package.
     """
     loaded = read_network(path)
     network = loaded.architecture
     scale = network.get('upscale_factor', 2)
     settings, options = options.pop('options', None) or {}, dict(options)
     cfg = load_config(f'csnln_x{scale}_div2k.py', **options)
-    cfg.model.generator = ConfigDict(dict(dict(type='CSNLNNet', upscale_factor=2), **network))
-    # The paper's network was measured in parts of images; those of this package in whole images.
-    parts_of_images = not network.get('image_skip', False)
-    cfg.model.test_cfg = read_test_cfg(loaded.meta) or (
-        cfg.model.test_cfg if parts_of_images else dict(mode='whole')
-    )
+    cfg.model.generator = ConfigDict(dict(type='CSNLNNet', upscale_factor=2) | network)
+    # The paper's network was measured on parts of images, the models of this package on whole ones.
+    test_cfg = dict(mode='whole') if network.get('image_skip') else cfg.model.test_cfg
+    cfg.model.test_cfg = read_test_cfg(loaded.meta) or test_cfg
     if not options.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', f'test_{Path(path).stem}'))
     apply_cfg_options(cfg, settings)
     return cfg
 
 
-def _scale(cfg: Config) -> int | None:
-    """The upscaling factor of a config's generator, or of the network that it extends."""
+def find_scale(cfg: Config) -> int | None:
+    """The upscale factor of a config's generator, or of the network that it extends."""
     generator = cfg.get('model', {}).get('generator') or {}
     return generator.get('upscale_factor') or generator.get('network', {}).get('upscale_factor')
 
@@ -162,7 +159,7 @@ def _scale(cfg: Config) -> int | None:
 def _test_dataset(
     pipeline: list[dict], scale: int, gt: Path, lq: Path | None, **options: Any
 ) -> ConfigDict:
-    """The config of a data set to validate or test on; bicubic images where ``lq`` is None."""
+    """Make the config of a data set to validate or test on; LQ is bicubic if ``lq`` is None."""
     if not lq:
         pipeline = [*pipeline[:-1], dict(type='BicubicDegradation', scale=scale), pipeline[-1]]
     return _dataset(gt, lq, pipeline, **options)
@@ -172,7 +169,7 @@ def set_weights(cfg: Config, path: str) -> None:
     """Set ``load_from`` to a checkpoint, and ``model.generator`` to its network.
 
     Raises:
-        UserError: if it cannot be read, does not tell its network, or is of another scale.
+        UserError: if the checkpoint cannot be read, names no network, or has another scale.
     """
     network = read_architecture(load_checkpoint(path), path)
     scale = cfg.model.generator.get('upscale_factor', 2)
@@ -181,22 +178,22 @@ def set_weights(cfg: Config, path: str) -> None:
             f'checkpoint {path} is for x{network.get("upscale_factor", 2)}, config '
             f'{cfg.filename} for x{scale}; use a config of the same scale'
         )
-    cfg.model.generator = ConfigDict(dict(dict(type='CSNLNNet', upscale_factor=2), **network))
+    cfg.model.generator = ConfigDict(dict(type='CSNLNNet', upscale_factor=2) | network)
     cfg.load_from = path
 
 
 def set_steps(cfg: Config, steps: int) -> None:
-    """Train for a number of steps; the learning rate falls at the same fractions of the run.
+    """Set the number of steps of an iteration-based run, and scale its schedules to it.
 
-    Validations and checkpoints come at least ten times, or every 50 steps, and twice in a run of
-    fewer than 100. ``cfg`` is of a run by iterations.
+    Validations and checkpoints are at most a tenth of the run apart, or 50 steps if that is more,
+    or half of a run of fewer than 100 steps.
     """
     fraction = steps / cfg.train_cfg.max_iters
     cfg.train_cfg.max_iters = steps
     for _, schedule in parts(cfg.get('param_scheduler')):
         if 'milestones' in schedule:
             schedule.milestones = [math.ceil(fraction * step) for step in schedule.milestones]
-        # Two steps at least: one of a single step would leave the learning rate where it begins.
+        # At least two steps, since one step would leave the learning rate at its start.
         if schedule.get('begin'):
             schedule.begin = max(math.ceil(fraction * schedule.begin), 2)
         for key, first in ('end', schedule.get('begin', 0)), ('T_max', 0):
@@ -208,7 +205,7 @@ def set_steps(cfg: Config, steps: int) -> None:
 
 
 def _dataset(gt: Path, lq: Path | None, pipeline: list[dict], **options: Any) -> ConfigDict:
-    """The config of a data set; without a folder of LQ images its pipeline loads none."""
+    """Make the config of a data set, whose pipeline loads LQ images only if ``lq`` names them."""
     if not lq:
         pipeline = [
             step
@@ -224,7 +221,7 @@ def _dataset(gt: Path, lq: Path | None, pipeline: list[dict], **options: Any) ->
 
 
 def _real_esrgan(scale: int, patch: int) -> list[dict]:
-    """The degradations of MMagic's config, on half as much again as is trained on."""
+    """The degradations of MMagic's config, on crops 1.5 times as large as the patches."""
     pipeline = get_config(_REAL_ESRGAN).train_pipeline
     types = [step.type for step in pipeline]
     degradations = copy.deepcopy(pipeline[types.index('CopyValues') + 1 : types.index('Flip')])

@@ -1,4 +1,4 @@
-"""How the processes of a run find one another, and what they communicate through."""
+"""Connect the processes of a run."""
 
 import datetime
 import os
@@ -15,17 +15,17 @@ from csnln_mm.errors import UserError
 
 
 def join_processes(cfg: Config) -> None:
-    """Have this process compute together with the others that its launcher started.
+    """Connect this process with the others that its launcher started.
 
-    Communication goes through the backend of ``env_cfg.dist_cfg``, NCCL by default; through gloo
+    They communicate through the backend of ``env_cfg.dist_cfg`` (NCCL by default), or through gloo
     where there is no CUDA.
 
     Args:
-        cfg: of the run; without a ``launcher`` this does nothing. For CPUs its
-            ``model_wrapper_cfg`` is set.
+        cfg: of the run; without a ``launcher`` nothing happens. On CPUs ``model_wrapper_cfg`` is
+            set.
 
     Raises:
-        UserError: if the launcher does not tell where the others are.
+        UserError: if the launcher does not say where the others are.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -39,13 +39,13 @@ def join_processes(cfg: Config) -> None:
         else:
             _init_gloo(settings)
     if not torch.cuda.is_available():
-        # A model that optimises several networks asks for a wrapper that it can do so in.
+        # A model with several optimizers names a wrapper of its own.
         wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
         cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)
 
 
 def _init_gloo(settings: dict[str, Any]) -> None:
-    """MMEngine's launchers would choose a CUDA device for each process."""
+    """Connect without MMEngine's launchers, which choose a CUDA device for each process."""
     places = {key: settings[key] for key in ('store', 'rank', 'world_size') if key in settings}
     if 'timeout' in settings:
         places['timeout'] = datetime.timedelta(seconds=settings['timeout'])
@@ -53,7 +53,7 @@ def _init_gloo(settings: dict[str, Any]) -> None:
 
 
 def _set_variables(launcher: str) -> None:
-    """What torch reads from the environment, from what Slurm or MPI tell there."""
+    """Set torch's environment variables from those of Slurm or MPI."""
     names = {
         'slurm': dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID'),
         'mpi': dict(
@@ -75,12 +75,12 @@ def _set_variables(launcher: str) -> None:
 
 
 def _first_node() -> str:
-    """Where the first process of a Slurm step is reached from the others."""
+    """The address of the first process of a Slurm step."""
     if os.environ.get('SLURM_STEP_NUM_NODES', os.environ.get('SLURM_NNODES')) == '1':
         return '127.0.0.1'
     nodes = os.environ.get('SLURM_STEP_NODELIST') or os.environ['SLURM_NODELIST']
     name = _scontrol('show', 'hostnames', nodes).split('\n')[0]
-    # A node's name need not be one that can be resolved; its address is what Slurm uses itself.
+    # The name of a node may not resolve; Slurm itself uses the address.
     address = re.search(r' NodeAddr=(\S+)', _scontrol('--oneliner', 'show', 'node', name))
     return address[1] if address else name
 
@@ -90,9 +90,9 @@ def _scontrol(*words: str) -> str:
 
 
 def _meeting_place(launcher: str) -> dict[str, Any]:
-    """Where processes of torchrun find one another: a place of its own for each restart of a job.
+    """A store of its own for each restart of a torchrun job.
 
-    They would look where those before them did, and torch 2.14 finds the addresses of these.
+    In a shared one, torch 2.14 finds the addresses of the processes before the restart.
     """
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT')
     if launcher != 'pytorch' or attempt is None:

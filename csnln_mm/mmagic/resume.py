@@ -1,4 +1,4 @@
-"""Where a run starts: from the latest valid checkpoint, from given weights, or from nothing."""
+"""Choose where a run starts: the latest valid checkpoint, given weights, or scratch."""
 
 import re
 from pathlib import Path
@@ -33,8 +33,8 @@ class Start(NamedTuple):
 
     Attributes:
         path: the file; None if there is no checkpoint.
-        content: what it holds.
-        skipped: for each newer file that is not whole, what is wrong with it.
+        content: of the file.
+        skipped: what is wrong with each newer file.
     """
 
     path: Path | None
@@ -43,21 +43,21 @@ class Start(NamedTuple):
 
     @property
     def seed(self) -> int | None:
-        """The seed of the run that is resumed; None if there is none."""
+        """The seed of the run to resume, or None."""
         return (self.content or {}).get('meta', {}).get('seed')
 
 
 def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
-    """Find what a training run starts from, and have MMEngine start there.
+    """Find where a training run starts, and set ``load_from`` and ``resume`` in its config.
 
     Args:
-        cfg: of the run; its ``load_from`` and ``resume`` are set.
+        cfg: of the run; changed in place.
         model: of the config, which a checkpoint must fit.
-        resume: from the latest valid checkpoint in the work directory, if there is one.
+        resume: from the latest valid checkpoint in the work directory, if any.
 
     Raises:
-        UserError: if the checkpoint does not fit the config, none of those there is valid, or
-            there are some and the run would overwrite them.
+        UserError: if the checkpoint does not fit the config, no checkpoint is valid, or the run
+            would overwrite checkpoints.
     """
     if cfg.get('load_from'):
         _check_weights(cfg, model, cfg.load_from)
@@ -81,15 +81,15 @@ def find_start(cfg: Config, model: nn.Module, *, resume: bool = False) -> Start:
 
 
 def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
-    """One line on a schedule that a resumed run keeps though the config has changed it, or None.
+    """Say which schedule of the config a resumed run ignores; None if there is none.
 
-    MMEngine restores schedules with all that they were made with, such as where they end.
+    MMEngine restores schedules from the checkpoint with all their settings, such as their end.
     """
     kept = (start.content or {}).get('param_schedulers') or []
     for name, states in kept.items() if isinstance(kept, dict) else [('', kept)]:
         schedules = cfg.get('param_scheduler')
         if name and isinstance(schedules, dict) and 'type' not in schedules:
-            schedules = schedules.get(name)  # else all optimizers have the same
+            schedules = schedules.get(name)  # else all optimizers share the schedules
         for (_, schedule), state in zip(parts(schedules), states):
             by_epoch = schedule.get('by_epoch', True)
             unit = 'epoch' if by_epoch else 'step'
@@ -106,7 +106,7 @@ def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
 
 
 def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
-    """Raise UserError unless a checkpoint fits a config; it names the config that fits."""
+    """Raise UserError unless a checkpoint fits a config; name the config beside it, if any."""
     try:
         check_fit(model, _load_and_check_settings(cfg, path), path)
     except UserError as error:
@@ -118,7 +118,7 @@ def check_checkpoint(cfg: Config, model: nn.Module, path: str) -> None:
 
 
 def _check_weights(cfg: Config, model: nn.Module, path: str) -> None:
-    """The same for initial weights; for a GAN, generator weights alone are accepted."""
+    """Like :func:`check_checkpoint`, but a GAN also accepts weights of the generator alone."""
     checkpoint = _load_and_check_settings(cfg, path)
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     others = [key for key in model.state_dict() if not key.startswith(PREFIX)]
@@ -132,7 +132,7 @@ def _check_weights(cfg: Config, model: nn.Module, path: str) -> None:
 
 
 def _begin_average(state_dict: dict, prefix: str, *_: Any) -> None:
-    """Initialise the moving average of the generator's weights with these."""
+    """Start the moving average of the generator's weights at these weights."""
     for key in [key for key in state_dict if key.startswith(PREFIX)]:
         state_dict.setdefault(f'generator_ema.{key[len(PREFIX) :]}', state_dict[key])
 
@@ -146,10 +146,10 @@ def _load_and_check_settings(cfg: Config, path: str) -> Any:
 
 
 def load_for_model(path: str) -> Any:
-    """Read a checkpoint; a network's own weights get the names that they have within a model.
+    """Read a checkpoint, and rename the weights of a bare network as in a model.
 
     Raises:
-        UserError: if it cannot be read, or is one of the released code that was not converted.
+        UserError: if it cannot be read, or was not converted from the released code.
     """
     checkpoint = load_checkpoint(path)
     if not isinstance(checkpoint, dict):
@@ -168,20 +168,20 @@ def load_for_model(path: str) -> Any:
 
 
 def checkpoint_folder(cfg: Config) -> Path:
-    """Where MMEngine's hook writes the checkpoints of a training."""
+    """The folder that MMEngine's hook writes checkpoints to."""
     out_dir = _checkpoint_hook(cfg).get('out_dir')
     return Path(out_dir, Path(cfg.work_dir).name) if out_dir else Path(cfg.work_dir)
 
 
 def checkpoint_template(cfg: Config) -> str:
-    """How they are named, with {} for the number of steps or epochs."""
+    """The names of these checkpoints, with {} for the number of steps or epochs."""
     hook = _checkpoint_hook(cfg)
     by_epoch = hook.get('by_epoch', True)
     return hook.get('filename_tmpl') or ('epoch_{}.pth' if by_epoch else 'iter_{}.pth')
 
 
 def interrupted_template(template: str) -> str:
-    """The same for the checkpoint of a run that a signal ended."""
+    """The name of the checkpoint of a run that a signal ended."""
     return f'interrupted_{template}'
 
 
@@ -190,26 +190,22 @@ def _checkpoint_hook(cfg: Config) -> dict:
 
 
 def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
-    """The checkpoints of a training, whole or not, newest first; also an interrupted one's.
+    """List all checkpoints of a run, newest first, valid or not.
 
-    ``template`` is that of file names, with {} for the number of steps or epochs.
+    ``template`` is that of the file names, with {} for the number of steps or epochs.
     """
     found = []
     for kind in template, interrupted_template(template):
         before, after = (re.escape(part) for part in kind.split('{}'))
         for path in folder.glob(kind.replace('{}', '*')):
             if number := re.fullmatch(f'{before}(\\d+){after}', path.name):
-                # With epochs for numbers, what was interrupted lies in the next one.
+                # Of the same epoch, the interrupted checkpoint is the later one.
                 found.append((int(number[1]), kind != template, path))
     return [path for *_, path in sorted(found, reverse=True)]
 
 
 def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Start:
-    """Find the newest checkpoint that a training can resume from.
-
-    Raises:
-        UserError: if there are checkpoints, and none is valid.
-    """
+    """Find the newest checkpoint to resume from; UserError if none of those there is valid."""
     skipped = []
     for path in list_checkpoints(folder, template):
         try:
@@ -226,12 +222,11 @@ def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Star
 
 
 def load_valid_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of MMEngine that a training can resume from.
+    """Read a checkpoint of MMEngine to resume from.
 
     Raises:
-        UserError: if it is cut off, has changed since it was written, lacks what a training needs
-            besides weights, has weights that are not finite, or
-            :func:`csnln_mm.checkpoints.load_checkpoint` refuses it.
+        UserError: if :func:`csnln_mm.checkpoints.load_checkpoint` refuses it, it has weights alone,
+            or a weight is not finite.
     """
     checkpoint = load_checkpoint(path)
     missing = [key for key in _NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
@@ -242,19 +237,19 @@ def load_valid_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def use_exported_files() -> None:
-    """Have MMEngine read local safetensors files, of which it knows nothing, for ``load_from``."""
+    """Let MMEngine read local safetensors files for ``load_from``."""
     CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_exported, force=True)
 
 
 def use_safe_loading(load_from: str | None = None) -> None:
-    """Have MMEngine read local checkpoints (load_from, resume) by our :func:`load_checkpoint`.
+    """Let MMEngine read local checkpoints with our :func:`load_checkpoint`.
+
+    MMEngine's own reader runs code in the file: it calls ``torch.load`` without ``weights_only``,
+    in some versions only as a fallback.
 
     Args:
-        load_from: file whose weights are for a model, see :func:`load_for_model`; others, such as
-            those of ``init_cfg``, may be for a part of one, and keep their names.
-
-    MMEngine's own reader runs what a file asks for: in some versions by ``torch.load`` without
-    ``weights_only``, in others as what it falls back to.
+        load_from: file with the weights of a whole model, see :func:`load_for_model`. Other files,
+            such as those of ``init_cfg``, may be for a part of a model, and keep their names.
     """
 
     def load_local(filename: str, map_location: Any = None) -> Any:
@@ -273,7 +268,7 @@ def _load_exported(filename: str, map_location: Any = None) -> Any:
 def _for_mmengine(checkpoint: Any, filename: str) -> Any:
     if isinstance(checkpoint, dict):
         if isinstance(checkpoint.get('meta'), dict):
-            # Runner.resume would run it as a program.
+            # Runner.resume would run it as Python.
             checkpoint['meta'].pop('config', None)
         hub = checkpoint.get('message_hub')
         if isinstance(hub, dict) and isinstance(hub.get('log_scalars'), dict):

@@ -1,4 +1,4 @@
-"""What a run tells the job script that started it, which sees no more than an exit status."""
+"""Tell the job script of a run more than an exit status."""
 
 import os
 from pathlib import Path
@@ -9,11 +9,11 @@ from csnln_mm.files import atomic_write
 
 
 def tell_job_script(state: str, steps: int) -> None:
-    """Write a state and the number of completed steps to the file named by ``CSNLN_RUN_STATE``.
+    """Write a state and the number of completed steps to the file ``CSNLN_RUN_STATE``.
 
-    The states are ``checked``, after the checks alone; ``training``, from the first step on; and
-    the name of a signal, such as ``SIGUSR1``, when all processes agreed to end and what they did is
-    saved. Without that variable, or in other processes than the first, this does nothing.
+    The states are ``checked``, after ``--check``; ``training``, from the first step on; and the
+    name of a signal, such as ``SIGUSR1``, when all processes have agreed to end and have saved.
+    Only the main process writes, and only if the variable is set.
 
     Raises:
         OSError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""One run writes to a work directory: the one that was started last."""
+"""Let only the run that was started last write to a work directory."""
 
 import os
 import socket
@@ -19,16 +19,16 @@ class TakenOver(UserError):
 
 
 class RunToken(NamedTuple):
-    """A fencing token: a file in the work directory that says whose it is.
+    """A fencing token: a file in the work directory that names the run that owns it.
 
-    A machine that Slurm calls failed, or a process that was stopped, may go on long after its job
-    was started again elsewhere. Locks would not tell: those of ``flock`` are local to a mount on
-    some network file systems. A run takes the directory over when it starts, and looks before each
-    write whether that has happened to itself.
+    A node that Slurm calls failed, or a stopped process, may continue long after its job was
+    restarted elsewhere. On some network file systems ``flock`` is local to a mount, so locks do not
+    help. A run takes over the directory when it starts, and checks before each write that no other
+    run has done so.
 
     Attributes:
         path: of the file.
-        content: of it, as long as no other run has been started; no two runs have the same.
+        content: unique to the run.
     """
 
     path: str
@@ -36,11 +36,7 @@ class RunToken(NamedTuple):
 
     @classmethod
     def take(cls, folder: Path) -> 'RunToken':
-        """Take a work directory over, from whatever run is still going on in it.
-
-        Raises:
-            OSError: if the file cannot be written.
-        """
+        """Take over a work directory; OSError if the file cannot be written."""
         job = os.environ.get('SLURM_JOB_ID')
         content = (
             f'{uuid.uuid4()} process {os.getpid()} on {socket.gethostname()}'
@@ -50,15 +46,15 @@ class RunToken(NamedTuple):
         return cls(str(folder / _NAME), content)
 
     def check(self) -> None:
-        """Make sure that the directory is still this run's.
+        """Check that this run still owns the directory.
 
         Raises:
-            TakenOver: if another run has been started in it; names that.
-            OSError: if it cannot be read.
+            TakenOver: if another run has taken it over; names that run.
+            OSError: if the file cannot be read.
         """
         content = self._read()
         if content is None:
-            # Somebody has tidied up: no run begins by removing it.
+            # Somebody has tidied up: runs never remove it.
             with suppress(FileExistsError), open(self.path, 'x') as file:
                 file.write(self.content)
             content = self._read()

@@ -1,4 +1,4 @@
-"""From a config to MMEngine's runner, on whatever this machine has."""
+"""Build MMEngine's runner from a config."""
 
 import copy
 import inspect
@@ -30,7 +30,7 @@ from csnln_mm.mmagic.resume import (
 )
 from csnln_mm.mmagic.terminal import QuietRunner
 
-# What a file system gives out at a time: less may fit into a full disk's last one.
+# File systems allocate whole blocks: less may still fit into the last one of a full disk.
 _BLOCK = 4096
 
 
@@ -46,21 +46,21 @@ def build_train_runner(
 
     Args:
         cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place.
-        resume: from the latest valid checkpoint in the work directory, if there is one.
+        resume: from the latest valid checkpoint in the work directory, if any.
         amp: train in mixed precision: float16 with scaled losses on CUDA, else bfloat16.
-        auto_scale_lr: scale the learning rate with processes x samples, by the config's
+        auto_scale_lr: scale the learning rate by processes x samples over the config's
             ``auto_scale_lr.base_batch_size``.
         quiet: print only what users need; the log file has everything.
 
     Raises:
-        UserError: if the config has a mistake or no training, data is missing or bad, the work
-            directory cannot be written or has the checkpoints of another training, the checkpoint
-            to start from does not fit the config, or an option does not.
+        UserError: if the config is wrong or has no training, data is missing or bad, the work
+            directory cannot be written or has checkpoints of another run, or the initial
+            checkpoint or an option does not fit the config.
     """
     load_from = cfg.get('load_from')
     model, start = check_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
     train_channels_last(model)
-    # The config that is written, and that checkpoints carry, does not resume by itself.
+    # The config in the work directory and in checkpoints must not resume by itself.
     written = copy.deepcopy(cfg)
     written.merge_from_dict(dict(resume=False, load_from=load_from))
     runner = _make_runner(cfg, model, written, quiet=quiet)
@@ -78,14 +78,12 @@ def build_train_runner(
 def check_training(
     cfg: Config, *, resume: bool = False, amp: bool = False, auto_scale_lr: bool = False
 ) -> tuple[nn.Module, Start]:
-    """Check what can be checked before a training; arguments and errors are those of
-    :func:`build_train_runner`.
+    """Check a training run, with the arguments and errors of :func:`build_train_runner`.
 
-    Where the environment variable ``CSNLN_CHECKED`` says that the images have been checked, as a
-    launcher does for its processes, they are not again.
+    Images are not checked if ``CSNLN_CHECKED`` is set, as a launcher sets it after its own check.
 
     Returns:
-        The config's model, and what the training starts from.
+        The model, and where the run starts.
     """
     seeded = (cfg.get('randomness') or {}).get('seed') is not None
     _set_environment(cfg)
@@ -101,17 +99,17 @@ def check_training(
 
 
 def build_test_runner(cfg: Config, checkpoint: str | None = None, *, quiet: bool = False) -> Runner:
-    """Build a runner whose ``test()`` tests a checkpoint on the test sets that are there.
+    """Build a runner whose ``test()`` tests a checkpoint on the test sets that exist.
 
     Args:
-        cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place. Test sets whose
-            folders are missing are skipped, with a warning.
+        cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place. Missing test sets
+            are skipped with a warning.
         checkpoint: file; None for a network without weights, such as bicubic interpolation.
         quiet: print only what users need; the log file has everything.
 
     Raises:
-        UserError: if the config has a mistake or no tests, no test set is there or one has bad
-            images, the work directory cannot be written, or the checkpoint does not fit the config.
+        UserError: if the config is wrong or has no tests, no test set exists or images are bad, the
+            work directory cannot be written, or the checkpoint does not fit the config.
     """
     _set_environment(cfg)
     model = build_parts(cfg)
@@ -122,7 +120,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None, *, quiet: bool
     elif any(p.requires_grad for p in model.parameters()):
         raise UserError('the network has weights: name a checkpoint')
     leave_out_missing_tests(cfg)
-    # Hooks that ask for the iteration would build the training, and that its data.
+    # Hooks that ask for the iteration would build the training loop and its data.
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
     check_images(cfg, model, dict(test_dataloader='test'))
@@ -132,7 +130,7 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None, *, quiet: bool
 
 
 def _set_environment(cfg: Config) -> None:
-    """What processes, devices and random numbers a run has, before anything is built."""
+    """Set up processes, dataloader workers and the seed before anything is built."""
     limit_workers(cfg)
     join_processes(cfg)
     randomness = dict(cfg.get('randomness') or {})
@@ -140,7 +138,7 @@ def _set_environment(cfg: Config) -> None:
         randomness['seed'] = sync_random_seed()
         cfg.randomness = randomness
     seed = randomness['seed']
-    if isinstance(seed, int) and seed >= 0:  # else it is a mistake, which build_parts tells
+    if isinstance(seed, int) and seed >= 0:  # else build_parts reports it
         set_random_seed(
             seed,
             deterministic=randomness.get('deterministic', False),
@@ -149,7 +147,7 @@ def _set_environment(cfg: Config) -> None:
 
 
 def _set_training(cfg: Config, *, amp: bool, auto_scale_lr: bool) -> None:
-    """The options of a training, as settings of its config."""
+    """Apply the options of a training run to its config."""
     for key in 'train_dataloader', 'train_cfg', 'optim_wrapper':
         if not cfg.get(key):
             raise UserError(f'config {cfg.filename} has no {key}: it is not for training')
@@ -173,14 +171,7 @@ def _set_training(cfg: Config, *, amp: bool, auto_scale_lr: bool) -> None:
 
 
 def _make_runner(cfg: Config, model: nn.Module, written: Config, *, quiet: bool) -> Runner:
-    """Make MMEngine's runner of a model that is built already.
-
-    Args:
-        cfg: config of the run.
-        model: built from it.
-        written: config that is written to the work directory and to checkpoints.
-        quiet: whether only messages for users are printed.
-    """
+    """Make MMEngine's runner of a built model; ``written`` is the config to save with results."""
     if any(getattr(module, 'with_cp', False) for module in model.modules()):
         set_malloc_thresholds(mmap=4)  # with_cp trades time for memory; so does this
     use_safe_loading(cfg.get('load_from'))
@@ -190,13 +181,13 @@ def _make_runner(cfg: Config, model: nn.Module, written: Config, *, quiet: bool)
     kind = QuietRunner if quiet else Runner
     runner = kind(model=model, cfg=written, **{key: settings[key] for key in known})
     if summary():
-        # By MMEngine's own function, as its messages are: for the log file.
+        # By MMEngine's function, so that quiet runs write it to the log file only.
         print_log(summary(), runner.logger)
     return runner
 
 
 def _check_writable(folder: Path) -> None:
-    """Raise UserError, before any work is done, if there is no room or no right to write."""
+    """Raise UserError if a folder has no space, or no permission to write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

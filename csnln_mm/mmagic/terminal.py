@@ -1,4 +1,4 @@
-"""What a run prints: what the user needs on the terminal, everything in the log file."""
+"""Print what users need on the terminal, and write everything to the log file."""
 
 import contextlib
 import io
@@ -10,14 +10,14 @@ import mmengine
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-# Messages of OpenMMLab are not for users, but for these hooks': progress, metrics, what was saved.
+# Of OpenMMLab's messages, users need those of these hooks: progress, metrics, saved files.
 _PACKAGES = {'mmengine', 'mmagic', 'mmcv'}
 _FOR_USERS = {'logger_hook.py', 'checkpoint_hook.py'}
 _SITE = Path(mmengine.__file__).parents[1]
 
 
 class _ForUsers(logging.Filter):
-    """Passes our messages, a user's own, OpenMMLab's progress, and errors."""
+    """Passes errors, our messages, those of a user's modules, and OpenMMLab's progress."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         path = Path(record.pathname)
@@ -26,7 +26,7 @@ class _ForUsers(logging.Filter):
 
 
 class _Plain(logging.Formatter):
-    """The message alone; what is no mere information begins with its level."""
+    """The message alone, after its level if that is above INFO."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -36,12 +36,10 @@ class _Plain(logging.Formatter):
 
 
 def quiet(logger: MMLogger | None = None) -> None:
-    """Print only what users need; the log file, and ``-v``, have everything.
-
-    Python's warnings go to the log file as well.
+    """Print only what users need, and send Python's warnings to the log file.
 
     Args:
-        logger: of a run; by default the one that messages go to before there is a run.
+        logger: of a run; by default the current one.
     """
     logger = logger or MMLogger.get_current_instance()
     logging.captureWarnings(True)
@@ -56,15 +54,15 @@ def quiet(logger: MMLogger | None = None) -> None:
 
 
 class QuietRunner(Runner):
-    """MMEngine's runner, of whose messages the terminal gets those for users."""
+    """MMEngine's runner, printing only what users need."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger as MMEngine does, and quiet it."""
+        """Build MMEngine's logger, and quiet it."""
         logger = super().build_logger(*args, **kwargs)
         quiet(logger)
         return logger
 
     def load_or_resume(self) -> None:
-        """Load weights as MMEngine does, without its line on the storage backend."""
-        with contextlib.redirect_stdout(io.StringIO()):  # of print; the log is as before
+        """Load weights without MMEngine's printed line on the storage backend."""
+        with contextlib.redirect_stdout(io.StringIO()):
             super().load_or_resume()

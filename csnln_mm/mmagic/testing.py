@@ -1,4 +1,4 @@
-"""Running a test and keeping its metrics and images."""
+"""Run a test, and save its metrics and images."""
 
 import json
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ def run_test(
     images: str | Path | None = None,
     per_image: str | Path | None = None,
 ) -> dict[str, float]:
-    """Test, and keep the results where asked.
+    """Run a test, and save its results.
 
     Args:
         runner: from :func:`~csnln_mm.mmagic.runner.build_test_runner`.
-        out: file for the metrics, written as JSON.
-        images: folder for the predicted images, as :class:`SavePredictionsHook` names them.
-        per_image: file for the metrics of each image, written as JSON.
+        out: JSON file for the metrics.
+        images: folder for the predicted images, see :class:`SavePredictionsHook`.
+        per_image: JSON file for the metrics of each image.
 
     Returns:
         Metric by name, such as 'Set5/PSNR'.
@@ -49,7 +49,7 @@ def run_test(
 
 
 class _KeepMetricsHook(Hook):
-    """MMagic's test loop tells its hooks the metrics and nobody else."""
+    """Keeps the metrics, which MMagic's test loop passes to hooks only."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
@@ -59,7 +59,7 @@ class _KeepMetricsHook(Hook):
 
 
 class _PerImageHook(Hook):
-    """Keeps the metrics of each image, of which the evaluators tell the mean only."""
+    """Keeps the metrics of each image, of which evaluators report only the mean."""
 
     def __init__(self) -> None:
         self.images: list[dict] = []
@@ -76,13 +76,7 @@ class _PerImageHook(Hook):
 
 
 class SavePredictionsHook(Hook):
-    """Write every predicted image of a test as ``folder/SET/NAME.png``.
-
-    SET is the folder of the test set, NAME the name of the ground truth's file.
-
-    Args:
-        folder: made if missing.
-    """
+    """Write every predicted image as ``folder/SET/NAME.png``, by test set and ground truth."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -90,7 +84,7 @@ class SavePredictionsHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence
     ) -> None:
-        """Hook of MMEngine; ``outputs`` are data samples with ``output.pred_img``, BGR, 0..255."""
+        """Write ``output.pred_img`` of each data sample, which is BGR in 0..255."""
         for sample in outputs:
             gt_path = Path(sample.gt_path)
             image = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)

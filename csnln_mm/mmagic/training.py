@@ -1,4 +1,4 @@
-"""Run a training: measure its start, name its best checkpoint, report what stops it."""
+"""Run training: validate the start, report the best checkpoint, and say why a run stopped."""
 
 from pathlib import Path
 
@@ -12,25 +12,25 @@ from csnln_mm.mmagic.run_token import TakenOver
 from csnln_mm.mmagic.training_summary import TrainingSummaryHook
 from csnln_mm.networks import CSNLNNet
 
-# Where MMEngine's message hub, and so each checkpoint, has the score before the first step.
+# The score before the first step, in MMEngine's message hub and so in each checkpoint.
 _START = 'start_score'
 
 
 def run_training(runner: Runner) -> None:
     """Train a model.
 
-    The log says first what will be done, and after ten steps when that will be. A run that starts
-    from weights is validated before its first step. The last lines name the best checkpoint.
+    The log begins with what the run will do, and says after ten steps when it will end. A run that
+    starts from weights is validated first. The last lines name the best checkpoint.
 
     Args:
         runner: from :func:`~csnln_mm.mmagic.runner.build_train_runner`.
 
     Raises:
         UserError: if the disk is full, the work directory is gone, a loss is not finite, or another
-            process has ended. Says where the training stopped, and what is kept.
-        TakenOver: if another run was started in the work directory; this one left it alone since.
-        RunInterrupted: after a step and its checkpoint, if it receives SIGINT, SIGTERM or SIGUSR1;
-            see :func:`~csnln_mm.mmagic.graceful_shutdown.graceful_shutdown`.
+            process has ended; says where training stopped, and which checkpoint is the newest.
+        TakenOver: if another run was started in the work directory.
+        RunInterrupted: on SIGINT, SIGTERM or SIGUSR1, after a step and its checkpoint; see
+            :func:`~csnln_mm.mmagic.graceful_shutdown.graceful_shutdown`.
     """
     runner.register_hook(TrainingSummaryHook(), priority='HIGHEST')
     if runner._load_from and not runner._resume:
@@ -45,7 +45,7 @@ def run_training(runner: Runner) -> None:
             raise
         raise UserError(f'training stopped: {error}. {_kept(runner)}') from error
     except OSError as error:
-        # Without a number it is no failure of the system, but e.g. that of a dataloader worker.
+        # Without errno it is not a failure of the system, but e.g. of a dataloader worker.
         if error.errno is None:
             raise
         where = f'{error.filename}: ' if error.filename else ''
@@ -66,11 +66,7 @@ def run_training(runner: Runner) -> None:
 
 
 def describe_result(runner: Runner) -> str:
-    """Describe the result of a training: its best checkpoint, and how to upscale with it.
-
-    Returns:
-        Some lines; '' if the training kept no best checkpoint.
-    """
+    """Name the best checkpoint of a run, and the command that upscales with it; '' without one."""
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
     known = runner.message_hub.runtime_info
     best, score = known.get('best_ckpt'), known.get('best_score')
@@ -96,12 +92,12 @@ def describe_result(runner: Runner) -> str:
 
 
 class _ValidateStartHook(Hook):
-    """Validates before the first step, to see later whether training improved on the start."""
+    """Validates before the first step, to compare the best checkpoint with the start."""
 
     def before_train(self, runner: Runner) -> None:
         if runner.val_loop is not None:
             runner.val_loop.run()
-            # From the hook that keeps the best: MMagic's loop returns no metrics.
+            # MMagic's loop returns no metrics; the checkpoint hook has the score.
             score = runner.message_hub.runtime_info.get('best_score')
             if score is not None:
                 runner.message_hub.update_info(_START, float(score))

@@ -1,4 +1,4 @@
-"""Describe what a training will do, and after its first steps how long it will take."""
+"""Describe what a run will do, and after its first steps how long it will take."""
 
 import resource
 import time
@@ -15,7 +15,7 @@ _MEASURED_STEPS = 10
 
 
 def describe_training(runner: Runner) -> str:
-    """Lines that say what ``runner.train()`` does; its loops must have been built."""
+    """Describe what ``runner.train()`` will do; its loops must have been built."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     network = getattr(model, 'generator', model)
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -54,14 +54,14 @@ class TrainingSummaryHook(Hook):
         runner.logger.info(f'training:\n{describe_training(runner)}')
 
     def before_val(self, runner: Runner) -> None:
-        """Hook of MMEngine: steps are measured without validations."""
+        """Stop the clock during validation."""
         self._paused = time.monotonic()
 
     def after_val(self, runner: Runner) -> None:
         self._began += time.monotonic() - self._paused
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Hook of MMEngine. The first step, in which much is set up, is not measured."""
+        """Measure the steps after the first, which also sets things up."""
         self._steps += 1
         if self._steps == 1:
             self._began = time.monotonic()
@@ -83,7 +83,7 @@ def _validated(runner: Runner) -> int:
 
 
 def _rate(runner: Runner, samples: int) -> str:
-    """The learning rate; with what it should be if it is meant for another batch size."""
+    """The learning rate; also the scaled one if it is meant for another batch size."""
     wrappers = runner.optim_wrapper
     wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
     rates = {

@@ -1,4 +1,4 @@
-"""What happens to pairs of images on the way to the network, beyond MMagic's transforms."""
+"""Transforms of image pairs that MMagic lacks."""
 
 import numpy as np
 import torch
@@ -7,24 +7,23 @@ from mmagic.registry import TRANSFORMS
 
 from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
 
-# Patches in a row whose being left out is taken for a mistake.
+# More rejected patches in a row are taken for a mistake.
 _PATIENCE = 500
 
 
 @TRANSFORMS.register_module()
 class BicubicDegradation:
-    """Make ``img`` of ``gt`` by MATLAB's antialiased bicubic, rounded to 8 bits.
+    """Make ``img`` from ``gt`` by MATLAB's antialiased bicubic, rounded to 8 bits.
 
-    The patches are those of images that were reduced as a whole: a window is reduced with what
-    lies around it.
+    Patches equal those of a reduced whole image: the reduction also uses what surrounds a patch.
 
     Args:
         scale: s.
-        gt_patch_size: side of a random square that is cut out, in pixels of ``gt``, a multiple of
-            s; by default the whole image, cut to sides that are multiples of s.
+        gt_patch_size: side of a random crop in pixels of ``gt``, a multiple of s; by default the
+            whole image, cropped to multiples of s.
 
     Raises:
-        ValueError: if s does not divide the patch; for an image that is smaller.
+        ValueError: if s does not divide the patch size, or an image is smaller than a patch.
     """
 
     def __init__(self, scale: int, gt_patch_size: int | None = None) -> None:
@@ -34,7 +33,7 @@ class BicubicDegradation:
         self.gt_patch_size = gt_patch_size
 
     def __call__(self, results: dict) -> dict:
-        """Replace ``gt``, uint8 [H, W, C], by its window; add ``img`` and ``scale``."""
+        """Crop ``gt``, uint8 [H, W, C]; add ``img`` and ``scale``."""
         gt = mod_crop(results['gt'], self.scale)
         if self.gt_patch_size is None:
             img = downsample(gt, self.scale)
@@ -52,7 +51,7 @@ class BicubicDegradation:
             gt = gt[y : y + side, x : x + side]
         # OpenCV flips in place, and takes no views.
         gt, img = np.ascontiguousarray(gt), np.ascontiguousarray(img)
-        # For MMagic, images that do not tell otherwise are BGR.
+        # MMagic takes images without these keys for BGR.
         told = {key: results.get(f'gt_{key}') for key in ('channel_order', 'color_type')}
         told = {f'img_{key}': value for key, value in told.items() if value}
         return dict(results, gt=gt, img=img, scale=self.scale, **told)
@@ -60,16 +59,16 @@ class BicubicDegradation:
 
 @TRANSFORMS.register_module()
 class HardPatches:
-    """Leave out patches from which little can be learnt; another sample is drawn at random instead.
+    """Reject patches that teach little; the data set draws another sample instead.
 
-    These are the patches that bicubic interpolation of ``img`` reproduces almost exactly, or very
-    badly. The median and the 95th percentile of a data set's errors have proved good bounds.
+    Bicubic interpolation of ``img`` reproduces these patches almost exactly, or very badly. The
+    median and the 95th percentile of a data set's errors have proved good bounds.
 
     Args:
         mse: lowest and highest mean squared error of bicubic interpolation, of values in 0..1.
 
     Raises:
-        ValueError: if 500 patches in a row are left out.
+        ValueError: if 500 patches in a row are rejected.
     """
 
     def __init__(self, mse: tuple[float, float]) -> None:
@@ -77,7 +76,7 @@ class HardPatches:
         self._left_out = 0
 
     def __call__(self, results: dict) -> dict | None:
-        """None, for which the data set draws another sample, or ``results`` as they are."""
+        """Return ``results``, or None to have another sample drawn."""
         gt, img = (
             torch.from_numpy(results[key]).permute(2, 0, 1)[None].float() / 255
             for key in ('gt', 'img')

@@ -7,7 +7,7 @@ from damage import cut_off
 from mmengine.config import Config
 from tiny_data import contents
 
-from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k, prepare_images
+from csnln_mm.datasets.div2k import ANNOTATION_FILE, SubImages, prepare_div2k
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample
 from csnln_mm.images.image_file import read_rgb, write_image
@@ -30,7 +30,7 @@ def photographs(tmp_path):
 
 def test_photographs_become_a_training_set(photographs, tmp_path):
     root = tmp_path / 'set'
-    assert prepare_images(photographs, root, sub_images=SMALL, processes=2) == []
+    assert prepare_div2k(root, images=photographs, sub_images=SMALL, processes=2) == []
     lines = (root / ANNOTATION_FILE).read_text().splitlines()
     # 48 x 36 pixels: 3 x 2 squares; 24 x 36: 1 x 2.
     names = [f'fox_2_at_night_s{i:03d}.png' for i in range(1, 7)]
@@ -57,7 +57,9 @@ def test_the_training_configs_read_it(photographs, tmp_path, scale):
     from mmagic.utils import register_all_modules
 
     register_all_modules()
-    prepare_images(photographs, tmp_path / 'set', scales=[scale], sub_images=SMALL, processes=1)
+    prepare_div2k(
+        tmp_path / 'set', images=photographs, scales=[scale], sub_images=SMALL, processes=1
+    )
     cfg = Config.fromfile(ROOT / f'configs/csnln_x{scale}_div2k.py').train_dataloader.dataset
     cfg.data_root = str(tmp_path / 'set')
     cfg.pipeline = [step for step in cfg.pipeline if step.type == 'LoadImageFromFile']
@@ -70,24 +72,24 @@ def test_the_training_configs_read_it(photographs, tmp_path, scale):
 
 def test_a_second_run_makes_what_is_missing_and_touches_nothing_else(photographs, tmp_path):
     root = tmp_path / 'set'
-    prepare_images(photographs, root, scales=[2], sub_images=SMALL, processes=1)
+    prepare_div2k(root, images=photographs, scales=[2], sub_images=SMALL, processes=1)
     before = contents(root)
     (root / 'DIV2K_train_LR_bicubic/X2_sub/zebra_s002.png').unlink()
-    prepare_images(photographs, root, scales=[2], sub_images=SMALL, processes=1)
+    prepare_div2k(root, images=photographs, scales=[2], sub_images=SMALL, processes=1)
     after = contents(root)
     assert after.keys() == before.keys()
     changed = {name for name in before if after[name] != before[name]}
     assert changed <= {ANNOTATION_FILE} | {name for name in before if 'X2_sub/zebra' in name}
     with pytest.raises(UserError, match=r'cut otherwise than by ."size": 12, "step": 12'):
-        prepare_images(photographs, root, scales=[2], sub_images=SubImages(12, 12))
+        prepare_div2k(root, images=photographs, scales=[2], sub_images=SubImages(12, 12))
 
 
 def test_another_size_after_one_that_nothing_could_be_cut_to(photographs, tmp_path):
     root = tmp_path / 'set'
     options = dict(scales=[2], processes=1)
     large = SubImages(480, 240)
-    assert len(prepare_images(photographs, root, sub_images=large, **options)) == 2
-    assert not prepare_images(photographs, root, sub_images=SMALL, **options)
+    assert len(prepare_div2k(root, images=photographs, sub_images=large, **options)) == 2
+    assert not prepare_div2k(root, images=photographs, sub_images=SMALL, **options)
     assert (root / ANNOTATION_FILE).exists()
 
 
@@ -96,26 +98,26 @@ def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path)
     cut_off(photographs / 'cut.png')
     write_image(photographs / 'small.png', picture(12, 50))
     root, options = tmp_path / 'set', dict(scales=[2], sub_images=SMALL)
-    failures = prepare_images(photographs, root, processes=2, **options)
+    failures = prepare_div2k(root, images=photographs, processes=2, **options)
     assert [Path(name).name for name, _ in failures] == ['cut.png', 'small.png']
     assert 'choose a smaller --crop-size' in failures[1][1]
     assert not (root / ANNOTATION_FILE).exists()
     assert (root / 'DIV2K_train_HR_sub/zebra_s001.png').exists()
     for name in 'cut.png', 'small.png':
         (photographs / name).unlink()
-    assert not prepare_images(photographs, root, processes=1, **options)
+    assert not prepare_div2k(root, images=photographs, processes=1, **options)
     assert (root / ANNOTATION_FILE).exists()
 
 
 def test_names_that_would_collide_and_odd_sizes_are_refused(photographs, tmp_path):
     write_image(photographs / 'fox_2_at_night.png', picture(24, 24))
     with pytest.raises(UserError, match='would have the same name'):
-        prepare_images(photographs, tmp_path / 'set')
+        prepare_div2k(tmp_path / 'set', images=photographs)
     with pytest.raises(UserError, match='not whole LR pixels'):
-        prepare_images(photographs, tmp_path / 'set', sub_images=SubImages(100, 50))
+        prepare_div2k(tmp_path / 'set', images=photographs, sub_images=SubImages(100, 50))
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match='holds no images'):
-        prepare_images(tmp_path / 'empty', tmp_path / 'set')
+        prepare_div2k(tmp_path / 'set', images=tmp_path / 'empty')
 
 
 @pytest.fixture(scope='module')
@@ -159,7 +161,7 @@ def test_a_download_becomes_a_training_set(download):
 @pytest.mark.parametrize('content', [b'[', b'\xff', b'{"size": 24, "step": 24}'])
 def test_a_record_of_another_cut_is_named(photographs, tmp_path, content):
     root, options = tmp_path / 'set', dict(scales=[2], sub_images=SMALL, processes=1)
-    prepare_images(photographs, root, **options)
+    prepare_div2k(root, images=photographs, **options)
     (root / '.sub_images.json').write_bytes(content)
     with pytest.raises(UserError, match='set/.sub_images.json'):
-        prepare_images(photographs, root, **options)
+        prepare_div2k(root, images=photographs, **options)

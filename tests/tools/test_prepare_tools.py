@@ -32,10 +32,9 @@ def test_benchmarks(images, tmp_path, capfd):
     assert sorted(p.name for p in (out / 'LRbicx2').iterdir()) == ['a.png', 'b.png']
 
 
-@pytest.mark.parametrize('option', ['--images', '--photographs'])
-def test_div2k(images, tmp_path, capfd, option):
+def test_div2k(images, tmp_path, capfd):
     (images / 'cut.png').unlink()
-    options = option, images, '--crop-size', 24, '--scales', 2
+    options = '--images', images, '--crop-size', 24, '--scales', 2
     assert run('div2k', tmp_path / 'set', *options) == 0
     # 48 x 60 pixels: 3 x 4 squares of 24, one every 12.
     assert ': 24 sub-images' in capfd.readouterr().out
