@@ -4,9 +4,10 @@ usage: python tests/helpers/fuzz.py [--count 600] [--seeds 0 1] [--formats png p
 
 Whole files are made by the libraries of their formats and changed as this runs; none is kept. One
 process reads one file after another, with 10 seconds and 2 GB of memory for each, and is started
-again when a file ends it. Reported are, for each format, how many files were read and refused, and
-each one that ended otherwise; the status is then 1. The test suite does the same with 30 files of
-each format.
+again when a file ends it. Reported are, for each format, how many files were read, refused, and
+refused for the memory alone that they would take; the slowest; the most memory that the process had
+in use; and each file that ended otherwise: the status is then 1. The test suite does the same with
+30 files of each format.
 """
 
 import argparse
@@ -128,7 +129,10 @@ def mutations(kind: str, count: int, seed: int) -> list[bytes]:
 
 
 def read(path: Path, kind: str) -> str:
-    """Give a file to what reads its format: 'read' or 'refused'; any other exception is a fault."""
+    """Give a file to what reads its format: 'read', 'refused' or 'refused-for-memory'.
+
+    Any other exception is a fault.
+    """
     from csnln_mm.checkpoints import load_network
     from csnln_mm.errors import UserError
     from csnln_mm.images.image_file import read_header, read_image
@@ -142,7 +146,8 @@ def read(path: Path, kind: str) -> str:
             assert image.pixels.shape[:2] == image.size[::-1]
     except UserError as error:
         assert '\n' not in str(error) and path.name in str(error), str(error)
-        return 'refused'
+        about_memory = any(text in str(error) for text in ('enough memory', 'GB are free'))
+        return 'refused-for-memory' if about_memory else 'refused'
     return 'read'
 
 
@@ -159,6 +164,7 @@ def read_by_example(path: Path) -> str:
 
 def work() -> None:
     """Read files named on standard input, one a line, and tell the outcome of each."""
+    import os
     import resource
 
     import cv2  # noqa: F401
@@ -167,19 +173,22 @@ def work() -> None:
     from csnln_mm.checkpoints import load_network
     from csnln_mm.upscaling import Upscaler  # noqa: F401
 
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)  # onnxruntime prints on standard output
     torch.set_num_threads(1)
     load_network('csnln-x2-fast')
     with open('/proc/self/statm') as file:
         used = int(file.read().split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (used + BYTES, used + BYTES))
-    print('ready', flush=True)
+    print('ready', file=answers, flush=True)
     for line in sys.stdin:
         kind, path = line.rstrip('\n').split(' ', 1)
         try:
             result = read_by_example(Path(path)) if kind == 'example' else read(Path(path), kind)
         except BaseException as error:
             result = f'fault {type(error).__name__}: {" ".join(str(error).split()):.200}'
-        print(result, flush=True)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+        print(peak, result, file=answers, flush=True)
 
 
 class Worker:
@@ -188,7 +197,8 @@ class Worker:
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
 
-    def __call__(self, kind: str, path: Path) -> tuple[str, float]:
+    def __call__(self, kind: str, path: Path) -> tuple[str, float, int]:
+        """The result, its seconds, and the most MB that the process has used so far."""
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, '--work'],
@@ -202,14 +212,14 @@ class Worker:
         timer = Timer(SECONDS, process.kill)
         timer.start()
         print(kind, path, file=process.stdin, flush=True)
-        result = process.stdout.readline().rstrip('\n')
+        peak, _, result = process.stdout.readline().rstrip('\n').partition(' ')
         timer.cancel()
         seconds = time.monotonic() - begin
         if not result:
             status = process.wait()
             self.process = None
             result = 'fault too slow' if seconds >= SECONDS else f'fault ended with {status}'
-        return result, seconds
+        return result, seconds, int(peak or 0)
 
     def end(self) -> None:
         """Let the process end."""
@@ -238,17 +248,17 @@ def main() -> int:
         for kind in args.formats:
             for reader in [kind, 'example'] if kind == 'onnx' else [kind]:
                 counts: Counter[str] = Counter()
-                slowest = 0.0
+                slowest, most_mb = 0.0, 0
                 for seed in args.seeds:
                     for number, content in enumerate(mutations(kind, args.count, seed)):
                         path.write_bytes(content)
-                        result, seconds = worker(reader, path)
+                        result, seconds, peak = worker(reader, path)
                         counts[result.split()[0]] += 1
-                        slowest = max(slowest, seconds)
+                        slowest, most_mb = max(slowest, seconds), max(most_mb, peak)
                         if result.startswith('fault'):
                             faults += reader != 'example'
                             print(f'{reader} seed {seed} number {number}: {result}', flush=True)
-                line = dict(reader=reader, **counts, slowest=round(slowest, 2))
+                line = dict(reader=reader, **counts, slowest=round(slowest, 2), peak_mb=most_mb)
                 print(json.dumps(line), flush=True)
     worker.end()
     return int(faults > 0)
