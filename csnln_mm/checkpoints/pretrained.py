@@ -27,6 +27,7 @@ class PretrainedModel(NamedTuple):
         scale: upscaling factor.
         parameters: their number.
         with_attention: whether it has attention beside convolutions.
+        for_lossy: whether it was trained on what lossy compression leaves of photographs.
         scores: (PSNR in dB, SSIM) on Y by test set, as measured with this package.
         licence: of the weights.
         training_data: names of the data sets.
@@ -38,6 +39,7 @@ class PretrainedModel(NamedTuple):
     scale: int
     parameters: int
     with_attention: bool
+    for_lossy: bool
     scores: dict[str, tuple[float, float]]
     licence: str
     training_data: str
@@ -51,7 +53,7 @@ def list_pretrained() -> list[PretrainedModel]:
 
 
 def choose_pretrained(
-    scale: float | None = None, *, with_attention: bool = False
+    scale: float | None = None, *, with_attention: bool = False, lossy: bool = False
 ) -> PretrainedModel:
     """The model for a scale: the smallest of those that upscale by this factor.
 
@@ -59,6 +61,8 @@ def choose_pretrained(
         scale: wanted factor. Where no model has it, the next larger one that a model has is taken,
             or else the largest. By default the smallest.
         with_attention: choose among the models with attention only.
+        lossy: choose for images that lossy compression has changed, if there is a model of that
+            factor for them.
 
     Raises:
         UserError: if no model is left to choose from.
@@ -69,7 +73,9 @@ def choose_pretrained(
         raise UserError(f'no {kind} comes with the package; give a checkpoint')
     scales = [model.scale for model in models]
     best = min((s for s in scales if s >= (scale or 0)), default=max(scales))
-    return models[scales.index(best)]
+    # The sort is stable: among equals the smallest stays first.
+    models = [model for model in models if model.scale == best]
+    return sorted(models, key=lambda model: model.for_lossy != lossy)[0]
 
 
 def checkpoint_path(name: str | Path) -> Path:
@@ -109,6 +115,7 @@ def _read(path: Path) -> PretrainedModel:
         scale=network['upscale_factor'],
         parameters=sum(map(prod, shapes)),
         with_attention=with_attention,
+        for_lossy=meta.get('made_for') == 'lossy files',
         scores={name: (psnr, ssim) for name, (psnr, ssim) in scores.items()},
         licence=meta['license'],
         training_data=meta['training_data'],

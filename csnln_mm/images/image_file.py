@@ -12,7 +12,16 @@ from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, TiffTags
+from PIL import (
+    ExifTags,
+    Image,
+    ImageCms,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    TiffTags,
+)
 
 from csnln_mm import limits
 from csnln_mm.device import free_main_memory
@@ -51,6 +60,9 @@ _MAX_JPEG_XMP = 65533 - 29
 _ORIENTATION = ExifTags.Base.Orientation
 _DNG_VERSION = 50706
 
+# Mean step of JPEG's quantization of luma that harms an image: that of quality 98 is 2.5 ...
+_VISIBLE_QUANTIZATION = 2.5
+
 
 class ImageHeader(NamedTuple):
     """What a file says of its image, before that is decoded.
@@ -60,12 +72,14 @@ class ImageHeader(NamedTuple):
         deep: whether it has 16 bits per channel, not 8.
         alpha: whether it has transparency.
         software: the program that wrote it; '' if it does not say.
+        lossy: whether its compression has visibly changed the image.
     """
 
     size: tuple[int, int]
     deep: bool = False
     alpha: bool = False
     software: str = ''
+    lossy: bool = False
 
 
 class ImageData(NamedTuple):
@@ -360,7 +374,23 @@ def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageH
         _has_16_bits(file, image),
         image.has_transparency_data,
         software if isinstance(software, str) else '',
+        _is_lossy(file, image),
     )
+
+
+def _is_lossy(file: BinaryIO, image: Image.Image) -> bool:
+    """Whether the compression of an image has visibly changed it, by the header."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        luma = image.quantization.get(0, [])
+        return sum(luma) > _VISIBLE_QUANTIZATION * len(luma)
+    if image.format == 'WEBP':
+        place = file.tell()
+        file.seek(12)
+        start = file.read(4096)
+        file.seek(place)
+        # Behind it or behind its chunk of features, VP8 without losses is called VP8L.
+        return b'VP8 ' in start
+    return image.info.get('compression') == 'jpeg'  # a TIFF
 
 
 def _upright(size: tuple[int, int], image: Image.Image, exif: Image.Exif) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Transforms of image pairs that MMagic lacks."""
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -94,3 +95,62 @@ class HardPatches:
                 f'HardPatches.mse={tuple(self.mse)}, the last one {error:.2g}'
             )
         return None
+
+
+@TRANSFORMS.register_module()
+class JPEGPhotograph:
+    """Compress ``img`` as JPEG, as the photographs that people have were, once or twice.
+
+    Colour is sampled 4:2:0 or 4:4:4. What was compressed twice had been cut in between, so that
+    the two grids of 8x8 pixels differ. MMagic's RandomJPEGCompression does neither.
+
+    Args:
+        quality: lowest and highest quality of the last compression, drawn uniformly.
+        prob: how often an image is compressed at all.
+        prob_full_colour: how often its colour is sampled 4:4:4.
+        prob_twice: how often it had been compressed before, of a quality of at least 50.
+    """
+
+    def __init__(
+        self,
+        quality: tuple[int, int] = (30, 100),
+        prob: float = 1.0,
+        prob_full_colour: float = 0.4,
+        prob_twice: float = 0.25,
+    ) -> None:
+        self.quality = quality
+        self.prob = prob
+        self.prob_full_colour = prob_full_colour
+        self.prob_twice = prob_twice
+
+    def __call__(self, results: dict) -> dict:
+        """Replace ``img``, RGB [H, W, 3] in 0..255, by uint8 of that shape."""
+        img = np.clip(results['img'], 0, 255).round().astype(np.uint8)
+        if np.random.rand() < self.prob:
+            full_colour = bool(np.random.rand() < self.prob_full_colour)
+            lowest, highest = self.quality
+            if np.random.rand() < self.prob_twice:
+                earlier = np.random.randint(max(50, lowest), max(50, highest) + 1)
+                img = _jpeg(img, earlier, full_colour, (0, 0))
+                img = _jpeg(
+                    img,
+                    np.random.randint(lowest, highest + 1),
+                    full_colour,
+                    tuple(np.random.randint(8, size=2)),
+                )
+            else:
+                img = _jpeg(img, np.random.randint(lowest, highest + 1), full_colour, (0, 0))
+        return dict(results, img=img)
+
+
+def _jpeg(img: np.ndarray, quality: int, full_colour: bool, shift: tuple[int, int]) -> np.ndarray:
+    """Compress an RGB image whose first pixel lies ``shift`` pixels from a corner of the grid."""
+    y, x = shift
+    img = np.pad(img, ((y, 0), (x, 0), (0, 0)), 'reflect')
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    if not full_colour:
+        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+    options = [cv2.IMWRITE_JPEG_QUALITY, int(quality), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    _, data = cv2.imencode('.jpg', cv2.cvtColor(img, cv2.COLOR_RGB2BGR), options)
+    img = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(img[y:, x:])

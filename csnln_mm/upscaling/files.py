@@ -72,7 +72,8 @@ def upscale(
             beside each input.
         checkpoint: file, name of a model, or network; see :class:`~csnln_mm.upscaling.Upscaler`,
             as for tile, overlap, ensemble, device and dtype. By default the model of the package
-            that suits the scale, or the largest factor to ``width``.
+            that suits the scale, or the largest factor to ``width``, and each image: JPEG and other
+            lossy files have models of their own.
         recursive: search subfolders.
         overwrite: replace results that exist; otherwise they are skipped.
         suffix: format of the results, such as '.png'; 'same' for that of each input.
@@ -100,9 +101,9 @@ def upscale(
         raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
     check_scale(scale)
 
-    def load(factor: float | None) -> Upscaler:
+    def load(factor: float | None, lossy: bool = False) -> Upscaler:
         return Upscaler(
-            choose_pretrained(factor).path if checkpoint is None else checkpoint,
+            choose_pretrained(factor, lossy=lossy).path if checkpoint is None else checkpoint,
             tile=tile,
             overlap=overlap,
             ensemble=ensemble,
@@ -115,14 +116,17 @@ def upscale(
         assert ratio is not None  # as until the network is loaded
         return scaled_size(size, ratio)
 
+    def kind_of(job: Job) -> bool:
+        return checkpoint is None and job.header is not None and job.header.lossy
+
     # A checkpoint is loaded when it is known that there is work, unless names need its factor.
-    upscaler, factor = None, scale
+    factor = scale
+    upscalers: dict[bool, Upscaler] = {}  # for lossy files, and for all others
     if checkpoint is None and width is None:
-        model = choose_pretrained(scale)
-        checkpoint, factor = model.path, scale or model.scale
+        factor = scale or choose_pretrained(scale).scale
     elif out is None and scale is None and width is None:
-        upscaler = load(None)
-        factor = upscaler.scale
+        upscalers[False] = load(None)
+        factor = upscalers[False].scale
     label = f'w{width}' if width else f'x{factor or 0:g}'
     jobs, left_out, not_read = plan_jobs(
         inputs, out, recursive=recursive, suffix=suffix, label=label, overwrite=overwrite
@@ -130,11 +134,13 @@ def upscale(
     remove_partials(job.target for job in jobs if job.target)
     if factor or width:
         jobs = plan_sizes(jobs, size_of)
-    if upscaler is None and any(job.is_open for job in jobs):
-        upscaler = load(None if width is None else _largest_factor(jobs, width))
-        if not factor and not width:
-            factor = upscaler.scale
-            jobs = plan_sizes(jobs, size_of)
+    for job in jobs:
+        if job.is_open and kind_of(job) not in upscalers:
+            wanted = factor if width is None else _largest_factor(jobs, width)
+            upscalers[kind_of(job)] = load(wanted, kind_of(job))
+    if upscalers and not factor and not width:
+        factor = upscalers[False].scale
+        jobs = plan_sizes(jobs, size_of)
     with _reporter(progress) as report:
         lock = threading.Lock()
 
@@ -143,13 +149,19 @@ def upscale(
                 report(event)
 
         todo = [job for job in jobs if job.is_open]
-        tell(event='start', images=len(todo), left_out=left_out, not_read=not_read)
+        tell(
+            event='start',
+            images=len(todo),
+            left_out=left_out,
+            not_read=not_read,
+            lossy_model=upscalers[True].name if True in upscalers else None,
+        )
         results = [_result(job) for job in jobs if not job.is_open]
         for result in results:
             about = dict(reason=result.reason) if result.reason else dict(target=str(result.target))
             tell(event=result.status, source=result.source, **about)
-        if upscaler is not None:
-            results += _Run(upscaler, todo, size_of, tell, strip, quality)()
+        of_jobs = [upscalers[kind_of(job)] for job in todo]
+        results += _Run(of_jobs, todo, size_of, tell, strip, quality)()
         counts = Counter(result.status for result in results)
         tell(event='end', **{status: counts[status] for status in ('done', 'skipped', 'failed')})
     return results
@@ -178,17 +190,20 @@ class _Run:
 
     def __init__(
         self,
-        upscaler: Upscaler,
+        upscalers: Sequence[Upscaler],
         jobs: Sequence[Job],
         size_of: Callable[[tuple[int, int]], tuple[int, int]],
         tell: Callable[..., None],
         strip: bool,
         quality: int | None,
     ) -> None:
-        self.upscaler, self.jobs, self.size_of, self.tell = upscaler, jobs, size_of, tell
+        self.upscalers, self.jobs, self.size_of, self.tell = upscalers, jobs, size_of, tell
         self.strip, self.quality = strip, quality
-        self.tilings = [upscaler.tiling(*job.header.size) for job in jobs if job.header]
-        self.costs = [t.count * tile_cost(t.pixels, upscaler.network) for t in self.tilings]
+        self.tilings = [u.tiling(*j.header.size) for u, j in zip(upscalers, jobs) if j.header]
+        self.costs = [
+            tiling.count * tile_cost(tiling.pixels, upscaler.network)
+            for tiling, upscaler in zip(self.tilings, upscalers, strict=True)
+        ]
         self.started = [0.0] * len(jobs)
 
     def __call__(self) -> list[UpscaleResult]:
@@ -206,12 +221,12 @@ class _Run:
         return header is not None and math.prod(header.size) >= LARGE_IMAGE_PIXELS
 
     def _upscale(self, index: int, image: ImageData) -> ImageData:
-        job, tiling = self.jobs[index], self.tilings[index]
+        job, tiling, upscaler = self.jobs[index], self.tilings[index], self.upscalers[index]
         # Of what was read: a PNG may say behind its pixels that it lies on its side.
         size = self.size_of(image.size)
         self.started[index] = time.monotonic()
         about = dict(number=index + 1, source=job.source)
-        factor = cast(int, self.upscaler.network.upscale_factor)
+        factor = cast(int, upscaler.network.upscale_factor)
         self.tell(
             event='image',
             **about,
@@ -219,7 +234,7 @@ class _Run:
             height=image.size[1],
             new_width=size[0],
             new_height=size[1],
-            model=self.upscaler.name,
+            model=upscaler.name,
             factor=factor,
             resized=size != (image.size[0] * factor, image.size[1] * factor),
             tiling=str(tiling),
@@ -230,7 +245,7 @@ class _Run:
             fraction = min(1.0, (before + self.costs[index] * done / tiles) / total)
             self.tell(event='tile', **about, tile=done, tiles=tiles, fraction=fraction)
 
-        return self.upscaler(image, size=size, tiling=tiling, on_tile=on_tile)
+        return upscaler(image, size=size, tiling=tiling, on_tile=on_tile)
 
     def _write(self, index: int, image: ImageData) -> UpscaleResult:
         job = self.jobs[index]
@@ -239,7 +254,7 @@ class _Run:
             job.target,
             image,
             quality=self.quality,
-            software=f'{SOFTWARE} {__version__}, x{self.upscaler.network.upscale_factor}',
+            software=f'{SOFTWARE} {__version__}, x{self.upscalers[index].network.upscale_factor}',
             strip=self.strip,
         )
         self.tell(

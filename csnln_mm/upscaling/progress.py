@@ -81,6 +81,11 @@ class _Lines:
         kind = event['event']
         if kind == 'start':
             self.images, self.not_read = event['images'], event.get('not_read', {})
+            if event.get('lossy_model'):
+                self.print_line(
+                    f'{event["lossy_model"]} upscales JPEG and other lossy files; -n names another '
+                    'model'
+                )
             if event.get('left_out'):
                 self.print_line(f'results of earlier runs, left out: {event["left_out"]}')
         if 'number' not in event:

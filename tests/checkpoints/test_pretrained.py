@@ -1,15 +1,12 @@
 """The models that come with the package: found by name and by scale, and what is told of them."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from tiny_network import save_pretrained
 
 from csnln_mm.checkpoints import choose_pretrained, list_pretrained, load_network, pretrained
 from csnln_mm.errors import UserError
-from csnln_mm.networks import build_network
 
 ALL = list_pretrained()
 
@@ -17,20 +14,9 @@ ALL = list_pretrained()
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     """x2 without and with attention, and x4, in place of those of the package."""
-    local, both = dict(branches=['local']), dict(branches=['local', 'cross_scale'])
-    for name, scale, cell in ('a', 2, local), ('b', 2, both), ('c', 4, local):
-        architecture = dict(
-            mid_channels=4, num_recurrences=2, upscale_factor=scale, image_skip=True, cell=cell
-        )
-        meta = dict(
-            architecture=json.dumps(architecture),
-            scores=json.dumps({'Set5': [30.5, 0.9]}),
-            license='Apache-2.0',
-            training_data='photographs',
-            training='10 steps',
-        )
-        weights = build_network(architecture).state_dict()
-        save_file(weights, tmp_path / f'{name}.safetensors', metadata=meta)
+    save_pretrained(tmp_path / 'a.safetensors', 2)
+    save_pretrained(tmp_path / 'b.safetensors', 2, ('local', 'cross_scale'))
+    save_pretrained(tmp_path / 'c.safetensors', 4)
     monkeypatch.setattr(pretrained, 'WEIGHTS', tmp_path)
 
 
@@ -53,6 +39,13 @@ def test_with_attention(models, tmp_path):
     (tmp_path / 'b.safetensors').unlink()
     with pytest.raises(UserError, match='no model with attention comes with the package'):
         choose_pretrained(2, with_attention=True)
+
+
+def test_lossy_files_have_models_of_their_own(models, tmp_path):
+    save_pretrained(tmp_path / 'd.safetensors', 2, made_for='lossy files')
+    assert [m.name for m in list_pretrained() if m.for_lossy] == ['d']
+    assert [choose_pretrained(2, lossy=lossy).name for lossy in (False, True)] == ['a', 'd']
+    assert choose_pretrained(4, lossy=True).name == 'c'
 
 
 def test_a_file_goes_before_a_model_and_a_wrong_name_gets_advice(models, tmp_path, monkeypatch):

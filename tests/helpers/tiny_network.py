@@ -1,9 +1,12 @@
 """Tiny networks and images for the tests of upscaling."""
 
+import json
+
 import cv2
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tiny_data import smooth_noise
 
 from csnln_mm.networks import build_network
@@ -23,6 +26,26 @@ def save_checkpoint(path, *, plain=False, **generator):
     weights = {f'generator.{key}': value for key, value in network.state_dict().items()}
     torch.save(dict(meta=dict(cfg=cfg), state_dict=weights), path)
     return path
+
+
+def save_pretrained(path, scale, branches=('local',), **metadata):
+    """As a model that comes with the package."""
+    architecture = dict(
+        mid_channels=4,
+        num_recurrences=2,
+        upscale_factor=scale,
+        image_skip=True,
+        cell=dict(branches=branches),
+    )
+    metadata = dict(
+        architecture=json.dumps(architecture),
+        scores=json.dumps({'Set5': [30.5, 0.9]}),
+        license='Apache-2.0',
+        training_data='photographs',
+        training='10 steps',
+        **metadata,
+    )
+    save_file(build_network(architecture).state_dict(), path, metadata=metadata)
 
 
 def photograph(height=20, width=26, seed=3):

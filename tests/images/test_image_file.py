@@ -228,9 +228,30 @@ def test_the_header_says_what_is_read(tmp_path, image):
     for content in written:
         path.write_bytes(content)
         header, read = read_header(path), read_image(path)
-        assert header._replace(software='') == read.header
+        assert header._replace(software='', lossy=False) == read.header
         if b'a test' in content:
             assert header.software == 'a test'
+
+
+@pytest.mark.parametrize(
+    'kind, options, lossy',
+    [
+        ('JPEG', dict(quality=30), True),
+        ('JPEG', dict(quality=90), True),
+        ('JPEG', dict(quality=100), False),  # nothing that a person sees
+        ('WEBP', dict(quality=80), True),
+        ('WEBP', dict(quality=80, icc_profile=b'x', exif=b'Exif\0\0'), True),
+        ('WEBP', dict(lossless=True), False),
+        ('TIFF', dict(compression='jpeg'), True),
+        ('TIFF', dict(compression='tiff_lzw'), False),
+        ('PNG', {}, False),
+    ],
+)
+def test_the_header_says_whether_compression_has_changed_the_image(
+    tmp_path, image, kind, options, lossy
+):
+    Image.fromarray(image).save(tmp_path / 'a', kind, **options)
+    assert read_header(tmp_path / 'a').lossy == lossy
 
 
 def test_a_rotation_behind_the_pixels_of_a_png(tmp_path, image):

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_network import names, photograph
+from tiny_network import names, photograph, save_pretrained
 
 from csnln_mm import upscaling
+from csnln_mm.checkpoints import pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageHeader, check_format
 
@@ -234,7 +235,7 @@ def test_progress_for_programs(upscale, capsys):
     # What is refused is known first; a result is written while the next image is upscaled.
     assert kinds[:4] == ['start', 'failed', 'image', 'tile'] and kinds[-2:] == ['done', 'end']
     assert sorted(kinds[2:-1]) == ['done'] * 2 + ['image'] * 2 + ['tile'] * 2
-    assert events[0] == dict(event='start', images=2, left_out=0, not_read={})
+    assert events[0] == dict(event='start', images=2, left_out=0, not_read={}, lossy_model=None)
     assert events[-1] == dict(event='end', done=2, skipped=0, failed=1)
     assert [e['fraction'] for e in events if e['event'] == 'tile'] == [0.5, 1.0]
 
@@ -265,6 +266,25 @@ def test_settings_that_cannot_be(upscale, settings, message):
 def test_lines_name_the_model_and_say_what_was_resized(upscale, capsys, size, line):
     upscale([SOURCE / 'b.png'], OUT, progress=True, **size)
     assert line in capsys.readouterr().out
+
+
+def test_lossy_files_are_upscaled_by_the_model_for_them(upscale, tmp_path, monkeypatch, capsys):
+    save_pretrained(tmp_path / 'usual.safetensors', 2)
+    save_pretrained(tmp_path / 'photo.safetensors', 2, made_for='lossy files')
+    monkeypatch.setattr(pretrained, 'WEIGHTS', tmp_path)
+    both = [SOURCE / 'a.jpg', SOURCE / 'b.png']
+    upscale(both, OUT, checkpoint=None, progress=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == 'photo upscales JPEG and other lossy files; -n names another model'
+    assert 'by photo,' in lines[1] and 'by usual,' in lines[2]
+    for source, model in zip(both, ('photo', 'usual'), strict=True):
+        upscale([source], 'named.png', checkpoint=model, overwrite=True)
+        assert Path('named.png').read_bytes() == (OUT / f'{source.stem}.png').read_bytes()
+    # A width is no different, and a model that is named upscales all.
+    upscale(both, OUT, checkpoint=None, width=18, overwrite=True, progress=True)
+    assert 'by photo,' in capsys.readouterr().out
+    upscale(both, OUT, checkpoint='usual', overwrite=True, progress=True)
+    assert 'photo' not in capsys.readouterr().out
 
 
 def test_several_results_that_exist(upscale, capsys):
