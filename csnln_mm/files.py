@@ -52,6 +52,14 @@ def atomic_write(
             os.close(folder)
 
 
+def write_result(path: Path, content: bytes) -> None:
+    """Write a file that the user has named, see :func:`atomic_write`; UserError if that fails."""
+    try:
+        atomic_write(path, content)
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+
+
 def remove_partials(paths: Iterable[Path]) -> None:
     """Remove what killed processes left of :func:`atomic_write`; files being written stay.
 

@@ -1,4 +1,4 @@
-"""Convert checkpoint files of the released code to ours, and back."""
+"""Convert checkpoint files between the released code and MMEngine."""
 
 import io
 from pathlib import Path
@@ -23,17 +23,16 @@ from csnln_mm.checkpoints.released import (
     convert_to_released_state_dict,
 )
 from csnln_mm.errors import UserError
-from csnln_mm.files import atomic_write
+from csnln_mm.files import write_result
 
 
 def convert_released_file(
     source: Path, target: Path, *, scale: int | None = None
 ) -> ReleasedCheckpoint:
-    """Write a checkpoint of the released code as one that MMEngine's runner loads.
+    """Convert a checkpoint of the released code to one that MMEngine's runner loads.
 
-    The new file describes the network in its ``meta``: ``meta['cfg']`` has its config as
-    ``model['generator']``, as in MMEngine's own checkpoints, ``meta['csnln']`` has scale,
-    recurrences and channels.
+    Its ``meta`` describes the network: ``meta['cfg']`` has the config as ``model['generator']``, as
+    in MMEngine's own checkpoints, and ``meta['csnln']`` has scale, recurrences and channels.
 
     Args:
         source: state dict saved by the released code, or the same as safetensors.
@@ -44,8 +43,8 @@ def convert_released_file(
         The content of the new file.
 
     Raises:
-        UserError: if ``source`` is anything else, is for another scale, is unreadable, or would
-            run code; nothing is written.
+        UserError: if ``source`` is another file, is for another scale, is unreadable, or would run
+            code; nothing is written.
     """
     check_paths(source, target)
     checkpoint = load_checkpoint(source)
@@ -75,19 +74,19 @@ def convert_released_file(
 
 
 def convert_to_released_file(source: Path, target: Path) -> ReleasedCheckpoint:
-    """Write a checkpoint that was trained or converted here as the released code loads it.
+    """Convert a checkpoint that was trained or converted here for the released code.
 
     Args:
-        source: MMEngine checkpoint, or exported file, of a model of the released recipe, with
-            the config that is saved in it.
+        source: MMEngine checkpoint or exported file of a model of the released recipe, with its
+            config.
         target: .pt file; replaced if it exists.
 
     Returns:
         The content of the new file.
 
     Raises:
-        UserError: if ``source`` is anything else, is unreadable or would run code, or the
-            released code cannot build its network; nothing is written.
+        UserError: if ``source`` is another file, is unreadable or would run code, or the released
+            code cannot build its network; nothing is written.
     """
     check_paths(source, target)
     checkpoint = load_checkpoint(source)
@@ -117,14 +116,11 @@ def _naming_file(path: Path, convert: Any, state_dict: Any) -> ReleasedCheckpoin
 
 
 def _copied(converted: ReleasedCheckpoint) -> dict[str, Tensor]:
-    # A tensor that is part of a larger storage would be saved with all of it.
+    # torch saves the whole storage of a tensor, which may be larger.
     return {key: value.detach().clone() for key, value in converted.state_dict.items()}
 
 
 def _save(content: dict, target: Path) -> None:
     file = io.BytesIO()
     torch.save(content, file)
-    try:
-        atomic_write(target, file.getvalue())
-    except OSError as error:
-        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    write_result(target, file.getvalue())

@@ -1,4 +1,4 @@
-"""A folder as the Hugging Face hub has one for each model."""
+"""Export a model as a folder for the Hugging Face hub."""
 
 import json
 import os
@@ -27,28 +27,29 @@ def export_hub(
     half: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a model as a folder that can be uploaded to the Hugging Face hub as it is.
+    """Write a model as a folder that the Hugging Face hub accepts.
 
-    ``model.safetensors`` is that of :func:`~csnln_mm.integrations.safetensors.export_safetensors`,
-    ``config.json`` has type and arguments of the network, and ``README.md`` is the model card.
-    Every command that takes a checkpoint takes the folder.
+    It holds ``model.safetensors``, see
+    :func:`~csnln_mm.integrations.safetensors.export_safetensors`; ``config.json`` with type and
+    arguments of the network; and a model card, ``README.md``. Every command accepts the folder as
+    a checkpoint.
 
     Args:
-        checkpoint: what :func:`~csnln_mm.checkpoints.load_network` takes.
-        folder: made; its name is that of the model.
-        architecture, settings: for files that carry no config, as for ``load_network``.
+        checkpoint: as for :func:`~csnln_mm.checkpoints.load_network`.
+        folder: to make; its name is that of the model.
+        architecture, settings: for files without a config, as for ``load_network``.
         half: write float16.
-        metadata: further entries of the weights' metadata. The card shows
-            ``license`` (of SPDX, such as Apache-2.0), ``author``, ``description``,
-            ``training_data``, ``training``, and ``scores``: JSON of [PSNR in dB, SSIM] on Y by
-            test set, which ``csnln measure --record`` writes.
+        metadata: further entries of the weights' metadata. The card shows ``license`` (of SPDX,
+            such as Apache-2.0), ``author``, ``description``, ``training_data``, ``training``, and
+            ``scores``: JSON of [PSNR in dB, SSIM] on Y by test set, as ``csnln measure --record``
+            writes them.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: if the folder holds something, the metadata's ``scores`` are something else,
-            or for the reasons of ``export_safetensors``. Nothing is written then.
+        UserError: if the folder is not empty, ``scores`` are wrong, or for the reasons of
+            ``export_safetensors``. Nothing is written then.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from csnln_mm.errors import UserError
-from csnln_mm.files import atomic_write
+from csnln_mm.files import write_result
 from csnln_mm.integrations.safetensors import to_half
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.networks.traceable import set_traceable
@@ -35,26 +35,26 @@ def export_onnx(
 ) -> dict[str, str]:
     """Write a network as an ONNX file.
 
-    The file's ``input`` is [N, 3, tile, tile], RGB in 0..1, any N; its ``output``
-    [N, 3, S tile, S tile], not clipped. Both are float32. The host cuts images into tiles.
+    The file maps ``input``, [N, 3, tile, tile], RGB in 0..1, to ``output``, [N, 3, S tile, S tile],
+    not clipped, for any N, both in float32. The program that runs it cuts images into tiles.
 
     Args:
-        network: a :class:`~csnln_mm.networks.CSNLNNet`; left as it is.
-        target: file; replaced if there.
-        tile: side of the input in pixels. The attention holds matrices of tile^4 elements, for
-            x4 of 16 times as many.
-        half: weights and convolutions in float16; similarities and softmax stay in float32.
+        network: a :class:`~csnln_mm.networks.CSNLNNet`; not changed.
+        target: file; replaced if it exists.
+        tile: side of the input in pixels. Attention holds matrices of tile^4 elements, at x4 of 16
+            times as many.
+        half: write weights and convolutions in float16; similarities and softmax stay in float32.
         metadata: further entries of the file's metadata.
 
     Returns:
-        The metadata written: ``scale``, ``tile`` and ``margin``, the pixels along the border of a
-        tile that its neighbours should give instead, numbers; ``channels``, 'RGB'; ``range``,
-        '0..1'; ``csnln_mm_version``; and what was given.
+        The metadata of the file: ``scale``; ``tile``; ``margin``, the pixels along the border of a
+        tile that should be taken from its neighbours; ``channels``, 'RGB'; ``range``, '0..1';
+        ``csnln_mm_version``; and the given entries.
 
     Raises:
-        UserError: if a package that exporting takes is missing, the network is none of ours,
-            ``tile`` or ``metadata`` is out of range, a weight is beyond float16, or ``target``
-            cannot be written. Nothing is written then.
+        UserError: if a required package is missing, the network is not a CSNLNNet, ``tile`` or
+            ``metadata`` is not allowed, a weight is beyond float16, or ``target`` cannot be
+            written. Nothing is written then.
     """
     onnx = _import_onnx()
     if not isinstance(network, CSNLNNet):
@@ -80,17 +80,14 @@ def export_onnx(
     model = _trace(network, tile)
     onnx.helper.set_model_props(model, meta)
     onnx.checker.check_model(model, full_check=True)
-    try:
-        atomic_write(Path(target), model.SerializeToString())
-    except OSError as error:
-        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    write_result(Path(target), model.SerializeToString())
     return meta
 
 
 def _trace(network: nn.Module, tile: int) -> Any:
-    """The model, as the protocol buffer that onnx works with."""
-    example = torch.zeros(2, 3, tile, tile)  # 1 would be taken for a fixed number of images
-    # The exporter's own remarks on its progress are of no use to whoever exports.
+    """Trace the network into onnx's protocol buffer."""
+    example = torch.zeros(2, 3, tile, tile)  # torch would take a batch of 1 for a constant
+    # The exporter logs its progress, which is of no use to users.
     quiet = logging.getLogger('onnxscript')
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -113,7 +110,7 @@ def _trace(network: nn.Module, tile: int) -> Any:
 
 
 def _import_onnx() -> ModuleType:
-    """The package onnx, if everything is there that exporting takes."""
+    """Import onnx; UserError if something that exporting needs is missing or too old."""
     try:
         import_module('onnxscript')
         onnx = import_module('onnx')

@@ -1,4 +1,4 @@
-"""Networks as safetensors: weights without code, which say themselves of what network they are."""
+"""Export networks as safetensors: weights without code, with their architecture."""
 
 import json
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from torch import Tensor
 from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY, architecture_tensor
 from csnln_mm.checkpoints.network import check_paths, read_network
 from csnln_mm.errors import UserError
-from csnln_mm.files import atomic_write
+from csnln_mm.files import write_result
 from csnln_mm.networks import build_network
 from csnln_mm.version import __version__
 
-# What is said of a network by its weights and arguments, and by nothing else.
+# Entries of the metadata that follow from weights and architecture.
 _OWN = 'format', 'architecture', 'upscale_factor'
 
 
@@ -32,21 +32,21 @@ def export_safetensors(
     """Write the network of a checkpoint as a safetensors file.
 
     Args:
-        checkpoint: what :func:`~csnln_mm.checkpoints.load_network` takes. The weights are written
-            in the precision that they have there.
-        target: file; replaced if there.
-        architecture, settings: for files that carry no config, as for ``load_network``.
+        checkpoint: as for :func:`~csnln_mm.checkpoints.load_network`; its weights keep their
+            precision.
+        target: file; replaced if it exists.
+        architecture, settings: for files without a config, as for ``load_network``.
         half: write float16.
         metadata: further entries of the file's metadata, such as ``license``.
 
     Returns:
-        The metadata written: beside that of :func:`save_safetensors` the name of the file as
-        ``source``, and its ``iteration`` and ``epoch`` where it tells them. A safetensors file's
-        own metadata are handed on.
+        The metadata of the file: that of :func:`save_safetensors`, and either the metadata of a
+        safetensors file, or the checkpoint's name as ``source``, and its ``iteration`` and
+        ``epoch`` if it has them.
 
     Raises:
-        UserError: if the checkpoint cannot be read, is of no CSNLN, or does not fit its config;
-            if a weight is beyond float16; or if ``target`` cannot be written. Nothing is
+        UserError: if the checkpoint cannot be read, holds another network, or does not fit its
+            config; if a weight is beyond float16; or if ``target`` cannot be written. Nothing is
             written then.
     """
     check_paths(Path(checkpoint), Path(target))
@@ -56,10 +56,10 @@ def export_safetensors(
 
 
 def origin(meta: Mapping[str, Any], checkpoint: str | Path) -> dict[str, str]:
-    """Where a network is from, as entries of the metadata of what it is exported to.
+    """Say where a network comes from, as entries of an exported file's metadata.
 
     Args:
-        meta: what the checkpoint says, as by :func:`~csnln_mm.checkpoints.network.read_network`.
+        meta: of the checkpoint, see :func:`~csnln_mm.checkpoints.network.read_network`.
         checkpoint: its file.
     """
     if 'architecture' in meta:
@@ -79,25 +79,25 @@ def save_safetensors(
     half: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Write a network as a safetensors file, which every command here takes as a checkpoint.
+    """Write a network as a safetensors file, which every command accepts as a checkpoint.
 
-    The architecture is in the metadata and, since many programs drop these, a second time among
-    the tensors: its JSON as uint8, under the key ``csnln_architecture``.
+    The metadata holds the architecture. So does a tensor, since many programs drop the metadata: it
+    is the JSON as uint8, under the key ``csnln_architecture``.
 
     Args:
         weights: state dict of the network.
-        architecture: the network's arguments and, but for a CSNLNNet, its ``type``; plain data.
-        target: file; replaced if there.
+        architecture: arguments of the network, and its ``type`` unless it is a CSNLNNet.
+        target: file; replaced if it exists.
         half: write float16.
         metadata: further entries of the file's metadata.
 
     Returns:
-        The metadata written: ``architecture``, JSON of type and arguments; ``upscale_factor``;
-        ``format``, 'pt'; ``csnln_mm_version``; and what was given.
+        The metadata of the file: ``architecture``, JSON of type and arguments; ``upscale_factor``;
+        ``format``, 'pt'; ``csnln_mm_version``; and the given entries.
 
     Raises:
-        UserError: if a weight is beyond float16, an entry of the metadata would say something
-            else about the network, or ``target`` cannot be written. Nothing is written then.
+        UserError: if a weight is beyond float16, ``metadata`` would contradict the network, or
+            ``target`` cannot be written. Nothing is written then.
     """
     architecture = dict(dict(type='CSNLNNet'), **architecture)
     with torch.device('meta'):
@@ -117,15 +117,12 @@ def save_safetensors(
     content = safetensors.torch.save(
         {key: value.detach().contiguous().clone() for key, value in tensors.items()}, meta
     )
-    try:
-        atomic_write(Path(target), _in_order(content))
-    except OSError as error:
-        raise UserError(f'cannot write {target}: {error.strerror or error}') from error
+    write_result(Path(target), _in_order(content))
     return meta
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same file with its metadata in order, which safetensors writes in a random one."""
+    """Sort the metadata, which safetensors writes in random order."""
     end = 8 + int.from_bytes(content[:8], 'little')
     header = json.loads(content[8:end])
     header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
@@ -135,7 +132,7 @@ def _in_order(content: bytes) -> bytes:
 
 
 def to_half(key: str, value: Tensor) -> Tensor:
-    """In float16; UserError, naming the key, if that makes infinities."""
+    """Convert to float16; UserError, naming the key, if a number overflows."""
     half = value.half()
     if value.isfinite().all() and not half.isfinite().all():
         raise UserError(f'{key!r} has values beyond float16; export it without --half')

@@ -1,4 +1,4 @@
-"""CSNLN in programs that load their models with spandrel, such as chaiNNer and ComfyUI."""
+"""Register CSNLN with spandrel, which chaiNNer, ComfyUI and others load models with."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,45 +31,43 @@ OnTile = Callable[[int, int], None]
 
 
 class TiledNetwork(nn.Module):
-    """A network that cuts its images into tiles itself, as :class:`~csnln_mm.upscaling.Upscaler`.
+    """A network that cuts images into tiles, as :class:`~csnln_mm.upscaling.Upscaler` does.
 
-    Attention takes time and memory with the square of a tile's pixels, and programs cut into tiles
-    of 512, if at all.
+    Time and memory of attention grow with the square of a tile's pixels, and programs use tiles of
+    512 pixels, or none.
 
     Args:
         network: a :class:`~csnln_mm.networks.CSNLNNet`.
-        on_tile: the attribute of the same name.
+        on_tile: see below.
 
     Attributes:
-        on_tile: called with (done, total) after each tile of an image; what it raises ends the
-            call. None: nobody is told.
+        on_tile: called with (done, total) after each tile, or None; an exception in it ends the
+            call.
     """
 
     def __init__(self, network: nn.Module, on_tile: OnTile | None = None) -> None:
         super().__init__()
-        # As the upscaler has it, for speed and for the same rounding.
+        # The upscaler's memory format, for speed and equal rounding.
         self.network = network.to(memory_format=torch.channels_last)
         self.on_tile = on_tile
         self._free_memory: dict[torch.device, int | None] = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, c, H, W] in 0..1 -> [N, c, S H, S W], not clipped, in the dtype of ``x``.
-
-        When memory runs out, the tile is halved, down to 32 pixels.
+        """Upscale [N, c, H, W] in 0..1 to [N, c, S H, S W], not clipped, in the dtype of ``x``.
 
         Raises:
-            torch.cuda.OutOfMemoryError: if that does not suffice; on a CPU, what torch raises
-                there.
+            torch.cuda.OutOfMemoryError: if memory does not suffice for tiles of 32 pixels; on a
+                CPU, what torch raises there.
         """
         if x.device not in self._free_memory:
-            # Asked once: what earlier images leave in caches must not change later ones' tiles.
+            # Asked once: caches of earlier images must not change the tiles of later ones.
             self._free_memory[x.device] = free_memory(x.device)
         size, free = (x.shape[-1], x.shape[-2]), self._free_memory[x.device]
         tiling = choose_tiling(size, self.network, x.device, free=free)
         try:
             return upscale_in_tiles(self.network, x, tiling, on_tile=self.on_tile)
         except OutOfMemory as error:
-            raise error.__cause__ from None  # by which a program knows to try with less
+            raise error.__cause__ from None  # programs catch this one, and try smaller tiles
 
 
 _is_released = KeyCondition.has_all(
@@ -82,18 +80,18 @@ _is_released = KeyCondition.has_all(
 
 
 def _detect(state_dict: StateDict) -> bool:
-    """Whether a state dict is of a CSNLN, whoever wrote it."""
+    """Whether a state dict, of any program, belongs to a CSNLN."""
     weights = get_state_dict(state_dict, 'loaded by spandrel')
     return ARCHITECTURE_KEY in state_dict or _is_released(weights) or is_csnln(weights)
 
 
 class CSNLNArch(Architecture[TiledNetwork]):
-    """Detects CSNLN and loads what ``csnln export`` writes and the released code's state dicts.
+    """Detects CSNLN, and loads files of ``csnln export`` and state dicts of the released code.
 
-    Other state dicts do not show all settings: loading them raises UserError, which names those.
+    Other state dicts do not show all settings; loading one raises a UserError that names them.
 
     Args:
-        on_tile: what each network loaded has as :attr:`TiledNetwork.on_tile`.
+        on_tile: :attr:`TiledNetwork.on_tile` of the networks.
     """
 
     def __init__(self, on_tile: OnTile | None = None) -> None:
@@ -101,11 +99,7 @@ class CSNLNArch(Architecture[TiledNetwork]):
         self.on_tile = on_tile
 
     def load(self, state_dict: StateDict) -> ImageModelDescriptor[TiledNetwork]:
-        """The network of a state dict, ready to upscale images of any size.
-
-        Raises:
-            UserError: if the state dict is not that of the network that it says it is.
-        """
+        """Build the network of a state dict; UserError if the two do not fit."""
         loaded = build_from_checkpoint(state_dict, 'loaded by spandrel')
         network: Any = loaded.network
         channels = network.head[0][0].in_channels
@@ -127,14 +121,12 @@ class CSNLNArch(Architecture[TiledNetwork]):
 
 
 def register(registry: ArchRegistry = MAIN_REGISTRY, *, on_tile: OnTile | None = None) -> None:
-    """Have spandrel load CSNLN; to be called before the first model is loaded.
-
-    May be called again, for the networks that are loaded from then on.
+    """Let spandrel load CSNLN from now on; another call changes ``on_tile``.
 
     Args:
-        registry: by default the one that ``ModelLoader()`` asks.
-        on_tile: called with (done, total) after each tile that a network cuts an image into, such
-            as to draw a progress bar or to raise what ends the work.
+        registry: by default that of ``ModelLoader()``.
+        on_tile: called with (done, total) after each tile of an image, for progress; an exception
+            in it ends the work.
     """
     if 'CSNLN' in registry:
         registry['CSNLN'].architecture.on_tile = on_tile

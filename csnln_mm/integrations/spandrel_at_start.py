@@ -1,8 +1,8 @@
-"""Registration in programs that use spandrel and offer no way to call :func:`register`.
+"""Register CSNLN in programs that use spandrel but cannot call :func:`register`.
 
 ``python -m csnln_mm.integrations.spandrel_at_start``, run with the Python of such a program, adds a
-file to its packages that Python reads whenever it starts; ``--remove`` takes it away. From then on
-spandrel knows CSNLN as soon as anything imports it; torch is not imported before.
+file to its packages that Python reads whenever it starts; ``--remove`` deletes it. With the file,
+importing spandrel registers CSNLN. Nothing imports torch earlier.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from csnln_mm.errors import UserError
-from csnln_mm.files import atomic_write
+from csnln_mm.files import write_result
 
-# One line, which Python runs when it starts; nothing happens if this package is gone.
+# Python runs this line when it starts; it does nothing if this package has been removed.
 _LINE = (
     "import importlib.util; importlib.util.find_spec('csnln_mm') and "
     '__import__({name!r}, fromlist=["x"]).register_after_import()\n'
@@ -25,7 +25,7 @@ _LINE = (
 
 
 class _AfterSpandrel(MetaPathFinder):
-    """Registers CSNLN when spandrel has been imported."""
+    """Registers CSNLN once spandrel has been imported."""
 
     def __init__(self) -> None:
         self.searching = False
@@ -44,7 +44,7 @@ class _AfterSpandrel(MetaPathFinder):
 
         def run_and_register(module: Any) -> None:
             run(module)
-            # Only now: to look for spandrel, as some programs do first, is not to import it.
+            # Not earlier: some programs look for spandrel before they import it.
             sys.meta_path.remove(self)
             try:
                 from csnln_mm.integrations.spandrel import register
@@ -58,7 +58,7 @@ class _AfterSpandrel(MetaPathFinder):
 
 
 def register_after_import() -> None:
-    """Have spandrel load CSNLN in this process, from the moment that it is imported."""
+    """Register CSNLN in this process as soon as spandrel is imported."""
     if 'spandrel' not in sys.modules and not any(
         isinstance(finder, _AfterSpandrel) for finder in sys.meta_path
     ):
@@ -66,24 +66,18 @@ def register_after_import() -> None:
 
 
 def install(folder: Path | None = None) -> Path:
-    """Write the file that Python reads when it starts.
+    """Write the file that Python reads when it starts; UserError if that fails.
 
     Args:
-        folder: of packages; by default that of the Python that runs this.
-
-    Raises:
-        UserError: if it cannot be written.
+        folder: of packages; by default that of this Python.
     """
     path = _path(folder)
-    try:
-        atomic_write(path, _LINE.format(name=__spec__.name).encode())
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+    write_result(path, _LINE.format(name=__spec__.name).encode())
     return path
 
 
 def remove(folder: Path | None = None) -> Path:
-    """Delete that file, if it is there."""
+    """Delete that file if it exists; UserError if that fails."""
     path = _path(folder)
     try:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the attention attends to, what a result depends on, and how methods differ."""
+"""Show what attention attends to, what a result depends on, and how methods differ."""
 
 from csnln_mm.visualization.attention import AttentionMaps, AttentionRecord, extract_attention
 from csnln_mm.visualization.attribution import (

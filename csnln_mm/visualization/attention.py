@@ -1,4 +1,4 @@
-"""What a network's attention attends to, recorded while it upscales an image."""
+"""Record what a network attends to while it upscales an image."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ class AttentionMaps(NamedTuple):
     """The attention of one pixel.
 
     Attributes:
-        input: what the network was given, uint8 RGB, [h, w, 3]: the image, or a window of it.
+        input: the image, or the window of it that the network saw, uint8 RGB, [h, w, 3].
         offset: (x, y) of ``input`` in the image.
         point: (x, y) of the pixel in ``input``.
-        output: the network's result for it, uint8 RGB, [S h, S w, 3].
-        in_scale: weights of the pixels of the map, [h', w'], sum 1; None without that branch.
+        output: the result for ``input``, uint8 RGB, [S h, S w, 3].
+        in_scale: weights of the map's pixels, [h', w'], sum 1; None without that branch.
         cross_scale: weights of the candidates, [h'', w''], sum 1; None without that branch.
         map_scale: side of a pixel of ``input`` on the map: 1, or 2 in the second stage at x4.
         query: (row, column) of the pixel on the map.
-        recurrence: the one that was asked, from 1.
+        recurrence: number of the recurrence, from 1.
         scale: s of the cross-scale attention.
         patch_size: p of the cross-scale attention.
     """
@@ -53,20 +53,20 @@ def extract_attention(
     stage: int = 1,
     window: int = 192,
 ) -> list[AttentionMaps]:
-    """Run the network and record the attention weights of chosen pixels.
+    """Run the network, and record the attention weights of chosen pixels.
 
     Args:
-        upscaler: with ``tile=0``: the network sees all of what it is given at once.
-        image: 8-bit or 16-bit; transparency is left out.
+        upscaler: with ``tile=0``, so that the network sees all of its input at once.
+        image: 8-bit or 16-bit; transparency is ignored.
         points: (x, y) of pixels in the image.
         recurrence: 1 to the number of recurrences; by default the last with attention.
-        stage: of the cell, 1 or, in the released x4 network, 2.
-        window: side of the square around a pixel that the network sees where the image has
-            more pixels than that; 0 for the whole image always.
+        stage: of the cell: 1, or 2 in the released x4 network.
+        window: side of the square around a pixel that the network sees of a larger image; 0 for
+            the whole image.
 
     Raises:
-        UserError: if a point lies outside, the window is negative, or there is no such recurrence,
-            stage or attention.
+        UserError: if a point is outside, the window is negative, or the network has no such
+            recurrence, stage or attention.
 
     Examples:
         >>> from csnln_mm.networks import CSNLNNet
@@ -88,31 +88,27 @@ def extract_attention(
 
 
 class AttentionRecord:
-    """What the attention modules were given while a network upscaled an image once.
+    """The inputs of all attention modules while a network upscales an image once.
 
-    The maps of any pixel that it saw, in any recurrence and stage, follow without running the
-    network again, in a fraction of its time.
+    They give the maps of any pixel that the network saw, in any recurrence and stage, in a fraction
+    of the time of another run.
 
     Args:
-        upscaler: with ``tile=0``: the network sees all of what it is given at once.
-        image: 8-bit or 16-bit; transparency is left out.
-        around: (x, y) of the pixel that the window is centred on, as far as the image reaches.
-        window: side of the square that the network sees where the image has more pixels than
-            that; 0 for the whole image always.
-        only: recurrence (None: the last with attention) and stage that maps will be asked of, to
-            keep no others in memory; by default all.
+        upscaler, image, window: as for :func:`extract_attention`.
+        around: (x, y) of the pixel in the middle of the window, as far as the image reaches.
+        only: the recurrence (None: the last with attention) and the stage to keep in memory; all
+            by default.
 
     Attributes:
-        input: what the network was given, uint8 RGB, [h, w, 3].
+        input: the image, or the window of it that the network saw, uint8 RGB, [h, w, 3].
         offset: (x, y) of ``input`` in the image.
-        output: the network's result for it, uint8 RGB, [S h, S w, 3].
+        output: the result for ``input``, uint8 RGB, [S h, S w, 3].
         is_whole: whether the network saw the whole image.
         recurrences: those with attention, from 1.
-        num_stages: of the cell: 2 in the released x4 network, otherwise 1.
+        num_stages: stages of the cell: 2 in the released x4 network, otherwise 1.
 
     Raises:
-        UserError: if the window is negative, the pixel lies outside, or the network has no such
-            recurrence, stage or attention.
+        UserError: for the reasons of :func:`extract_attention`.
     """
 
     def __init__(
@@ -157,7 +153,7 @@ class AttentionRecord:
 
         def record(attention: nn.Module, inputs: tuple[Any, ...]) -> None:
             if threading.get_ident() != thread:
-                return  # somebody else upscales with the same network
+                return  # another thread upscales with the same network
             place = next(recurrences), stage
             if self._only in (None, place):
                 self._features[place] = inputs[0]
@@ -184,15 +180,15 @@ class AttentionRecord:
     def maps(
         self, point: tuple[int, int], *, recurrence: int | None = None, stage: int = 1
     ) -> AttentionMaps:
-        """The attention weights of a pixel.
+        """Compute the attention weights of a pixel.
 
         Args:
-            point: (x, y) in the image; one that the network saw.
-            recurrence: one of ``recurrences``; by default the last of them.
+            point: (x, y) in the image, within the window.
+            recurrence: one of ``recurrences``; by default the last.
             stage: 1 to ``num_stages``.
 
         Raises:
-            UserError: if there is no attention at this place.
+            UserError: if the network has no attention there.
         """
         recurrence, stage = self._check(recurrence, stage)
         features = self._features[recurrence, stage]
@@ -224,18 +220,19 @@ def attends(network: nn.Module) -> bool:
 def crop_window(
     image: ImageData, point: tuple[int, int], window: int
 ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-    """What the network sees around a pixel.
+    """Crop a larger image to a window around a pixel.
 
     Args:
-        image: 8-bit or 16-bit; transparency is left out.
+        image: 8-bit or 16-bit; transparency is ignored.
         point: (x, y) of the pixel.
-        window: side of the square where the image has more pixels than that; 0 for the whole.
+        window: side of the window; 0 for the whole image.
 
     Returns:
-        uint8 RGB, [h, w, 3]; (x, y) of its corner in the image; (x, y) of the pixel in it.
+        The crop, uint8 RGB, [h, w, 3]; (x, y) of its corner in the image; (x, y) of the pixel in
+        it.
 
     Raises:
-        UserError: if the window is negative or the point lies outside.
+        UserError: if the window is negative, or the point is outside.
     """
     if window < 0:
         raise UserError(

@@ -1,7 +1,7 @@
-"""Which pixels of the input a detail of the output depends on: local attribution maps.
+"""Local attribution maps: the pixels of the input that a detail of the output depends on.
 
 Jinjin Gu and Chao Dong, Interpreting Super-Resolution Networks with Local Attribution Maps, CVPR
-2021 (arXiv 2011.11036). For any network, on torch alone.
+2021 (arXiv 2011.11036). Works with any network, on torch alone.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attention import crop_window
 
-# Pixels of the images that go through the network together. A GPU wants to be filled; on a CPU,
-# several at once take more memory and no less time.
+# Pixels that go through the network together, to fill a GPU. On a CPU, batches take more memory and
+# as much time.
 _BATCH_PIXELS = 2**15
 
 
@@ -28,9 +28,9 @@ class Attribution(NamedTuple):
     """A local attribution map (LAM).
 
     Attributes:
-        map: what each pixel of the input adds to the detail, [H, W], with its sign.
-        start: the detail's gradient content D where the input is blurred.
-        end: the same where it is not. The map adds up to ``end - start`` but for ``error``.
+        map: signed contribution of each pixel of the input to the detail, [H, W].
+        start: the detail's gradient content D for the blurred input.
+        end: D for the input itself. The map adds up to ``end - start``, except for ``error``.
     """
 
     map: Tensor
@@ -44,7 +44,7 @@ class Attribution(NamedTuple):
 
     @property
     def error(self) -> float:
-        """What the sum of the map lacks of ``end - start``, as a part of the sum of magnitudes."""
+        """The difference of ``end - start`` to the sum of the map, over the sum of magnitudes."""
         lacking = abs(float(self.map.sum()) - (self.end - self.start))
         return lacking / float(self.map.abs().sum()) if lacking else 0.0
 
@@ -65,11 +65,10 @@ def local_attribution(
 
         LAM_i = integral over a from 0 to 1 of dD(F(g(a))) / dg_i  dg_i / da  da,
 
-    along the path g from the blurred image to the image: g(a) is the image blurred by a Gaussian
-    of standard deviation (1 - a) ``sigma``. F is the network and D the sum of the gradient
-    magnitudes in the box (forward differences, of each channel). In ``steps`` parts with the
-    gradient at the middle of each, which leaves an error of second order;
-    :attr:`Attribution.error` tells it.
+    follows the path g from the blurred image to the image: g(a) is the image blurred by a Gaussian
+    of standard deviation (1 - a) ``sigma``. F is the network, and D the sum of the gradient
+    magnitudes in the box (forward differences in each channel). The midpoint rule with ``steps``
+    parts has an error of second order, which :attr:`Attribution.error` states.
 
     Args:
         network: in evaluation mode, [N, C, H, W] in 0..1 to [N, C', S H, S W], differentiable.
@@ -77,9 +76,9 @@ def local_attribution(
         box: the detail, (x, y, width, height) in pixels of the output.
         sigma: in pixels of the input; 1.2 is usual.
         steps: forward and backward passes.
-        batch_size: steps that go through the network together. Changes time and memory, not the
-            result; by default 1 on a CPU, and what makes 2^15 pixels elsewhere.
-        on_step: called with (done, total). What it raises ends the call.
+        batch_size: steps that go through the network together, which changes time and memory; by
+            default 1 on a CPU, and as many as have 2^15 pixels elsewhere.
+        on_step: called with (done, total); an exception in it ends the call.
 
     Raises:
         ValueError: if the box reaches beyond the output, or a number is out of range.
@@ -100,7 +99,7 @@ def local_attribution(
     for first in range(0, steps, batch_size):
         parts = range(first, min(first + batch_size, steps))
         middles = torch.cat([path(2 * k + 1) for k in parts]).requires_grad_()
-        # Samples do not bear on one another: the gradient of the sum holds that of each.
+        # Samples are independent, so the gradient of the sum has the gradient of each.
         content = _gradient_content(network(middles), box)
         (gradients,) = torch.autograd.grad(content, middles)
         changes = torch.cat([path(2 * k + 2) - path(2 * k) for k in parts])
@@ -113,7 +112,7 @@ class PixelAttribution(NamedTuple):
     """The attribution of the detail around a pixel.
 
     Attributes:
-        input: what the network was given, uint8 RGB, [h, w, 3]: the image, or a window of it.
+        input: the image, or the window of it that the network saw, uint8 RGB, [h, w, 3].
         offset: (x, y) of ``input`` in the image.
         point: (x, y) of the pixel in ``input``.
         box: the detail, (x, y, width, height) in pixels of the output for ``input``.
@@ -141,18 +140,16 @@ def extract_attribution(
 
     Args:
         upscaler: of any differentiable network; its tiles and ensemble are not used.
-        image: 8-bit or 16-bit; transparency is left out.
+        image: 8-bit or 16-bit; transparency is ignored.
         point: (x, y) of a pixel in the image.
-        detail: side of the square of the output around the pixel; less where the output is
-            smaller.
-        steps: of :func:`local_attribution`; some 5 will do for a look.
-        window: side of the square around the pixel that the network sees where the image has
-            more pixels than that; 0 for the whole image always.
-        on_step: called with (done, total). What it raises ends the call.
+        detail: side of the square around the pixel, in the output; less if the output is smaller.
+        steps: see :func:`local_attribution`; 5 give a first impression.
+        window: side of the square around the pixel that the network sees of a larger image; 0 for
+            the whole image.
+        on_step: called with (done, total); an exception in it ends the call.
 
     Raises:
-        UserError: if the point lies outside, a number is out of range, or the memory does not
-            suffice.
+        UserError: if the point is outside, a number is out of range, or memory runs out.
 
     Examples:
         >>> from csnln_mm.networks import CSNLNNet
@@ -189,15 +186,15 @@ def extract_attribution(
 
 
 def diffusion_index(attribution: Tensor) -> float:
-    """How many pixels take part: 100 if all count the same, near 0 if one alone counts.
+    """Measure how many pixels contribute: 100 if all do equally, near 0 if one does alone.
 
-    The paper's (1 - G) 100, with the Gini coefficient G of the magnitudes.
+    This is the paper's (1 - G) 100, with the Gini coefficient G of the magnitudes.
 
     Args:
         attribution: of any shape.
 
     Returns:
-        0 to 100; nan where nothing counts.
+        0 to 100; nan if all are zero.
     """
     magnitudes = attribution.detach().flatten().abs().double().sort().values
     count = len(magnitudes)
@@ -208,9 +205,9 @@ def diffusion_index(attribution: Tensor) -> float:
 
 
 def _blur(x: Tensor, sigma: float, radius: int) -> Tensor:
-    """[N, C, H, W] blurred by a Gaussian; the border is repeated."""
+    """Blur [N, C, H, W] by a Gaussian, replicating the border."""
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    # At 0, where the image itself is wanted, the smallest number makes one of 1 and zeros.
+    # A sigma of 0 becomes a kernel of one 1 and zeros, which keeps the image.
     kernel = torch.exp(-0.5 * (offsets / max(sigma, 1e-6)) ** 2)
     kernel = (kernel / kernel.sum()).repeat(x.shape[1], 1, 1, 1)
     x = F.pad(x, (radius,) * 4, mode='replicate')
@@ -218,12 +215,12 @@ def _blur(x: Tensor, sigma: float, radius: int) -> Tensor:
 
 
 def _gradient_content(y: Tensor, box: tuple[int, int, int, int]) -> Tensor:
-    """The sum of the gradient magnitudes in a box of [N, C, H, W]."""
+    """Sum the gradient magnitudes in a box of [N, C, H, W]."""
     left, top, width, height = box
     if not (0 <= left < left + width <= y.shape[-1] and 0 <= top < top + height <= y.shape[-2]):
         raise ValueError(f'box {box} reaches beyond the output of {y.shape[-1]}x{y.shape[-2]}')
     y = F.pad(y, (0, 1, 0, 1), mode='replicate')
     y = y[..., top : top + height + 1, left : left + width + 1]
     differences = y[..., 1:, :-1] - y[..., :-1, :-1], y[..., :-1, 1:] - y[..., :-1, :-1]
-    # This norm has a gradient of 0 where both are, as in flat areas, and not nan.
+    # This norm has the gradient 0, not nan, in flat areas, where both differences are 0.
     return torch.linalg.vector_norm(torch.stack(differences), dim=0).sum()

@@ -1,4 +1,4 @@
-"""Methods side by side (Figure 5 of the paper): bicubic, networks, and results of others."""
+"""Compare methods (Figure 5 of the paper): bicubic, networks, and results of other programs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,18 +19,18 @@ from csnln_mm.visualization.overlays import draw_box
 
 BICUBIC = 'bicubic'
 
-# How a method gets its results: by bicubic, a network, or from files by ground truth.
+# How to get the results of a method: None for bicubic, a network, or files by ground truth.
 Run = Upscaler | dict[Path, Path] | None
 
 
 class Comparison(NamedTuple):
-    """One image by several methods.
+    """The results of several methods for one image.
 
     Attributes:
-        name: of the image, without folder and suffix.
-        gt: the ground truth, uint8 RGB, [H, W, 3].
+        name: stem of the image's file.
+        gt: ground truth, uint8 RGB, [H, W, 3].
         results: by method, of the same size.
-        scores: by method, of the whole image without a border of ``scale`` pixels.
+        scores: by method, without a border of ``scale`` pixels.
         scale: S.
     """
 
@@ -50,29 +50,27 @@ def compare_methods(
     device: str | None = None,
     on_tile: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Comparison]:
-    """Reduce images by the field's protocol and upscale them again by each method.
+    """Reduce images by the field's protocol, and upscale them by each method.
 
-    Images are cropped at the bottom and right to multiples of a number, and reduced by MATLAB's
-    antialiased bicubic to 8 bits.
+    Images are cropped at the bottom and right, and reduced by MATLAB's antialiased bicubic to 8
+    bits.
 
     Args:
-        gt: an image, a folder of images, such as ``data/Set5/GTmod12``, or images.
-        methods: by name: 'bicubic'; an :class:`~csnln_mm.upscaling.Upscaler`, or the checkpoint
-            of one; or a folder of finished results, paired with the ground truths by their names
-            as :func:`~csnln_mm.datasets.pairs.find_pairs` does.
+        gt: an image, a folder of images such as ``data/Set5/GTmod12``, or a list of images.
+        methods: by name: 'bicubic'; an :class:`~csnln_mm.upscaling.Upscaler`, or a checkpoint for
+            one; or a folder of finished results, paired with the ground truths by name as in
+            :func:`~csnln_mm.datasets.pairs.find_pairs`.
         scale: S; by default that of the networks, or 2 without any.
-        multiple: what both sides are cropped to a multiple of; by default S. Where the sizes of
-            finished results say otherwise, it is S or 12 instead.
-        device: of checkpoints, see :class:`~csnln_mm.upscaling.Upscaler`.
-        on_tile: of each upscaler's call, see :class:`~csnln_mm.upscaling.Upscaler`.
+        multiple: crop both sides to multiples of this number; by default S. If the sizes of
+            finished results say so, S or 12 is used instead.
+        device, on_tile: see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Returns:
-        An iterator over a comparison for each image, in order of their names.
+        An iterator over the comparisons of all images, in order of their names.
 
     Raises:
         UserError: if there are no methods or no images, scales differ, or a file is missing,
-            damaged, or of the wrong size. What can be checked in advance is checked before the
-            first image is upscaled.
+            damaged, or of the wrong size; if possible, before the first image is upscaled.
     """
     if not methods:
         raise UserError('there are no methods to compare')
@@ -113,7 +111,7 @@ def _images(gt: str | Path | Sequence[Path]) -> list[Path]:
 
 
 def _finished_results(folder: Path, paths: Sequence[Path]) -> dict[Path, Path]:
-    """The result of each ground truth."""
+    """Map ground truths to results."""
     found = {gt: result for result, gt in pair_images(list_images(folder), paths).pairs}
     missing = [path for path in paths if path not in found]
     if missing:
@@ -123,8 +121,8 @@ def _finished_results(folder: Path, paths: Sequence[Path]) -> dict[Path, Path]:
 
 
 def _fitting_multiple(finished: Sequence[dict[Path, Path]], scale: int, multiple: int) -> int:
-    """What sides were cropped to a multiple of, by the sizes of finished results."""
-    # Decoded, since only then they are upright.
+    """Find the number that sides were cropped to multiples of, by the sizes of the results."""
+    # Images are upright only when they are decoded.
     sizes = [
         (result, gt, read_rgb(result).shape[:2], read_rgb(gt).shape[:2])
         for results in finished
@@ -166,12 +164,12 @@ def _compare(
 
 
 def comparison_table(scores: Mapping[str, Mapping[str, Score]]) -> str:
-    """Show PSNR / SSIM of each image by each method, and their means, as text.
+    """Format PSNR / SSIM of each image by each method, and their means.
 
-    With several methods, the last column says by how many dB the last method exceeds the first.
+    With several methods, the last column has the gain of the last method over the first, in dB.
 
     Args:
-        scores: by image, then by method; the same methods for each image.
+        scores: by image, then by method, with the same methods for each image.
     """
     methods = list(next(iter(scores.values())))
     mean = {method: Score.mean(one[method] for one in scores.values()) for method in methods}
@@ -187,7 +185,7 @@ def comparison_table(scores: Mapping[str, Mapping[str, Score]]) -> str:
 def comparison_figure(
     comparison: Comparison, *, box: tuple[int, int, int, int] | None = None
 ) -> np.ndarray:
-    """The ground truth with a box, and the box by each method with PSNR and SSIM (Figure 5).
+    """Draw the ground truth with a box, and the box by each method, with PSNR and SSIM (Figure 5).
 
     Args:
         comparison: one of :func:`compare_methods`.
@@ -243,20 +241,20 @@ def comparison_figure(
 def largest_difference(
     gt: np.ndarray, results: Mapping[str, np.ndarray], side: int = 80
 ) -> tuple[int, int, int, int]:
-    """The square (x, y, width, height) in which methods differ most from one another.
+    """Find the square (x, y, width, height) where methods differ most from one another.
 
-    With a single method, the one in which it differs most from the ground truth.
+    A single method is compared with the ground truth.
 
     Args:
         gt: uint8 RGB, [H, W, 3].
         results: by method, of the same size.
-        side: of the square in pixels; less for images that are smaller.
+        side: of the square, in pixels; less in smaller images.
     """
     height, width = gt.shape[:2]
     side = min(side, height, width)
     stack = [image.astype(np.float32) for image in results.values()]
     difference = np.std(stack if len(stack) > 1 else [*stack, gt], axis=0).sum(-1)
-    # Sums over all squares, from those over all rectangles that begin at the top left.
+    # Sums over all squares, by an integral image.
     sums = np.pad(difference.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     totals = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     y, x = np.unravel_index(totals.argmax(), totals.shape)

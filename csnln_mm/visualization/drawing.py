@@ -1,4 +1,4 @@
-"""What all figures share; matplotlib is imported when the first one is drawn."""
+"""Shared parts of the figures; the first figure imports matplotlib."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float, *, dpi: int = 100) -> 'Figure':
-    """An empty figure of a size in inches, without a display or pyplot's global state."""
+    """Make an empty figure, sized in inches, without a display or pyplot's global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=dpi, layout='constrained')
 
 
 def render(figure: 'Figure') -> np.ndarray:
-    """Draw a figure: uint8 RGB, [H, W, 3]."""
+    """Render a figure as uint8 RGB, [H, W, 3]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
@@ -27,7 +27,7 @@ def render(figure: 'Figure') -> np.ndarray:
 def show(
     axis: Any, image: np.ndarray, *, frame: str | None = None, interpolation: str = 'nearest'
 ) -> None:
-    """Show an image without ticks, in a frame of a colour if one is given."""
+    """Show an image without ticks, and in a frame if a colour is given."""
     axis.imshow(image, interpolation=interpolation)
     axis.set_xticks([])
     axis.set_yticks([])

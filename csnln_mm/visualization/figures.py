@@ -1,4 +1,4 @@
-"""Figures of what the attention attends to (Figures 1 and 6 of the paper), and of attribution."""
+"""Draw figures of attention (Figures 1 and 6 of the paper) and of attribution."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,31 +33,20 @@ from csnln_mm.visualization.overlays import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Longer side of what is drawn on an image, in pixels: more than the figures show of it.
+# Longer side of drawings on an image, in pixels: the figures show less detail.
 _CANVAS = 1000
 
 
 def attention_figure(
-    upscaler: Upscaler,
-    image: ImageData,
-    points: Sequence[tuple[int, int]],
-    *,
-    recurrence: int | None = None,
-    stage: int = 1,
-    window: int = 192,
+    upscaler: Upscaler, image: ImageData, points: Sequence[tuple[int, int]], **options: Any
 ) -> np.ndarray:
     """Draw the in-scale and the cross-scale map of chosen pixels, a row per pixel (Figure 6).
 
-    Networks with one kind of attention have no column of the other.
+    A network with one kind of attention has no column for the other.
 
     Args:
-        upscaler: with ``tile=0``.
-        image: 8-bit or 16-bit; transparency is left out.
-        points: (x, y) of pixels in the image.
-        recurrence: from 1; by default the last with attention.
-        stage: of the cell, 1 or, in the released x4 network, 2.
-        window: side of the square around a pixel that the network sees of a larger image; 0 for
-            the whole image.
+        upscaler, image, points: as for :func:`~csnln_mm.visualization.extract_attention`.
+        **options: its ``recurrence``, ``stage`` and ``window``.
 
     Returns:
         uint8 RGB, [H, W, 3].
@@ -65,16 +54,14 @@ def attention_figure(
     Raises:
         UserError: for the reasons of :func:`~csnln_mm.visualization.extract_attention`.
     """
-    maps = extract_attention(
-        upscaler, image, points, recurrence=recurrence, stage=stage, window=window
-    )
+    maps = extract_attention(upscaler, image, points, **options)
     kinds = _kinds(maps[0])
     figure, axes = _grid(maps[0].input, len(maps), 1 + len(kinds))
     for row, one in zip(axes, maps):
         _show_input(row[0], one, image, draw_point(one, factor=_factor(one)))
         for axis, kind in zip(row[1:], kinds):
             _show_attention(figure, axis, one, kind)
-    figure.suptitle(f'Attention in {_recurrence(upscaler, maps[0], stage)}', fontsize=14)
+    figure.suptitle(f'Attention in {_recurrence(upscaler, maps[0], **options)}', fontsize=14)
     return render(figure)
 
 
@@ -85,26 +72,19 @@ def attribution_figure(
     *,
     detail: int = 16,
     steps: int = 50,
-    recurrence: int | None = None,
-    stage: int = 1,
     window: int = 96,
     on_step: Callable[[int, int, int], None] = lambda number, done, total: None,
+    **options: Any,
 ) -> np.ndarray:
-    """Draw the attribution of details, and the attention of the pixels in their middle.
+    """Draw the attribution of details, and the attention of their middle, a row per pixel.
 
-    A row per pixel. Networks without attention, also of other packages, have no columns of it.
+    Networks without attention, also of other packages, have no columns for it.
 
     Args:
-        upscaler: with ``tile=0``.
-        image: 8-bit or 16-bit; transparency is left out.
-        points: (x, y) of pixels in the image.
-        detail: side of the square of the result around a pixel.
-        steps: forward and backward passes for each pixel.
-        recurrence: of the attention, from 1; by default the last with attention.
-        stage: of the cell, 1 or, in the released x4 network, 2.
-        window: side of the square around a pixel that the network sees of a larger image; 0 for
-            the whole image.
+        upscaler, image, points: as for :func:`~csnln_mm.visualization.extract_attention`.
+        detail, steps, window: as for :func:`~csnln_mm.visualization.extract_attribution`.
         on_step: called with the number of the point, from 1, and (done, total) of its steps.
+        **options: ``recurrence`` and ``stage`` of the attention.
 
     Returns:
         uint8 RGB, [H, W, 3].
@@ -115,9 +95,7 @@ def attribution_figure(
     """
     maps: list[AttentionMaps] | None = None
     if attends(upscaler.network):
-        maps = extract_attention(
-            upscaler, image, points, recurrence=recurrence, stage=stage, window=window
-        )
+        maps = extract_attention(upscaler, image, points, window=window, **options)
     found = [
         extract_attribution(
             upscaler,
@@ -140,46 +118,32 @@ def attribution_figure(
             _show_attention(figure, axis, maps[i], kind)
     title = f'What a detail of {detail}x{detail} pixels of the x{upscaler.scale} result depends on'
     if maps:
-        title += f'; attention of the pixel in {_recurrence(upscaler, maps[0], stage)}'
+        title += f'; attention of the pixel in {_recurrence(upscaler, maps[0], **options)}'
     figure.suptitle(title, fontsize=14)
     return render(figure)
 
 
 def matches_figure(
-    upscaler: Upscaler,
-    image: ImageData,
-    point: tuple[int, int],
-    *,
-    top: int = 6,
-    recurrence: int | None = None,
-    stage: int = 1,
-    window: int = 192,
+    upscaler: Upscaler, image: ImageData, point: tuple[int, int], *, top: int = 6, **options: Any
 ) -> np.ndarray:
     """Draw the patches with the largest weights on the image and beside the target (Figure 1).
 
     Args:
-        upscaler: with ``tile=0``.
-        image: 8-bit or 16-bit; transparency is left out.
-        point: (x, y) of a pixel in the image, the middle of the target patch.
-        top: how many patches, 1 to 8.
-        recurrence: from 1; by default the last with attention.
-        stage: of the cell, 1 or, in the released x4 network, 2.
-        window: side of the square around the pixel that the network sees of a larger image; 0 for
-            the whole image.
+        upscaler, image: as for :func:`~csnln_mm.visualization.extract_attention`.
+        point: (x, y) of the middle of the target patch in the image.
+        top: number of patches, 1 to 8.
+        **options: ``recurrence``, ``stage`` and ``window`` of ``extract_attention``.
 
     Returns:
         uint8 RGB, [H, W, 3].
 
     Raises:
         UserError: if ``top`` is out of range, the network has no cross-scale attention, no patch
-            fits into the image, or for the reasons of
-            :func:`~csnln_mm.visualization.extract_attention`.
+            fits into the image, or for the reasons of ``extract_attention``.
     """
     if not 1 <= top <= len(BOX_COLOURS):
         raise UserError(f'the number of patches must be from 1 to {len(BOX_COLOURS)}, got {top}')
-    (one,) = extract_attention(
-        upscaler, image, [point], recurrence=recurrence, stage=stage, window=window
-    )
+    (one,) = extract_attention(upscaler, image, [point], **options)
     matches, skipped = top_matches(one, top)
     height, width = one.input.shape[:2]
     columns = max(6, len(matches) + 2)
@@ -214,11 +178,11 @@ def _factor(one: AttentionMaps | PixelAttribution) -> int:
 
 
 def _grid(lq: np.ndarray, rows: int, columns: int) -> tuple['Figure', np.ndarray]:
-    """A figure with axes for so many images of this size."""
+    """Make a figure with axes for a grid of images of this size."""
     height, width = lq.shape[:2]
     cell_width = 4.4 * min(1.0, (width / height) ** 0.5)
     cell_height = cell_width * height / width
-    # Narrow images leave room for the captions.
+    # The captions need some width, even if images are narrow.
     figure = new_figure(columns * max(cell_width, 3.3) + 1.2, rows * (cell_height + 0.9) + 0.5)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -233,7 +197,7 @@ def _show_input(
 
 
 def _kinds(one: AttentionMaps) -> list[str]:
-    """The kinds of attention that the network has, as the figures call them."""
+    """The figures' names of the kinds of attention that the network has."""
     weights = {'in-scale': one.in_scale, 'cross-scale': one.cross_scale}
     return [kind for kind, value in weights.items() if value is not None]
 
@@ -262,7 +226,7 @@ def _show_attribution(figure: 'Figure', axis: Any, one: PixelAttribution, scale:
 def _explain(
     figure: 'Figure', axis: Any, weights: np.ndarray, quantity: str, places: str, margin: int = 0
 ) -> None:
-    """Add to a map that is shown the scale of its colours, and how concentrated it is."""
+    """Add the scale of the colours to a map, and say how concentrated it is."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import PowerNorm
 
@@ -275,7 +239,7 @@ def _explain(
     axis.set_xlabel(text.replace(', largest', ',\nlargest'), fontsize=10)
 
 
-def _recurrence(upscaler: Upscaler, one: AttentionMaps, stage: int) -> str:
+def _recurrence(upscaler: Upscaler, one: AttentionMaps, stage: int = 1, **_: Any) -> str:
     text = f'recurrence {one.recurrence} of {upscaler.network.num_recurrences}'
     stages = len(upscaler.network.cell.attentions())
     return f'{text}, stage {stage} of {stages}' if stages > 1 else text

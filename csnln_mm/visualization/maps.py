@@ -1,4 +1,4 @@
-"""What figures and the page show of attention and attribution: patches, ranges, words."""
+"""Patches, colour ranges and words for attention and attribution in figures and on the page."""
 
 from collections.abc import Sequence
 from math import floor, log10
@@ -10,7 +10,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.visualization.attention import AttentionMaps
 from csnln_mm.visualization.attribution import PixelAttribution
 
-# They differ from one another, from most photographs, and from the colours of the maps.
+# Distinct from one another, from most photographs, and from the colours of the maps.
 BOX_COLOURS = (
     '#ff3b30',
     '#ffcc00',
@@ -43,7 +43,7 @@ class Crop(NamedTuple):
 
 
 class ColourRange(NamedTuple):
-    """Weights from ``low`` (black) to ``high`` (brightest), raised to ``gamma`` in between."""
+    """Weights at ``low`` are black, at ``high`` brightest, with ``gamma`` in between."""
 
     low: float
     high: float
@@ -53,12 +53,12 @@ class ColourRange(NamedTuple):
 def top_matches(one: AttentionMaps, top: int) -> tuple[list[Match], int]:
     """Find the candidate patches with the largest weights, in descending order.
 
-    Skips patches that reach beyond the border, where the network sees zeros, and those that
+    This skips patches that reach beyond the border, where the network sees zeros, and patches that
     overlap a stronger one by more than half a side in both directions.
 
     Args:
         one: with a cross-scale map.
-        top: how many; fewer if there are not so many.
+        top: largest number of patches.
 
     Returns:
         The matches, and how many of the skipped patches weigh more than the last of them.
@@ -119,10 +119,10 @@ def target_patch(one: AttentionMaps) -> tuple[float, float, float]:
 
 
 def block_and_margin(one: AttentionMaps, weights: np.ndarray) -> tuple[float, int]:
-    """The pixels of the input that a weight covers in each direction; a border of the map.
+    """The pixels of the input per weight, in each direction, and the border of the map to ignore.
 
-    A weight of the cross-scale map belongs to an s x s block of its map. Patches across the border
-    often weigh many times as much as all others, so the colour range leaves the border out.
+    A weight of the cross-scale map stands for an s x s block of its map. Patches across the border
+    often weigh many times as much as all others, so the colour range ignores the border.
     """
     if weights is one.cross_scale:
         return one.scale / one.map_scale, one.patch_size // 2
@@ -134,11 +134,11 @@ def relative_weights(weights: np.ndarray, margin: int = 0) -> tuple[np.ndarray, 
 
     Args:
         weights: sum 1.
-        margin: width of the border that the range leaves out.
+        margin: width of the border that the range ignores.
 
     Returns:
-        The multiples of the mean, and a range in which 0.2 % of the places are too bright, so
-        that single places do not leave all others black.
+        The multiples of the mean, and a range that 0.2 % of the places exceed, so that single
+        places do not leave all others black.
     """
     relative = weights * weights.size
     inner = relative[margin : weights.shape[0] - margin, margin : weights.shape[1] - margin]
@@ -160,8 +160,8 @@ def concentration(weights: np.ndarray, places: str, quantity: str = 'weight') ->
 
     Args:
         weights: sum 1.
-        places: what has the weights, in the plural.
-        quantity: what the places share.
+        places: plural noun for the places that have weights.
+        quantity: noun for the weight.
     """
     half = int(np.searchsorted(np.sort(weights.ravel())[::-1].cumsum(), 0.5)) + 1
     largest = float(weights.max() * weights.size)
@@ -173,14 +173,14 @@ def concentration(weights: np.ndarray, places: str, quantity: str = 'weight') ->
 
 
 def shares(weights: Sequence[float]) -> list[str]:
-    """Write weights as percentages with equally many decimals: two digits of the largest."""
+    """Format weights as percentages, with decimals for two digits of the largest."""
     largest = 100 * max(weights)
     decimals = max(1, 1 - floor(log10(largest))) if largest > 0 else 1
     return [f'{100 * weight:.{decimals}f} %' for weight in weights]
 
 
 def _cut(image: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
-    """A square of an image, grey where it reaches beyond the image."""
+    """Cut a square out of an image, grey beyond the border."""
     size = max(1, round(side))
     left, top = round(x) + size, round(y) + size
     padded = np.pad(image, ((size, size), (size, size), (0, 0)), constant_values=128)

@@ -1,4 +1,4 @@
-"""Attention and attribution drawn on the image: what figures and the page show."""
+"""Draw attention and attribution on the image, for figures and the page."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def zoom_factor(image: np.ndarray, side: int) -> int:
 
 
 def draw_matches(one: AttentionMaps, matches: Sequence[Match], *, factor: int = 6) -> np.ndarray:
-    """Outline the target and the patches that count most for it, numbered from 1.
+    """Outline the target and its best matches, numbered from 1.
 
     Args:
         one: with a cross-scale map.
@@ -73,13 +73,7 @@ def draw_map(one: AttentionMaps, weights: np.ndarray, *, factor: int = 6) -> np.
 
 
 def draw_detail(one: PixelAttribution, scale: int, *, factor: int = 6) -> np.ndarray:
-    """Outline the detail on the input: uint8 RGB, [factor h, factor w, 3].
-
-    Args:
-        one: the attribution of a detail.
-        scale: S of the network.
-        factor: magnification.
-    """
+    """Outline the detail on the input, see :func:`draw_attribution`."""
     canvas = zoom(one.input, factor)
     _outline(canvas, _detail(one, scale, factor), POINT_COLOUR)
     return canvas
@@ -97,7 +91,7 @@ def draw_attribution(one: PixelAttribution, scale: int, *, factor: int = 6) -> n
         uint8 RGB, [factor h, factor w, 3].
     """
     canvas = _colour(attribution_weights(one), one.input, factor, 1, 0)
-    # Few pixels count: the image behind them, dark and grey, shows where they are.
+    # Few pixels contribute; the dark grey image shows where they are.
     grey = zoom(one.input, factor).mean(-1, keepdims=True) * 0.4
     canvas = np.maximum(canvas, grey.astype(np.uint8))
     _outline(canvas, _detail(one, scale, factor), POINT_COLOUR)
@@ -141,7 +135,7 @@ def _detail(one: PixelAttribution, scale: int, factor: int) -> _Box:
 def _colour(
     weights: np.ndarray, lq: np.ndarray, factor: int, block: float, margin: int
 ) -> np.ndarray:
-    """The map of an input in colours; a weight covers ``block`` pixels of it in each direction."""
+    """Colour a map at the size of its input, of which a weight covers ``block`` x ``block``."""
     height, width = lq.shape[:2]
     relative, (low, high, gamma) = relative_weights(weights, margin)
     level = np.clip((relative - low) / (high - low), 0, 1) ** gamma
@@ -153,12 +147,12 @@ def _colour(
 
 
 def _line(canvas: np.ndarray) -> int:
-    """Width of lines, so that they stay visible where the canvas is shown at half its size."""
+    """The width of lines that stay visible at half the size of the canvas."""
     return max(1, max(canvas.shape[:2]) // 180)
 
 
 def _ring(canvas: np.ndarray, point: tuple[int, int], factor: int) -> np.ndarray:
-    """A ring that leaves the pixel free."""
+    """Draw a ring that leaves the pixel free."""
     centre = [round(factor * (at + 0.5)) for at in point]
     radius = max(2 * factor, max(canvas.shape[:2]) // 50)
     line = _line(canvas)
@@ -168,7 +162,7 @@ def _ring(canvas: np.ndarray, point: tuple[int, int], factor: int) -> np.ndarray
 
 
 def _outline(canvas: np.ndarray, box: _Box, colour: str) -> None:
-    """A box with a black edge, to be seen on any image."""
+    """Draw a box with a black edge, visible on any image."""
     x, y, width, height = box
     corners = [(round(x), round(y)), (round(x + width) - 1, round(y + height) - 1)]
     line = _line(canvas)
@@ -177,7 +171,7 @@ def _outline(canvas: np.ndarray, box: _Box, colour: str) -> None:
 
 
 def _label(canvas: np.ndarray, text: str, box: _Box, taken: Sequence[_Box], colour: str) -> _Box:
-    """Write a label beside a box, on the side where it covers least of what is taken."""
+    """Write a label on the side of a box where it covers least of ``taken``."""
     line = _line(canvas)
     size = max(canvas.shape[:2]) / 1000
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, size, line)
