@@ -1,10 +1,7 @@
 """MMagic imports beside today's packages, and what is there stays as it is."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+from command_line import run_code
 from forked_code import ForkServer
 
 LITE = 'importlib.util.find_spec("mmcv._ext") is None'
@@ -102,11 +99,10 @@ assert compatibility.summary() == ""
 
 
 def test_it_costs_nothing():
-    code = """
+    run_code("""
 import sys, csnln_mm.compatibility
 assert not {"torch", "numpy", "mmagic", "mmengine", "mmcv", "logging"} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, '-c', code], check=True)
+""")
 
 
 def test_an_import_that_fails_leaves_no_half_registered_modules(run):
@@ -148,11 +144,4 @@ assert compatibility.why_missing('EDSRNet') == ''
 
 def test_no_line_about_cuda_where_there_is_none(tmp_path):
     code = 'import csnln_mm.compatibility, mmengine'
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        env=dict(os.environ, CUDA_HOME=str(tmp_path)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert 'CUDA runtime' not in done.stdout + done.stderr
+    assert 'CUDA runtime' not in run_code(code, CUDA_HOME=str(tmp_path))

@@ -1,9 +1,9 @@
-"""The command line: ``csnln COMMAND``, one module per command.
+"""The command line: ``csnln COMMAND``, with a module for each command.
 
-A command's module has ``HELP`` (what ``csnln COMMAND --help`` begins with),
-``add_arguments(parser)`` and ``run(args)``, which returns an exit status or None. Only the module
-of the command in question is imported, and it imports what is heavy (torch takes two seconds)
-inside ``run``: help and mistakes in arguments are quick.
+A module has ``HELP``, the beginning of ``csnln COMMAND --help``; ``add_arguments(parser)``; and
+``run(args)``, which returns an exit status or None. Only the module of the given command is
+imported, and its ``run`` imports heavy packages (torch takes two seconds), so that help and wrong
+arguments are quick.
 """
 
 import argparse
@@ -45,12 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command and arguments; by default those of this process.
 
     Returns:
-        The exit status: the command's own; 2 for an error that the user can fix, which is told
-        in one line (``CSNLN_TRACEBACK=1`` shows where it was raised); 128 and the signal's number
-        if a signal ended it.
+        The exit status: that of the command; 2 for an error that the user can fix, printed in one
+        line (``CSNLN_TRACEBACK=1`` shows where it was raised); 128 plus the number of a signal.
 
     Raises:
-        SystemExit: by argparse, with 0 after help and 2 for mistakes in the arguments.
+        SystemExit: by argparse, with 0 after help and 2 for wrong arguments.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     return exit_status(lambda: _run(argv))
@@ -77,26 +76,26 @@ def _run(argv: list[str]) -> int | None:
     from csnln_mm.device import set_malloc_thresholds
 
     set_malloc_thresholds(mmap=None, trim=2047)
-    # What cannot be logged, on a full disk, is reported once by whoever stops, not for every line.
+    # On a full disk, the error that ends the command is enough: not one for every line of the log.
     logging.raiseExceptions = False
     return module.run(args)
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
-    """Run a command; an error that the user can fix becomes one line and a status."""
+    """Run a command, and turn errors that the user can fix into one line and a status."""
     try:
         status = command() or 0
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # The reader is gone; Python's own flush at exit should not complain either.
+        # The reader is gone; Python's flush at exit should not raise this again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except (UserError, OSError) as error:
         message, is_bug = str(error), False
         if isinstance(error, OSError):
             message = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-            is_bug = error.errno is None  # no failure of the system
+            is_bug = error.errno is None  # not a failure of the system
         if is_bug or wants_traceback():
             raise
         if message:
@@ -114,7 +113,7 @@ def exit_status(command: Callable[[], int | None]) -> int:
 
 
 def _tell(line: str) -> None:
-    """Print a line, and keep it for the launcher of several processes to repeat at the end."""
+    """Print a line, and save it for the launcher of several processes to repeat at the end."""
     print(line, file=sys.stderr)
     if folder := os.environ.get('CSNLN_ERRORS'):
         attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')

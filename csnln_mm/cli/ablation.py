@@ -65,17 +65,7 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.files import atomic_write
     from csnln_mm.paper.ablation import Budget, ablation_table, run_ablation
 
-    budget = Budget(
-        max_iters=args.max_iters,
-        channels=args.channels,
-        recurrences=args.recurrences,
-        batch_size=args.batch_size,
-        patch_size=args.patch_size,
-        train_data=args.train_data,
-        test_data=args.test_data,
-        seed=args.seed,
-        options=args.cfg_options,
-    )
+    budget = Budget(*(getattr(args, name) for name in Budget._fields))
     work_dir = args.work_dir or Path('work_dirs') / 'ablation'
     results = run_ablation(args.table, budget, work_dir, variants=args.variants)
     text = ablation_table(args.table, results, budget, args.format)

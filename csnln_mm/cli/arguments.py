@@ -1,4 +1,4 @@
-"""Types and groups of arguments that several commands share."""
+"""Arguments that several commands share."""
 
 import argparse
 import ast
@@ -31,7 +31,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
     '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
 }
-# What each launcher tells the processes that it starts, and how it is used.
+# A variable that each launcher sets, and the tool that uses the launcher.
 _LAUNCHERS = {
     'pytorch': ('RANK', 'tools/dist_train.sh or dist_test.sh'),
     'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh or slurm_test.sh'),
@@ -40,7 +40,7 @@ _LAUNCHERS = {
 
 
 def at_least_one(text: str) -> int:
-    """Type of an argument: a whole number of at least 1."""
+    """Type of an argument: an integer of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError('must be at least 1')
@@ -48,7 +48,7 @@ def at_least_one(text: str) -> int:
 
 
 def output_file(text: str) -> Path:
-    """Type of an argument: a file to write, refused before any work if it cannot be."""
+    """Type of an argument: a file to write; refuses one that cannot be written."""
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f'{text} is a folder; name a file')
@@ -57,7 +57,7 @@ def output_file(text: str) -> Path:
 
 
 def output_folder(text: str) -> Path:
-    """Type of an argument: a folder to write into, refused before any work if it cannot be."""
+    """Type of an argument: a folder to write into; refuses one that cannot be written."""
     path = Path(text)
     try:
         check_folder(path)
@@ -74,7 +74,7 @@ def add_shared(parser: argparse._ActionsContainer, *names: str) -> None:
 
 
 def network(checkpoint: str | Path | None, config: str | None, settings: Sequence[str] = ()) -> Any:
-    """What a checkpoint and ``--config`` or ``--settings`` name, as ``Upscaler`` takes it."""
+    """Load what a checkpoint and ``--config`` or ``--settings`` name, for ``Upscaler``."""
     if settings:
         from csnln_mm.checkpoints import load_network
 
@@ -89,11 +89,7 @@ def network(checkpoint: str | Path | None, config: str | None, settings: Sequenc
 
 
 def read_settings(entries: Sequence[str]) -> dict[str, Any]:
-    """The values of ``--settings``: numbers, True, False, None or all, and lists as 1,3.
-
-    Raises:
-        UserError: for an entry that is not KEY=VALUE.
-    """
+    """Parse ``--settings``: numbers, True, False, None or all, and lists as 1,3; else UserError."""
     words = {'true': True, 'false': False, 'none': None, 'all': None}
     settings: dict[str, Any] = {}
     for entry in entries:
@@ -153,16 +149,12 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='how this process was started; the .sh scripts set it',
     )
-    # torchrun tells by the environment, older launchers by this argument.
+    # torchrun sets a variable, older launchers this argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def launcher(args: argparse.Namespace) -> str:
-    """The launcher named on the command line, with its local rank told to MMEngine.
-
-    Raises:
-        UserError: if it did not start this process.
-    """
+    """Return ``--launcher`` and set LOCAL_RANK; UserError if it did not start this process."""
     if args.launcher != 'none':
         variable, tool = _LAUNCHERS[args.launcher]
         if variable not in os.environ:

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _models(scale: float | None) -> list[str]:
-    """Names of the models that come with the package, first the one for the scale."""
+    """The names of the package's models, beginning with the one for the scale."""
     from csnln_mm.checkpoints import choose_pretrained, list_pretrained
 
     first = choose_pretrained(scale).name
@@ -117,7 +117,7 @@ def _networks(checkpoints: list[str]) -> dict[str, Any]:
 
 
 def _photographs() -> dict[str, Any]:
-    """Those of scikit-image, if it is installed, at half their size."""
+    """The photographs of scikit-image, if it is installed, at half their size."""
     try:
         from csnln_mm.datasets.demo import EXAMPLES
     except ImportError:

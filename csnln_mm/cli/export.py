@@ -1,4 +1,4 @@
-"""``csnln export``: a network for other programs."""
+"""``csnln export``: write a network for other programs."""
 
 import argparse
 import sys
@@ -127,7 +127,7 @@ def _export_onnx(
 
 
 def _architecture(config: str) -> Any:
-    """The network of a config file, as plain data."""
+    """Read the network of a config file as plain data."""
     from csnln_mm.mmagic.config import load_config
 
     model = load_config(config).get('model') or {}

@@ -126,7 +126,7 @@ def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, 
 
 
 def _images(folder: Path) -> Iterator['Tensor']:
-    """[1, 3, h, w] in 0..1, from the middle of images that are spread over a folder."""
+    """Yield crops, [1, 3, h, w] in 0..1, from the middle of images spread over a folder."""
     import torch
 
     from csnln_mm.images.image_file import list_images, read_rgb

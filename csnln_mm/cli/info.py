@@ -1,4 +1,4 @@
-"""``csnln info``: what a bug report should say."""
+"""``csnln info``: print what a bug report needs."""
 
 import argparse
 import importlib.metadata
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     rows['stand-ins'] = _stand_ins()
     try:
         rows['configs'] = str(Path(config_path('csnln_x2_demo.py')).parent)
-    except Exception as error:  # what a report is for
+    except Exception as error:  # part of the report
         rows['configs'] = f'not found: {error}'
     names = ', '.join(model.name for model in list_pretrained())
     rows['weights'] = f'{WEIGHTS}: {names}'
@@ -58,7 +58,7 @@ def _devices() -> list[str]:
 
 
 def _stand_ins() -> str:
-    """Which modules that MMagic imports are replaced because they cannot be imported here."""
+    """List the modules that MMagic imports and that stand-ins replace here."""
     if importlib.util.find_spec('mmagic') is None:
         return 'MMagic is not installed; needed for training and testing only'
     from csnln_mm import compatibility
@@ -66,7 +66,7 @@ def _stand_ins() -> str:
     compatibility.install()
     try:
         importlib.import_module('mmagic.models')
-    except Exception as error:  # what a report is for
+    except Exception as error:  # part of the report
         return f'MMagic cannot be imported: {type(error).__name__}: {error}'
     reasons = compatibility.stood_in()
     indent = '\n' + 24 * ' '

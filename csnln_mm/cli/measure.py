@@ -1,4 +1,4 @@
-"""``csnln measure``: PSNR and SSIM of models and of finished results."""
+"""``csnln measure``: measure PSNR and SSIM of models and of finished results."""
 
 import argparse
 import os
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _by_name(results: list[str]) -> dict[str, Path]:
-    """Finished results by the name of their row."""
+    """Map the names of rows to finished results."""
     paths: dict[str, Path] = {}
     for text in results:
         name, equals, path = text.partition('=')
@@ -111,7 +111,7 @@ def _by_name(results: list[str]) -> dict[str, Path]:
 
 
 def _measure(args: argparse.Namespace, folders: dict[str, Path]) -> list['Result']:
-    """Bicubic, models and folders of finished results on the test sets."""
+    """Measure bicubic, models and folders of finished results on the test sets."""
     from csnln_mm.checkpoints.pretrained import checkpoint_path, choose_pretrained, list_pretrained
     from csnln_mm.paper.measure import collect_images, measure
     from csnln_mm.paper.perceptual import load_metric
@@ -151,7 +151,7 @@ def _track(name: str, images: Iterator[Any], count: int) -> Iterable[Any]:
 
 
 def _record(path: Path, row: 'Result') -> None:
-    """Add scores to a file's metadata; those of other test sets stay."""
+    """Add scores to a file's metadata, and keep those of other test sets."""
     import json
 
     from csnln_mm.checkpoints import load_checkpoint

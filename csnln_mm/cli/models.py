@@ -1,4 +1,4 @@
-"""``csnln models``: the models that come with the package."""
+"""``csnln models``: list the models that come with the package."""
 
 import argparse
 

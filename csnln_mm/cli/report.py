@@ -1,4 +1,4 @@
-"""``csnln report``: results beside the paper's."""
+"""``csnln report``: print results beside the paper's."""
 
 import argparse
 from pathlib import Path
@@ -53,18 +53,19 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _benchmarks(cfg: Any, name: str, args: argparse.Namespace) -> str:
+    from csnln_mm.mmagic.own_images import find_scale
     from csnln_mm.mmagic.runner import build_test_runner
     from csnln_mm.mmagic.testing import run_test
     from csnln_mm.paper.published import BENCHMARKS, TABLE_1, published
     from csnln_mm.paper.results import Result, read_scores, results_table, scores_by_set
 
-    scale = cfg.get('model', {}).get('generator', {}).get('upscale_factor')
+    scale = find_scale(cfg)
     if scale not in (2, 3, 4):
         raise UserError(f'the config has model.generator.upscale_factor={scale}, not 2, 3 or 4')
     if args.results:
         scores = read_scores(args.results)
     else:
-        # MMagic's images of every test, each beside its input and ground truth, are not wanted.
+        # No need for MMagic's images of input, result and ground truth.
         cfg.custom_hooks = [
             hook for hook in cfg.get('custom_hooks', []) if hook.type != 'BasicVisualizationHook'
         ]

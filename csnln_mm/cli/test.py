@@ -1,4 +1,4 @@
-"""``csnln test``: measure a checkpoint on the test sets of its config, or on other images."""
+"""``csnln test``: measure a checkpoint on a config's test sets, or on other images."""
 
 import argparse
 from pathlib import Path

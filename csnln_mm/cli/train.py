@@ -94,8 +94,8 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     _check_own_images(args)
-    # Until the first step, Control-C ends the process at once, as SIGTERM does: a library could
-    # swallow an exception while it is imported.
+    # Until the first step, Control-C ends the process at once, as SIGTERM does: an import in some
+    # library could swallow the exception.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from csnln_mm.mmagic import own_images
@@ -139,7 +139,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check_own_images(args: argparse.Namespace) -> None:
-    """Raise UserError for options that would have no effect, and for folders that do not exist."""
+    """Raise UserError for options without effect, and for folders that do not exist."""
     if not args.gt:
         for name in 'lq', 'degradation', 'patch_size', 'val', 'val_gt':
             if getattr(args, name) is not None:

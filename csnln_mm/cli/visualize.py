@@ -1,4 +1,4 @@
-"""``csnln visualize``: what the attention attends to, attribution, and methods side by side."""
+"""``csnln visualize``: draw attention, attribution, and methods side by side."""
 
 import argparse
 import contextlib
@@ -135,7 +135,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from csnln_mm.images.image_file import ImageHeader, check_format, write_image
 
-    # Fail before the work if the result could not be written.
+    # Fail before the work if the result cannot be written.
     is_folder = args.figure == 'compare' and Path(args.image).is_dir()
     try:
         (arguments.output_folder if is_folder else arguments.output_file)(str(args.out))
@@ -157,7 +157,7 @@ def _draw_attention(args: argparse.Namespace) -> Any:
     from csnln_mm.visualization import attention_figure, attribution_figure, matches_figure
 
     image = read_image(Path(args.image))
-    # Attribution is of any network.
+    # Attribution works with any network.
     with_attention = args.figure != 'attribution'
     checkpoint = args.checkpoint or choose_pretrained(with_attention=with_attention).path
     network = arguments.network(checkpoint, args.config, args.settings)
@@ -174,7 +174,7 @@ def _draw_attention(args: argparse.Namespace) -> Any:
 
 @contextlib.contextmanager
 def _progress(points: list[tuple[int, int]]) -> Iterator[Callable[[int, int, int], None]]:
-    """The steps of all points, with the time left."""
+    """Report the steps of all points, with the time left."""
     from csnln_mm.upscaling.progress import report_text
 
     with report_text(sys.stdout) as tell:
@@ -206,7 +206,7 @@ def _compare(args: argparse.Namespace, is_folder: bool) -> None:
 
 
 def _methods(args: argparse.Namespace) -> dict[str, Any]:
-    """Methods by name: 'bicubic', an upscaler or a folder."""
+    """Map names to methods: 'bicubic', an upscaler or a folder."""
     from csnln_mm.checkpoints import list_pretrained
     from csnln_mm.upscaling import Upscaler
     from csnln_mm.visualization.comparison import BICUBIC

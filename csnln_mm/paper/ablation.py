@@ -1,4 +1,4 @@
-"""The paper's ablation studies (Tables 3, 4, 5) at any budget."""
+"""Run the paper's ablation studies (Tables 3, 4, 5) at any budget."""
 
 import gc
 import json
@@ -27,33 +27,27 @@ from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.attribution import extract_attribution
 
 _SCALE = 2
-# Of the attribution: a minute or so for the small budgets on a CPU.
+# Of the attribution, which takes about a minute with small budgets on a CPU.
 _WINDOW, _STEPS = 64, 8
-# Settings that decide the result: what a resumed run must share with its beginning.
+# A resumed run must have the same settings as its beginning.
 _DECISIVE = (
-    'model',
-    'train_cfg',
-    'param_scheduler',
-    'optim_wrapper',
-    'train_dataloader',
-    'test_dataloader',
-    'randomness',
-)
+    'model train_cfg param_scheduler optim_wrapper train_dataloader test_dataloader randomness'
+).split()
 
 
 class Budget(NamedTuple):
-    """What a study may cost; None leaves the paper's value.
+    """Settings of all variants, named as the options of ``csnln ablation``; None: the paper's.
 
     Attributes:
-        max_iters: training steps. The learning rate falls at the same fractions of the run.
+        max_iters: training steps; the schedule is scaled to them.
         channels: C.
         recurrences: of the cell.
-        batch_size: samples in a step.
+        batch_size: samples per step.
         patch_size: side of training patches, in LR pixels.
-        train_data: folder with GTmod12 and LRbicx2, or of the layout of data/DIV2K.
+        train_data: folder with GTmod12 and LRbicx2, or in the layout of data/DIV2K.
         test_data: folder with GTmod12 and LRbicx2.
         seed: of weights and samples.
-        options: further settings, by dotted name.
+        cfg_options: further settings, by dotted name.
     """
 
     max_iters: int | None = None
@@ -64,18 +58,18 @@ class Budget(NamedTuple):
     train_data: str = 'data/DIV2K'
     test_data: str = 'data/Set14'
     seed: int = 0
-    options: dict | None = None
+    cfg_options: dict | None = None
 
 
 class VariantResult(NamedTuple):
-    """What is known of a variant.
+    """The result of a variant.
 
     Attributes:
         psnr: in dB, on Y.
         ssim: on Y.
-        parameters: how many.
-        diffusion_index: DI of the middle of each test image as seen through a window of 64 LR
-            pixels, the mean; None in results of earlier versions.
+        parameters: their number.
+        diffusion_index: mean DI of the middle of the test images, in a window of 64 LR pixels; None
+            in results of earlier versions.
     """
 
     psnr: float
@@ -89,17 +83,17 @@ def run_ablation(
 ) -> dict[str, VariantResult | None]:
     """Train and test the variants of a table one after another.
 
-    A variant's folder is ``work_dir/NAME``. Variants with a result there are not run again, one
-    that was interrupted is resumed from its latest checkpoint.
+    Each has a folder, ``work_dir/NAME``. Finished variants are not run again; an interrupted one
+    resumes from its latest checkpoint.
 
     Args:
         table: 3, 4 or 5.
-        budget: what it may cost.
-        work_dir: where results go.
+        budget: settings of all variants.
+        work_dir: folder for results.
         variants: names of configs; all of the table by default.
 
     Returns:
-        Result by name of config, for all of the table; None for those that were never run.
+        Results by name of config, for the whole table; None for variants without a result.
 
     Raises:
         UserError: if a variant is unknown, a setting is wrong, data is missing, or ``work_dir``
@@ -110,7 +104,7 @@ def run_ablation(
         if name not in names:
             raise UserError(f'table {table} has no variant {name!r}, but {", ".join(names)}')
     chosen = [name for name in names if not variants or name in variants]
-    # All before the first: a mistake should not show hours later.
+    # All variants before the first run: a mistake should not show hours later.
     for name in chosen:
         cfg = variant_config(name, work_dir / name, budget)
         _check_settings(cfg)
@@ -125,15 +119,10 @@ def run_ablation(
 
 
 def variant_config(name: str, work_dir: Path, budget: Budget) -> Config:
-    """Load a variant's config, with the settings of a budget.
-
-    Args:
-        name: of the config in configs/ablation.
-        work_dir: folder of the variant.
-        budget: its settings.
+    """Load a variant's config from configs/ablation, with the settings of a budget.
 
     Raises:
-        UserError: if the budget makes no sense, or the config has no such settings.
+        UserError: if a number is not positive, or the config has no such setting.
     """
     for setting in 'max_iters', 'channels', 'recurrences', 'batch_size', 'patch_size':
         value = getattr(budget, setting)
@@ -155,46 +144,24 @@ def variant_config(name: str, work_dir: Path, budget: Budget) -> Config:
             step.gt_patch_size = _SCALE * budget.patch_size
     _test_only(cfg, budget.test_data)
     cfg.randomness = dict(seed=budget.seed)
-    apply_cfg_options(cfg, budget.options or {})
+    apply_cfg_options(cfg, budget.cfg_options or {})
     return cfg
 
 
 def ablation_table(
     table: int, results: dict[str, VariantResult | None], budget: Budget, style: str = 'text'
 ) -> str:
-    """Show the results beside the paper's.
-
-    Args:
-        table: 3, 4 or 5.
-        results: from :func:`run_ablation`.
-        budget: that of the results.
-        style: 'text' or 'markdown'.
-    """
-    variants = ABLATIONS[table].variants
-    test_set = Path(budget.test_data).name
-    header = (
-        ABLATIONS[table].title,
-        'parameters',
-        f'PSNR on {test_set}',
-        'SSIM',
-        'DI',
-        'paper: PSNR on Set14',
-    )
-    rows = [_cells(name, title, results[name]) for name, title in variants.items()]
+    """Format the results of :func:`run_ablation` beside the paper's."""
+    title, variants = ABLATIONS[table]
+    psnr = f'PSNR on {Path(budget.test_data).name}'
+    header = title, 'parameters', psnr, 'SSIM', 'DI', 'paper: PSNR on Set14'
+    rows = []
+    for name, variant in variants.items():
+        psnr, ssim, parameters, index = results[name] or [None] * 4
+        cells = (parameters, ',.0f'), (psnr, '.2f'), (ssim, '.4f'), (index, '.2f')
+        measured = ['-' if value is None else f'{value:{form}}' for value, form in cells]
+        rows.append([variant, *measured, f'{published_variant(name):.2f}'])
     return f'{_describe(budget)}\n\n{format_table(header, rows, style)}'
-
-
-def _cells(name: str, title: str, result: VariantResult | None) -> list[str]:
-    measured = ['-'] * 4
-    if result:
-        index = result.diffusion_index
-        measured = [
-            f'{result.parameters:,.0f}',
-            f'{result.psnr:.2f}',
-            f'{result.ssim:.4f}',
-            '-' if index is None else f'{index:.2f}',
-        ]
-    return [title, *measured, f'{published_variant(name):.2f}']
 
 
 def _describe(budget: Budget) -> str:
@@ -207,12 +174,12 @@ def _describe(budget: Budget) -> str:
         'seed': budget.seed,
     }
     text = ', '.join(f'{name} {value}' for name, value in said.items())
-    options = ''.join(f', {key}={value}' for key, value in (budget.options or {}).items())
+    options = ''.join(f', {key}={value}' for key, value in (budget.cfg_options or {}).items())
     return f'x2, trained on {budget.train_data}: {text}{options}'
 
 
 def _test_only(cfg: Config, test_data: str) -> None:
-    """Test one set at the end; nothing is validated on the way."""
+    """Test one set at the end, and validate nothing before."""
     loader, evaluator = cfg.test_dataloader[0], cfg.test_evaluator[0]
     loader.dataset.data_root = test_data
     for metric in evaluator.metrics:
@@ -227,10 +194,10 @@ def _run_variant(name: str, work_dir: Path, budget: Budget) -> None:
     cfg = variant_config(name, work_dir, budget)
     settings, checkpoint = _settings(cfg), work_dir / f'iter_{cfg.train_cfg.max_iters}.pth'
     runner = build_train_runner(cfg, resume=True)
-    # Not of a run that was refused: the folder is free for another.
+    # Not earlier: a run that was refused must not claim the folder.
     atomic_write(work_dir / 'settings.json', settings.encode())
     run_training(runner)
-    del runner  # its dataloader workers end with it
+    del runner  # ends its dataloader workers
     gc.collect()
     runner = build_test_runner(variant_config(name, work_dir, budget), str(checkpoint))
     metrics = run_test(runner)
@@ -271,7 +238,7 @@ def _settings(cfg: Config) -> str:
 
 
 def _check_settings(cfg: Config) -> None:
-    """Raise UserError if the folder holds a run with other settings."""
+    """Raise UserError if the work directory has a run with other settings."""
     path = Path(cfg.work_dir) / 'settings.json'
     if path.exists():
         before, now = read_json(path), json.loads(_settings(cfg))

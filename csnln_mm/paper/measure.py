@@ -1,4 +1,4 @@
-"""PSNR and SSIM of models, and of finished results, on folders of images."""
+"""Measure PSNR and SSIM of models, and of finished results, on folders of images."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ from csnln_mm.upscaling import Upscaler
 from csnln_mm.upscaling.tile_size import may_attend
 from csnln_mm.visualization.comparison import Comparison, compare_methods
 
-# Of the image that multiply-adds are counted for, as papers on small models count them.
+# The size of the result that multiply-adds are counted for, as in papers on small models.
 _RESULT = 1280, 720
 _TIMED_SIDE = 512
 _CROPPED_TO = 12
@@ -26,14 +26,14 @@ Track = Callable[[str, Iterator[Comparison], int], Iterable[Comparison]]
 
 
 def collect_images(folders: Iterable[str | Path]) -> dict[str, list[Path]]:
-    """Collect images by test set.
+    """Map test sets to their images.
 
     Args:
         folders: see :func:`~csnln_mm.datasets.benchmarks.find_test_sets`; a folder that is one test
-            set gives it its name.
+            set has its name.
 
     Raises:
-        UserError: if a folder has no images, or two test sets have one name.
+        UserError: if a folder has no images, or two test sets have the same name.
     """
     sets: dict[str, list[Path]] = {}
     for folder in map(Path, folders):
@@ -54,26 +54,24 @@ def measure(
     with_time: bool = False,
     track: Track = lambda test_set, comparisons, count: comparisons,
 ) -> list[Result]:
-    """Measure methods on images, by the protocol of the field.
+    """Measure methods by the protocol of the field.
 
-    Images are cropped at the bottom and right to sides that 12 divides, reduced by MATLAB's bicubic
-    to 8 bits, and upscaled again; compared are the Y channels without a border of ``scale`` pixels.
+    Images are cropped at the bottom and right to multiples of 12, reduced by MATLAB's bicubic to 8
+    bits, and upscaled. Scores compare the Y channels without a border of ``scale`` pixels.
 
     Args:
         sets: images by test set, at least 11 + 2 ``scale`` pixels wide and high.
-        methods: by name, as :func:`~csnln_mm.visualization.compare_methods` takes them. Finished
-            results lie in a folder of the test set's name, or, of a single test set, in the folder
-            itself. Where their sizes are those of images cropped to multiples of ``scale``, all
-            methods are measured on these.
+        methods: see :func:`~csnln_mm.visualization.compare_methods`. Finished results are in a
+            folder named after the test set, or, for a single test set, in the folder itself. If
+            their sizes are multiples of ``scale`` only, all methods are measured on such crops.
         scale: of all methods.
-        metrics: further ones, of the RGB images as they are.
+        metrics: further metrics, of the uncropped RGB images.
         with_time: measure seconds as well.
-        track: called with a test set's name, its comparisons and their number; passes the
-            comparisons on, and may report progress.
+        track: called with the name, the comparisons and their number, for each test set; yields the
+            comparisons, and may report progress.
 
     Raises:
-        UserError: as of :func:`~csnln_mm.visualization.compare_methods`; also if a test set has no
-            finished results.
+        UserError: for the reasons of ``compare_methods``, or if a test set has no finished results.
     """
     comparisons = {
         name: compare_methods(
@@ -106,12 +104,7 @@ def measure(
 
 
 def multiply_adds(upscaler: Upscaler, scale: int) -> int:
-    """Count those of upscaling to 1280x720 pixels, with attention in tiles as images are upscaled.
-
-    Args:
-        upscaler: of the network.
-        scale: from the LR image to the result.
-    """
+    """Count multiply-adds for a result of 1280x720 pixels, with attention in the usual tiles."""
     width, height = (round(side / scale) for side in _RESULT)
     if not may_attend(upscaler.network):
         return model_size(upscaler.network, (height, width)).multiply_adds
@@ -121,7 +114,7 @@ def multiply_adds(upscaler: Upscaler, scale: int) -> int:
 
 
 def _of_set(method: Upscaler | str | Path, test_set: str, count: int) -> Upscaler | str | Path:
-    """The method on a test set: of finished results those of the set."""
+    """The method for a test set; of finished results, the folder of that set."""
     if isinstance(method, Upscaler) or not Path(method).is_dir():
         return method
     folder = Path(method) / test_set
@@ -133,9 +126,9 @@ def _of_set(method: Upscaler | str | Path, test_set: str, count: int) -> Upscale
 
 
 def _seconds(upscaler: Upscaler) -> float:
-    """The median of three, for an image of 512x512 pixels."""
+    """Measure the time for 512x512 pixels; the median of three runs."""
     image = np.random.default_rng(0).integers(0, 256, (_TIMED_SIDE, _TIMED_SIDE, 3), np.uint8)
-    upscaler(image[:32, :32])  # what is made ready once does not count
+    upscaler(image[:32, :32])  # warms up
     seconds = []
     for _ in range(3):
         start = time.perf_counter()

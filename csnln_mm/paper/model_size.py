@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a network, counted without computing anything."""
+"""Count parameters and multiply-adds of a network without computing anything."""
 
 import copy
 from collections import Counter
@@ -20,22 +20,21 @@ _BILINEAR = torch.ops.aten.upsample_bilinear2d
 
 
 class ModelSize(NamedTuple):
-    """How large a network is, and what upscaling one image with it takes.
+    """The size of a network, and the multiply-adds to upscale one image.
 
-    A multiply-add is one operation. Biases, activations, softmax and the additions of the
-    attention's diagonal box sums are not counted.
+    A multiply-add is one operation. Biases, activations, softmax and the additions of diagonal box
+    sums do not count.
 
     Attributes:
         lr_size: (height, width) of the image, in LR pixels.
-        trainable: parameters that training changes.
-        parameters: all of them.
-        convolutions: multiply-adds of convolutions, transposed ones included, and of whatever
-            matrix products a network has beside its attention.
+        trainable: number of parameters that training changes.
+        parameters: number of all parameters.
+        convolutions: multiply-adds of convolutions, transposed convolutions, and matrix products
+            outside of attention.
         in_scale_attention: multiply-adds of its two matrix products.
         cross_scale_attention: multiply-adds of its two matrix products, factorised.
-        reference_cross_scale_attention: what it takes by the reference implementation, with p x p
-            patches.
-        other: multiply-adds of bilinear reductions, four for each value that they make.
+        reference_cross_scale_attention: the same with p x p patches, by Eq. 4 of the paper.
+        other: multiply-adds of bilinear reductions, four per output value.
     """
 
     lr_size: tuple[int, int]
@@ -49,12 +48,12 @@ class ModelSize(NamedTuple):
 
     @property
     def multiply_adds(self) -> int:
-        """All, as computed here."""
+        """All multiply-adds, as computed here."""
         return self.convolutions + self.in_scale_attention + self.cross_scale_attention + self.other
 
     @property
     def reference_multiply_adds(self) -> int:
-        """All, with cross-scale attention by the reference implementation."""
+        """All multiply-adds, with cross-scale attention by Eq. 4 of the paper."""
         attention = self.reference_cross_scale_attention
         return self.multiply_adds - self.cross_scale_attention + attention
 
@@ -62,25 +61,25 @@ class ModelSize(NamedTuple):
 def cross_scale_multiply_adds(
     queries: int, candidates: int, embed_channels: int, channels: int, scale: int
 ) -> int:
-    """Count those of ``q^T k`` and ``D(A) B``: pixels, not patches, go through the matrix products.
+    """Count multiply-adds of ``q^T k`` and ``D(A) B``, whose factors are pixels, not patches.
 
     Args:
         queries: H W.
         candidates: L = (H / s) (W / s).
         embed_channels: of query and key.
-        channels: C, of the value, s s pixels of which stand for a candidate.
+        channels: C, of the value, which has s x s pixels per candidate.
         scale: s.
     """
     return queries * candidates * (embed_channels + channels * scale**2)
 
 
 def in_scale_multiply_adds(queries: int, keys: int, embed_channels: int, channels: int) -> int:
-    """Count those of ``q^T k`` and the weighted sum of values."""
+    """Count multiply-adds of ``q^T k`` and of the weighted sum of values."""
     return queries * keys * (embed_channels + channels)
 
 
 def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
-    """Count on torch's meta device, where tensors have shapes but no values.
+    """Count parameters and multiply-adds on torch's meta device, where tensors have no values.
 
     Args:
         network: [N, 3, H, W] -> [N, 3, S H, S W]; not changed.
@@ -109,13 +108,7 @@ def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
 
 
 def model_size_table(name: str, size: ModelSize, style: str = 'text') -> str:
-    """Show the paper's Table 2 with a network below it, and the network's multiply-adds.
-
-    Args:
-        name: of the network.
-        size: from :func:`model_size`.
-        style: 'text' or 'markdown'.
-    """
+    """Format the paper's Table 2 with a network below it, and the network's multiply-adds."""
     parameters = [(row.name, f'{row.parameters / 1e6:g}M', '') for row in published(2, TABLE_2)]
     parameters.append((name, f'{size.parameters / 1e6:.2f}M', f'{size.trainable:,}'))
     adds = [
@@ -133,7 +126,7 @@ def model_size_table(name: str, size: ModelSize, style: str = 'text') -> str:
 
 
 def _multiply_adds(module: nn.Module, x: Tensor) -> tuple[int, int]:
-    """Of a module's convolutions and matrix products, and of its bilinear reductions."""
+    """Count a module's convolutions and matrix products, and its bilinear reductions."""
     with FlopCounterMode(display=False, custom_mapping={_BILINEAR: _count_bilinear}) as counter:
         module(x)
     total = counter.get_total_flops() // 2  # torch counts multiplications and additions
@@ -147,9 +140,9 @@ def _count_bilinear(*_: Any, out_shape: Any = None, **__: Any) -> int:
 
 @contextmanager
 def _counted_attention() -> Iterator[Counter]:
-    """The attention operators replaced by functions that count what would be computed.
+    """In this context, the attention operators count multiply-adds instead of computing.
 
-    The operators' own matrix products depend on the device's memory, and carry padding.
+    Their actual matrix products depend on the device's memory, and include padding.
     """
     counts: Counter = Counter()
 
@@ -158,11 +151,11 @@ def _counted_attention() -> Iterator[Counter]:
     ) -> Tensor:
         n, channels, height, width = value.shape
         candidates = key.shape[2] * key.shape[3]
-        # The operator pads queries to sides that the scale divides.
+        # The operator pads queries to multiples of the scale.
         queries = candidates * scale**2
         count = n * cross_scale_multiply_adds(queries, candidates, query.shape[1], channels, scale)
         counts['cross_scale'] += count
-        # By Eq. 4 every pixel of a p x p patch goes through the products each time.
+        # In Eq. 4 the factors are patches of p x p pixels.
         counts['reference_cross_scale'] += patch_size**2 * count
         return value.new_empty(n, channels, scale * height, scale * width)
 
@@ -179,7 +172,7 @@ def _counted_attention() -> Iterator[Counter]:
 
 @contextmanager
 def operators_replaced(cross_scale: Callable, in_scale: Callable) -> Iterator[None]:
-    """Let everything that calls the attention operators get these instead."""
+    """In this context, everything that calls the attention operators calls these instead."""
     operators = ops.cross_scale_attention, ops.in_scale_attention
     ops.cross_scale_attention, ops.in_scale_attention = cross_scale, in_scale
     try:

@@ -9,14 +9,12 @@ from torch import Tensor
 from csnln_mm.device import select_device
 from csnln_mm.errors import UserError
 
-PERCEPTUAL = 'lpips', 'dists'
-
-# Of a result and its ground truth, uint8 RGB, [H, W, 3].
+# Compares a result with its ground truth, both uint8 RGB, [H, W, 3].
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def load_metric(name: str, device: str | None = None) -> Metric:
-    """Load a metric; its first use downloads its weights.
+    """Load a metric; the first time, pyiqa downloads its weights.
 
     Args:
         name: 'lpips' (version 0.1, AlexNet) or 'dists'; lower is better.

@@ -9,7 +9,7 @@ from csnln_mm.images.metrics import Score
 from csnln_mm.paper.results import Result
 
 BENCHMARKS = ('Set5', 'Set14', 'B100', 'Urban100', 'Manga109')
-# Beside these, what a small model costs and gains is easy to place.
+# Reference points for the cost and the gain of a small model.
 SMALL = ('SRCNN', 'FSRCNN', 'LapSRN', 'VDSR', 'DRRN', 'CARN', 'CSNLN')
 TABLE_1 = 'CSNLN, Table 1'
 TABLE_2 = 'CSNLN, Table 2'
@@ -19,11 +19,11 @@ class Fact(NamedTuple):
     """A line of the file.
 
     Attributes:
-        method: its name.
+        method: name of the method.
         scale: 2, 3 or 4.
         fact: a test set, 'parameters' or 'multiply-adds'.
-        value: 'PSNR / SSIM', PSNR alone, or a whole number.
-        source: who published it.
+        value: 'PSNR / SSIM', PSNR alone, or an integer.
+        source: the publication.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Fact(NamedTuple):
 
 @cache
 def read_facts() -> tuple[Fact, ...]:
-    """All lines of the file, in their order."""
+    """Read all lines of the file, in order."""
     with open(Path(__file__).with_name('published.tsv'), encoding='utf-8', newline='') as file:
         lines = (line for line in file if not line.startswith('#'))
         return tuple(
@@ -45,11 +45,11 @@ def read_facts() -> tuple[Fact, ...]:
 
 
 def published(scale: int, source: str = '') -> list[Result]:
-    """Collect what is published of each method at a scale.
+    """Collect the published results of each method at a scale.
 
     Args:
         scale: 2, 3 or 4.
-        source: take only facts whose source begins like this.
+        source: how the sources of facts begin.
     """
     rows: dict[str, Result] = {}
     for method, at, fact, value, by in read_facts():
@@ -64,14 +64,14 @@ def published(scale: int, source: str = '') -> list[Result]:
 
 
 def published_small(scale: int) -> list[Result]:
-    """Small models at a scale, and CSNLN, in the order of their PSNR on Set5."""
+    """Collect small models at a scale, and CSNLN, sorted by PSNR on Set5."""
     # CSNLN's Table 2 has rounded parameters, of larger networks.
     rows = [row for row in published(scale) if row.name in SMALL]
     return sorted(rows, key=lambda row: row.scores['Set5'].psnr)
 
 
 class Ablation(NamedTuple):
-    """Table 3, 4 or 5: its title, and the titles of its variants by the names of their configs."""
+    """Table 3, 4 or 5: its title, and the titles of its variants by name of config."""
 
     title: str
     variants: dict[str, str]
@@ -107,5 +107,5 @@ ABLATIONS = {
 
 
 def published_variant(config: str) -> float:
-    """PSNR of an ablation's variant on Set14 at x2, in dB."""
+    """The published PSNR of a variant on Set14 at x2, in dB."""
     return next(float(fact.value) for fact in read_facts() if fact.method == config)

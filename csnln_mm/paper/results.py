@@ -1,4 +1,4 @@
-"""Results of methods on test sets, measured or published, and their table."""
+"""Tables of measured and published results on test sets."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,15 +10,15 @@ from csnln_mm.tables import format_table
 
 
 class Result(NamedTuple):
-    """A row of a table; None is not known.
+    """A row of a table; None stands for unknown.
 
     Attributes:
         name: of the method.
         scores: mean PSNR and SSIM on Y by test set.
-        parameters: how many.
+        parameters: their number.
         multiply_adds: for a result of 1280x720 pixels.
         seconds: for an image of 512x512 pixels.
-        perceptual: means of further metrics, in the order of the table's title, by test set.
+        perceptual: means of further metrics by test set, in the order of the title.
     """
 
     name: str
@@ -32,9 +32,9 @@ class Result(NamedTuple):
 def results_table(
     title: str, sets: Sequence[str], rows: Sequence[Result], style: str = 'text'
 ) -> str:
-    """Show results with a column for each test set, '-' where there is no score.
+    """Format results with a column for each test set, and '-' for missing scores.
 
-    Parameters, multiply-adds and seconds have a column if one of the rows has them.
+    Parameters, multiply-adds and seconds have a column if a row has them.
 
     Args:
         title: of the first column.
@@ -67,11 +67,7 @@ def _score(row: Result, test_set: str) -> str:
 
 
 def read_scores(path: str) -> dict[str, Score]:
-    """Read PSNR and SSIM by test set from what ``csnln test --out`` wrote.
-
-    Raises:
-        UserError: if the file is missing or something else.
-    """
+    """Read PSNR and SSIM by test set from a file of ``csnln test --out``; else UserError."""
     content = read_json(path)
     try:
         scores = scores_by_set(content) if isinstance(content, dict) else {}
@@ -83,7 +79,7 @@ def read_scores(path: str) -> dict[str, Score]:
 
 
 def scores_by_set(metrics: Mapping[str, float]) -> dict[str, Score]:
-    """Group metrics such as 'Set5/PSNR' by test set, of sets with both PSNR and SSIM."""
+    """Group metrics such as 'Set5/PSNR' by test set, for sets with both PSNR and SSIM."""
     sets = [name.removesuffix('/PSNR') for name in metrics if name.endswith('/PSNR')]
     return {
         name: Score(float(metrics[f'{name}/PSNR']), float(metrics[f'{name}/SSIM']))

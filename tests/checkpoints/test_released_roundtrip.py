@@ -1,7 +1,6 @@
-from pathlib import Path
-
 import pytest
 import torch
+from command_line import ROOT, refusal
 from golden import load_golden
 from safetensors.torch import save_file
 from tiny_network import save_checkpoint
@@ -15,8 +14,6 @@ from csnln_mm.checkpoints import (
 from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY, architecture_tensor
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -168,7 +165,5 @@ def test_the_command_names_the_config_and_fails_in_one_line(released, tmp_path, 
     told = capsys.readouterr().out
     assert 'configs/csnln_x3_div2k.py' in told
     assert '--cfg-options model.generator.num_recurrences=2' in told
-    words = str(released / 'x3.pt'), str(tmp_path / 'other.pth'), '--scale', '2'
-    assert main(['convert', *words]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('csnln: error: ') and not (tmp_path / 'other.pth').exists()
+    refusal(capsys, 'convert', released / 'x3.pt', tmp_path / 'other.pth', '--scale', 2)
+    assert not (tmp_path / 'other.pth').exists()

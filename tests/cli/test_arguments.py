@@ -3,10 +3,9 @@
 import argparse
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
+from command_line import run_code
 
 from csnln_mm.cli import arguments as cli
 from csnln_mm.cli import exit_status
@@ -42,7 +41,8 @@ def test_a_mistake_is_one_line(error, status, line, capsys):
 
 
 def test_interrupted_again_while_python_cleans_up():
-    code = """
+    output = run_code(
+        """
 import atexit, signal, sys
 from csnln_mm.cli import exit_status
 
@@ -51,10 +51,10 @@ def main():
     raise KeyboardInterrupt
 
 sys.exit(exit_status(main))
-"""
-    ended = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True)
-    assert ended.returncode == -signal.SIGINT
-    assert ended.stderr == 'interrupted\n'
+""",
+        expect=-signal.SIGINT,
+    )
+    assert output == 'interrupted\n'
 
 
 def test_an_error_of_the_program_keeps_its_traceback():

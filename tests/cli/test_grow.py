@@ -1,6 +1,7 @@
 """``csnln grow``: the file it writes, and its mistakes."""
 
 import pytest
+from command_line import refusal
 from tiny_data import smooth_noise
 from tiny_network import close, names, photograph, save_checkpoint
 
@@ -72,7 +73,5 @@ def test_a_mistake_is_one_line_and_nothing_is_written(words, message, folder, ca
     save_checkpoint('all.pth')
     before = names(folder)
     source, *options = words
-    assert main(['grow', source, 'out.safetensors', *options]) == 2
-    err = capsys.readouterr().err
-    assert message in err and err.count('\n') == 1
+    assert message in refusal(capsys, 'grow', source, 'out.safetensors', *options)
     assert names(folder) == before

@@ -1,4 +1,4 @@
-"""Command lines of this checkout, run from a folder of their own."""
+"""Command lines of this checkout, in new processes or in this one."""
 
 import os
 import socket
@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from forked_tool import ROOT, run_tool
+from csnln_mm.cli import main
 
-CONFIG = ROOT / 'configs/csnln_x2_demo.py'
+ROOT = Path(__file__).parents[2]
 
 
 def free_port():
@@ -28,7 +28,7 @@ def environment(**changed):
     return dict(os.environ) | default | changed
 
 
-def run(*command, cwd, expect=0, **changed):
+def run(*command, cwd=None, expect=0, **changed):
     """The output of a program that ends with this exit status, in the environment above."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -42,27 +42,20 @@ def run(*command, cwd, expect=0, **changed):
     return done.stdout
 
 
-def error_of(tool, *arguments, cwd):
-    """The message of a tool that refuses: one line, no traceback."""
-    return error_in(run_tool(cwd, tool, *arguments, expect=2))
+def run_code(code, *arguments, **options):
+    """The same of a new interpreter that runs this code."""
+    return run(sys.executable, '-W', 'ignore', '-c', code, *arguments, **options)
 
 
-def error_in(output):
+def refusal(capsys, *words):
+    """The one line with which a command of csnln, run in this process, refuses to work."""
+    assert main([str(word) for word in words]) == 2
+    return error_in(capsys.readouterr().err, alone=True)
+
+
+def error_in(output, *, alone=False):
+    """The one line of an error in what a command printed, without a traceback."""
     assert 'Traceback' not in output and 'Logging error' not in output, output
-    (line,) = [line for line in output.splitlines() if line.startswith('csnln: error: ')]
+    (line,) = [x for x in output.splitlines() if alone or x.startswith('csnln: error: ')]
+    assert line.startswith('csnln: error: ')
     return line
-
-
-OPTIONS = [
-    '--cfg-options',
-    'model.generator.mid_channels=4',
-    'train_dataloader.batch_size=2',
-    'train_cfg.max_iters=4',
-    'train_cfg.val_interval=4',
-    'default_hooks.checkpoint.interval=2',
-    'default_hooks.logger.interval=1',
-    'train_dataloader.num_workers=1',
-    'val_dataloader.num_workers=0',
-    'randomness.seed=1',
-]
-MODEL = ['--cfg-options', 'model.generator.mid_channels=4']

@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 
-from command_line import free_port
-from forked_tool import ROOT, end_of, start_tool
+from command_line import ROOT, free_port
+from forked_tool import end_of, start_tool
 
 
 class Rank:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import mmengine.config.config
 import torch
-
-ROOT = Path(__file__).parents[2]
+from command_line import ROOT, error_in
 
 PROCESSES = multiprocessing.get_context('forkserver')
 PROCESSES.set_forkserver_preload(
@@ -67,6 +66,11 @@ def run_tool(folder, tool, *arguments, expect=0, fault=None):
     text = output.read_text()
     assert status == expect, text[-20000:]
     return text
+
+
+def error_of(folder, tool, *arguments):
+    """The message of a tool that refuses to work."""
+    return error_in(run_tool(folder, tool, *arguments, expect=2))
 
 
 def be_quick():

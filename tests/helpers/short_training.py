@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import torch
-from forked_tool import ROOT, end_of, start_tool
+from command_line import ROOT
+from forked_tool import end_of, start_tool
 from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -14,10 +15,10 @@ from csnln_mm.checkpoints import load_checkpoint
 CONFIG = ROOT / 'configs/csnln_x2_demo.py'
 
 
-def make_data(folder):
+def make_data(folder, tests=1):
     """What the config of the demo trains and validates on."""
     make_benchmark(folder / 'data/demo/train', 5, size=(72, 84))
-    make_benchmark(folder / 'data/demo/test', 1)
+    make_benchmark(folder / 'data/demo/test', tests)
     return folder
 
 

@@ -5,13 +5,13 @@ module that today's torchvision lacks, which the test puts in place.
 """
 
 import importlib.util
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from command_line import run, run_code
 from PIL import Image
 from tiny_network import photograph
 
@@ -88,9 +88,7 @@ def models(tmp_path_factory):
         logger=dict(print_freq=1, save_checkpoint_freq=100, use_tb_logger=False),
     )
     (folder / 'options.yml').write_text(yaml.safe_dump(options))
-    command = [sys.executable, '-c', TRAIN, '-opt', folder / 'options.yml', folder]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_code(TRAIN, '-opt', folder / 'options.yml', folder, cwd=folder)
     return folder / 'experiments/csnln/models'
 
 
@@ -116,9 +114,7 @@ def test_commands_read_it(models, tmp_path):
     settings = '--settings', 'image_skip=True', 'recurrence_skip=True', 'attention_recurrences=1'
 
     def csnln(*arguments):
-        command = [sys.executable, '-m', 'csnln_mm', *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        run(sys.executable, '-m', 'csnln_mm', *arguments, cwd=tmp_path)
 
     path = str(models / 'net_g_latest.pth')
     csnln('export', path, '-o', 'a.safetensors', *settings)

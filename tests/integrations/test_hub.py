@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import refusal
 from tiny_network import photograph, save_checkpoint
 
 from csnln_mm.checkpoints import load_network
@@ -95,10 +96,9 @@ def test_upscale_takes_the_folder(folder, checkpoint, tmp_path, monkeypatch):
 
 def test_nothing_is_overwritten_and_mistakes_leave_nothing(folder, checkpoint, tmp_path, capsys):
     words = ['export', str(checkpoint), '--hub']
-    assert main([*words, str(folder)]) == 2
-    assert 'my model exists already; name a new folder' in capsys.readouterr().err
-    assert main([*words, str(tmp_path / 'new'), '--metadata', 'scores=37.1']) == 2
-    assert 'the metadata scores must be JSON' in capsys.readouterr().err
+    assert 'my model exists already; name a new folder' in refusal(capsys, *words, folder)
+    wrong = tmp_path / 'new', '--metadata', 'scores=37.1'
+    assert 'the metadata scores must be JSON' in refusal(capsys, *words, *wrong)
     (tmp_path / 'bad.pth').write_bytes(b'bad')
     with pytest.raises(UserError, match='bad.pth is not a checkpoint: '):
         export_hub(tmp_path / 'bad.pth', tmp_path / 'new')

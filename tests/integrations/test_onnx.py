@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import refusal
 from PIL import Image
 from tiny_network import photograph, save_checkpoint
 
@@ -25,9 +26,12 @@ from csnln_mm.integrations.onnx import OPSET, export_onnx  # noqa: E402
 RUNNER = Path(__file__).parents[2] / 'docs/examples/upscale_onnx.py'
 
 
-def run(path, x):
+def assert_same(path, network, x, atol=1e-4):
+    """onnxruntime's result for a file is the network's."""
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    return torch.from_numpy(session.run(None, {'input': x.numpy()})[0])
+    actual = torch.from_numpy(session.run(None, {'input': x.numpy()})[0])
+    with torch.inference_mode():
+        torch.testing.assert_close(actual, network(x), rtol=0, atol=atol)
 
 
 def metadata(path):
@@ -53,10 +57,7 @@ def compact(tmp_path_factory):
 def test_the_compact_network(compact):
     checkpoint, path = compact
     for batch in 1, 3:
-        x = torch.rand(batch, 3, 16, 16)
-        with torch.inference_mode():
-            expected = load_network(checkpoint)(x)
-        torch.testing.assert_close(run(path, x), expected, rtol=0, atol=1e-4)
+        assert_same(path, load_network(checkpoint), torch.rand(batch, 3, 16, 16))
 
 
 @pytest.mark.parametrize('scale', [3, 4])
@@ -66,10 +67,7 @@ def test_other_scales(tmp_path, scale):
     options = dict(upscale_factor=scale, cell=dict(branches=['cross_scale']))
     network = CSNLNNet(mid_channels=2, num_recurrences=1, **options).eval()
     export_onnx(network, tmp_path / 'a.onnx', tile=8)
-    x = torch.rand(2, 3, 8, 8)
-    with torch.inference_mode():
-        expected = network(x)
-    torch.testing.assert_close(run(tmp_path / 'a.onnx', x), expected, rtol=0, atol=1e-4)
+    assert_same(tmp_path / 'a.onnx', network, torch.rand(2, 3, 8, 8))
 
 
 def test_half_precision(tmp_path):
@@ -77,10 +75,7 @@ def test_half_precision(tmp_path):
     network = CSNLNNet(mid_channels=4, num_recurrences=1, cell=dict(branches=['in_scale'])).eval()
     torch.nn.init.constant_(network.cell.stages[0].in_scale_attention.query[0].bias, 4e4)
     export_onnx(network, tmp_path / 'a.onnx', tile=8, half=True)
-    x = torch.rand(2, 3, 8, 8)
-    with torch.inference_mode():
-        expected = network(x)
-    torch.testing.assert_close(run(tmp_path / 'a.onnx', x), expected, rtol=0, atol=5e-3)
+    assert_same(tmp_path / 'a.onnx', network, torch.rand(2, 3, 8, 8), atol=5e-3)
     graph = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / 'a.onnx')).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     softmaxes = [node for node in graph.node if node.op_type == 'Softmax']
@@ -107,11 +102,7 @@ def test_the_file_says_what_it_is(compact):
     entries = metadata(path)
     assert entries.pop('csnln_mm_version')
     assert entries == dict(
-        scale='2',
-        tile='16',
-        margin='0',
-        channels='RGB',
-        range='0..1',
+        dict(scale='2', tile='16', margin='0', channels='RGB', range='0..1'),
         source='a.pth',
         license='mit',
     )
@@ -180,8 +171,8 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
         with pytest.raises(UserError, match=message):
             export_onnx(given, tmp_path / 'a.onnx', **options)
     checkpoint = save_checkpoint(tmp_path / 'a.pth')
-    assert main(['export', str(checkpoint), '-o', str(tmp_path / 'a.onnx'), '--tile', '16']) == 2
-    assert '--tile is only for --format onnx' in capsys.readouterr().err
+    words = 'export', checkpoint, '-o', tmp_path / 'a.onnx', '--tile', 16
+    assert '--tile is only for --format onnx' in refusal(capsys, *words)
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     with pytest.raises(UserError, match=r'needs the package onnxscript: pip install "csnln-mm'):
         export_onnx(network, tmp_path / 'a.onnx')

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from command_line import refusal
 from damage import cut_off
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -135,10 +136,7 @@ def describe(architecture):
         (describe('{"type": "RRDBNet"}'), "is of a 'RRDBNet', which csnln_mm.networks does not"),
         (describe('mid_channels=4'), 'the config in checkpoint .* is refused'),
         (cut_off, 'is cut off or not a checkpoint'),
-        (
-            lambda path: save_file(dict(a=torch.ones(1)), path),
-            'carries no config, and is none that',
-        ),
+        (lambda path: save_file(dict(a=torch.ones(1)), path), 'no config, and is none that'),
     ],
 )
 def test_bad_files_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, message):
@@ -146,9 +144,8 @@ def test_bad_files_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, 
     export_safetensors(save_checkpoint(tmp_path / 'a.pth', **RELEASED), source)
     spoil(source)
     before = sorted(tmp_path.iterdir())
-    assert main(['export', str(source), '-o', str(target)]) == 2
-    error = capsys.readouterr().err
-    assert error.count('\n') == 1 and 'bad.safetensors' in error and re.search(message, error)
+    error = refusal(capsys, 'export', source, '-o', target)
+    assert 'bad.safetensors' in error and re.search(message, error)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -158,10 +155,8 @@ def test_bad_files_are_one_line_and_nothing_is_written(tmp_path, capsys, spoil, 
 def test_a_name_of_another_format_is_refused(tmp_path, monkeypatch, capsys, name, options):
     monkeypatch.chdir(tmp_path)
     suffix = '.onnx' if options else '.safetensors'
-    assert main(['export', 'missing.pth', '-o', name, *options.split()]) == 2
-    assert capsys.readouterr().err == (
-        f'csnln: error: {name} is not a name for {suffix[1:]}: use -o a{suffix}\n'
-    )
+    line = refusal(capsys, 'export', 'missing.pth', '-o', name, *options.split())
+    assert line == f'csnln: error: {name} is not a name for {suffix[1:]}: use -o a{suffix}'
 
 
 def test_what_cannot_be_asked_for(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import load_config
 from csnln_mm.mmagic.runner import build_test_runner, build_train_runner
 
@@ -33,6 +34,7 @@ def message_of(build, cfg):
     return str(caught.value)
 
 
+PIPELINE = 'train_dataloader.dataset.pipeline'
 # KEY stands for the key itself.
 MISTAKES = [
     (
@@ -82,6 +84,36 @@ MISTAKES = [
     ),
     ('randomness.seed', 'abc', "KEY must be an integer of at least 0, got 'abc'"),
     ('randomness.sed', 1, "KEY: set_randomness has no such argument; did you mean 'seed'?"),
+    ('optim_wrapper.optimizer.type', 'Adm', "KEY: there is no optimizer 'Adm'; did you mean"),
+    ('optim_wrapper.optimizer.type', 'soup.SOAP', 'KEY: soup.SOAP needs the package soup, which'),
+    ('optim_wrapper.optimizer.rl', 1, 'KEY: Adam has no such argument'),
+    ('optim_wrapper.optimizer.lr', -1, 'optim_wrapper.optimizer: '),
+    ('optim_wrapper.optimizer.lr', 'abc', 'optim_wrapper.optimizer: '),
+    ('param_scheduler.milestones', 'abc', "milestones must be integers, got 'abc'"),
+    ('param_scheduler.milestones', 3, 'param_scheduler: '),
+    ('param_scheduler.milestone', [1], 'KEY: MultiStepParamScheduler has no such argument; did'),
+    ('train_cfg.max_iter', 4, 'KEY: IterBasedTrainLoop has no such argument; did you'),
+    ('train_cfg.max_iters', 0, 'KEY must be an integer of at least 1, got 0'),
+    ('train_cfg.max_iters', 'abc', 'KEY must be an integer of at least 1'),
+    ('train_cfg.val_interval', 0, 'KEY must be an integer of at least 1'),
+    ('train_dataloader.batch_size', 0, 'train_dataloader: batch_size should be a positive'),
+    (PIPELINE, [dict(type='Flipp')], "KEY[0].type: there is no transform 'Flipp'; did you mean"),
+    (
+        PIPELINE,
+        [dict(type='Flip', keys=['img'], ratio=1)],
+        'KEY[0].ratio: Flip has no such argument',
+    ),
+    (
+        PIPELINE,
+        [dict(type='SetValues', dictionary=dict(scale=3))],
+        'KEY[0].dictionary.scale must be model.generator.upscale_factor (2), got 3',
+    ),
+    (
+        PIPELINE,
+        [dict(type='PairedRandomCrop', gt_patch_size=47)],
+        'gt_patch_size must be a multiple of model.generator.upscale_factor (2), got 47',
+    ),
+    ('train_dataloader.sampler.type', 'Infinite', 'KEY: there is no data sampler'),
 ]
 
 
@@ -94,60 +126,6 @@ def test_a_mistake_is_told_by_its_key(key, value, expected):
 def test_a_test_is_checked_as_a_training_is():
     key, value, expected = MISTAKES[0]
     assert expected.replace('KEY', key) in message(build_test_runner, **{key: value})
-
-
-PIPELINE = 'train_dataloader.dataset.pipeline'
-
-
-@pytest.mark.parametrize(
-    'key, value, expected',
-    [
-        ('optim_wrapper.optimizer.type', 'Adm', "KEY: there is no optimizer 'Adm'; did you mean"),
-        (
-            'optim_wrapper.optimizer.type',
-            'soup.SOAP',
-            'KEY: soup.SOAP needs the package soup, which',
-        ),
-        ('optim_wrapper.optimizer.rl', 1, 'KEY: Adam has no such argument'),
-        ('optim_wrapper.optimizer.lr', -1, 'optim_wrapper.optimizer: '),
-        ('optim_wrapper.optimizer.lr', 'abc', 'optim_wrapper.optimizer: '),
-        ('param_scheduler.milestones', 'abc', "milestones must be integers, got 'abc'"),
-        ('param_scheduler.milestones', 3, 'param_scheduler: '),
-        (
-            'param_scheduler.milestone',
-            [1],
-            'KEY: MultiStepParamScheduler has no such argument; did',
-        ),
-        ('train_cfg.max_iter', 4, 'KEY: IterBasedTrainLoop has no such argument; did you'),
-        ('train_cfg.max_iters', 0, 'KEY must be an integer of at least 1, got 0'),
-        ('train_cfg.max_iters', 'abc', 'KEY must be an integer of at least 1'),
-        ('train_cfg.val_interval', 0, 'KEY must be an integer of at least 1'),
-        ('train_dataloader.batch_size', 0, 'train_dataloader: batch_size should be a positive'),
-        (
-            PIPELINE,
-            [dict(type='Flipp')],
-            "KEY[0].type: there is no transform 'Flipp'; did you mean",
-        ),
-        (
-            PIPELINE,
-            [dict(type='Flip', keys=['img'], ratio=1)],
-            'KEY[0].ratio: Flip has no such argument',
-        ),
-        (
-            PIPELINE,
-            [dict(type='SetValues', dictionary=dict(scale=3))],
-            'KEY[0].dictionary.scale must be model.generator.upscale_factor (2), got 3',
-        ),
-        (
-            PIPELINE,
-            [dict(type='PairedRandomCrop', gt_patch_size=47)],
-            'gt_patch_size must be a multiple of model.generator.upscale_factor (2), got 47',
-        ),
-        ('train_dataloader.sampler.type', 'Infinite', 'KEY: there is no data sampler'),
-    ],
-)
-def test_mistakes_of_a_training(key, value, expected):
-    assert expected.replace('KEY', key) in message(build_train_runner, **{key: value})
 
 
 @pytest.mark.parametrize(
@@ -214,8 +192,6 @@ def test_the_configs_have_no_mistakes(name):
 @pytest.fixture(scope='module')
 def checkpoints(tmp_path_factory):
     """Of tiny networks by scale, as a training saves them and as bare weights."""
-    from csnln_mm.mmagic.check_config import build_parts
-
     folder = tmp_path_factory.mktemp('checkpoints')
     for scale in 2, 3, 4:
         options = dict(TINY, **{'model.generator.image_skip': True})

@@ -1,8 +1,6 @@
 """Upscaling, conversion and an attention figure where no OpenMMLab package can be imported."""
 
-import subprocess
-import sys
-from pathlib import Path
+from command_line import run_code
 
 CODE = """
 import sys
@@ -15,7 +13,6 @@ class Absent:
 
 
 sys.meta_path.insert(0, Absent())
-sys.path.insert(0, sys.argv[1])
 
 import numpy as np
 import torch
@@ -39,16 +36,12 @@ assert not any(name.startswith(('mmengine', 'mmcv', 'mmagic')) for name in sys.m
 
 
 def test_without_openmmlab(tmp_path):
-    helpers = Path(__file__).parents[1] / 'helpers'
-    done = subprocess.run(
-        [sys.executable, '-c', CODE, str(helpers)], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    run_code(CODE, cwd=tmp_path)
 
 
 def test_the_operators_need_torch_alone():
     """None in sys.modules stands for a package that is not installed."""
-    code = """
+    run_code("""
 import sys
 
 import torch
@@ -60,6 +53,4 @@ from csnln_mm.networks import CSNLNNet
 
 assert ops.in_scale_attention(*torch.rand(3, 1, 2, 4, 4)).shape == (1, 2, 4, 4)
 assert CSNLNNet(mid_channels=4, num_recurrences=1)(torch.rand(1, 3, 4, 5)).shape == (1, 3, 8, 10)
-"""
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+""")

@@ -1,9 +1,7 @@
 """What a command imports before it works: counted, since times depend on the machine."""
 
-import subprocess
-import sys
-
 import pytest
+from command_line import run_code
 
 from csnln_mm.cli import COMMANDS
 
@@ -20,9 +18,7 @@ print('\\n' + ' '.join(sys.modules))
 
 
 def imported(*words):
-    done = subprocess.run([sys.executable, '-c', CODE, *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
+    return set(run_code(CODE, *words).splitlines()[-1].split())
 
 
 @pytest.mark.parametrize('command', ['', 'upscale', 'export', 'explore'])

@@ -65,7 +65,8 @@ def tiny_budget(data, **changes):
 
 
 def test_the_budget_reaches_the_config(data):
-    budget = tiny_budget(data, max_iters=400, seed=7, options={'model.generator.image_skip': True})
+    options = {'model.generator.image_skip': True}
+    budget = tiny_budget(data, max_iters=400, seed=7, cfg_options=options)
     cfg = variant_config('patch_1', data / 'work', budget)
     assert cfg.param_scheduler.milestones[0] == 300 and cfg.train_cfg.max_iters == 400
     generator = cfg.model.generator
@@ -83,8 +84,8 @@ def test_mistakes_show_before_the_first_step(data):
         run_ablation(4, tiny_budget(data), data / 'work', variants=['patch_7'])
     for changes, match in (
         (dict(test_data=str(data / 'none')), 'does not exist; prepare it'),
-        (dict(options={'modell.x': 1}), "has no 'modell'"),
-        (dict(options={'model.generator.x': 1}), 'CSNLNNet has no such argument'),
+        (dict(cfg_options={'modell.x': 1}), "has no 'modell'"),
+        (dict(cfg_options={'model.generator.x': 1}), 'CSNLNNet has no such argument'),
         (dict(seed=-1), 'seed must be an integer of at least 0, got -1'),
         (dict(patch_size=100), 'smaller than the training patch of 200'),
     ):
@@ -117,7 +118,7 @@ def test_a_table_is_trained_tested_and_resumed(data):
         hook = dict(type='StepsHook', stop=stop, priority='LOWEST')
         options = {'custom_hooks': [hook], 'train_dataloader.num_workers': 0}
         options |= {'train_dataloader.persistent_workers': False}
-        budget = tiny_budget(data, options=options, **changes)
+        budget = tiny_budget(data, cfg_options=options, **changes)
         return run_ablation(5, budget, work, variants=names)
 
     names = ['fusion_addition', 'fusion_concatenation']

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from command_line import error_in
 from tiny_data import smooth_noise
 from tiny_network import save_checkpoint
 
@@ -163,4 +164,4 @@ def test_a_mistake_is_one_line(folder, words, message, capsys):
     write_image(folder / 'small/a.png', smooth_noise(30, 20, 1))
     (folder / 'a').mkdir()
     assert main(['measure', *words, '--device', 'cpu']) == 2
-    assert message in capsys.readouterr().err
+    assert message in error_in(capsys.readouterr().err)  # below the progress

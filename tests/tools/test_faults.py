@@ -4,23 +4,24 @@ import sys
 
 import pytest
 import torch
-from command_line import CONFIG, MODEL, OPTIONS, ROOT, error_of, run
+from command_line import ROOT, run
 from damage import cut_off, spoil_middle
-from tiny_data import make_benchmark
+from forked_tool import error_of
+from short_training import CONFIG, make_data, settings
 
 from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import load_config
 
 pytestmark = pytest.mark.slow
 
+OPTIONS = settings(4)
 TRAIN = 'train.py', CONFIG, *OPTIONS
-TEST = 'test.py', CONFIG, 'tiny.pth', *MODEL
+TEST = 'test.py', CONFIG, 'tiny.pth', '--cfg-options', 'model.generator.mid_channels=4'
 
 
 @pytest.fixture
 def folder(tmp_path):
-    make_benchmark(tmp_path / 'data/demo/train', 4, size=(72, 84))
-    make_benchmark(tmp_path / 'data/demo/test', 2)
+    make_data(tmp_path, tests=2)
     cfg = load_config(str(CONFIG), options={'model.generator.mid_channels': 4})
     torch.save(dict(state_dict=build_parts(cfg).state_dict()), tmp_path / 'tiny.pth')
     return tmp_path
@@ -31,7 +32,7 @@ def folder(tmp_path):
 )
 def test_a_cut_off_image_before_the_first_step(folder, command, image):
     cut_off(folder / 'data/demo' / image)
-    line = error_of(*command, cwd=folder)
+    line = error_of(folder, *command)
     assert line.endswith(f'images: data/demo/{image} is damaged or no image')
     assert not (folder / 'work_dirs').exists()
 
@@ -41,7 +42,7 @@ def test_a_cut_off_image_before_the_first_step(folder, command, image):
 )
 def test_a_spoilt_image_when_it_is_met(folder, command, image):
     spoil_middle(folder / 'data/demo' / image)
-    line = error_of(*command, 'val_dataloader.num_workers=1', cwd=folder)
+    line = error_of(folder, *command, 'val_dataloader.num_workers=1')
     assert f': data/demo/{image} is damaged or no image' in line
 
 

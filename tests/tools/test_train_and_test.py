@@ -6,9 +6,9 @@ import re
 
 import pytest
 import torch
-from command_line import CONFIG, MODEL, OPTIONS, ROOT, error_of
-from forked_tool import run_tool
-from tiny_data import make_benchmark
+from command_line import ROOT
+from forked_tool import error_of, run_tool
+from short_training import CONFIG, make_data, settings
 
 from csnln_mm.checkpoints import load_checkpoint
 
@@ -17,15 +17,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('run')
-    make_benchmark(folder / 'data/demo/train', 4, size=(72, 84))
-    make_benchmark(folder / 'data/demo/test', 2)
-    return folder
+    return make_data(tmp_path_factory.mktemp('run'), tests=2)
 
 
 @pytest.fixture(scope='module')
 def trained(folder):
-    output = run_tool(folder, 'train.py', CONFIG, '--work-dir', 'alone', *OPTIONS)
+    options = settings(4, **{'default_hooks.checkpoint.interval': 2, 'train_cfg.val_interval': 4})
+    output = run_tool(folder, 'train.py', CONFIG, '--work-dir', 'alone', *options)
     return folder / 'alone', output
 
 
@@ -41,7 +39,8 @@ def test_training_alone(trained):
 
 def test_testing_writes_metrics_and_pictures(trained, folder):
     words = CONFIG, 'alone/iter_4.pth', '--out', 'results/metrics.json'
-    run_tool(folder, 'test.py', *words, '--save-images', 'pictures', *MODEL)
+    model = '--cfg-options', 'model.generator.mid_channels=4'
+    run_tool(folder, 'test.py', *words, '--save-images', 'pictures', *model)
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
     assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
@@ -51,10 +50,9 @@ def test_mistakes_are_one_clear_line(trained, folder):
     good = folder / 'alone/iter_4.pth'
     (folder / 'cut.pth').write_bytes(good.read_bytes()[:1000])
     (folder / 'broken.py').write_text('model = dict(')
-    assert 'nowhere.py does not exist' in error_of('train.py', 'nowhere.py', cwd=folder)
-    assert 'broken.py' in error_of('train.py', 'broken.py', cwd=folder)
-    assert 'cut.pth is cut off' in error_of('test.py', CONFIG, 'cut.pth', cwd=folder)
-    assert 'trained with mid_channels=4, not 16' in error_of('test.py', CONFIG, good, cwd=folder)
-    assert 'name a checkpoint' in error_of('test.py', CONFIG, cwd=folder)
-    bicubic = ROOT / 'configs/bicubic_x4.py'
-    assert 'no test images' in error_of('test.py', bicubic, cwd=folder)
+    assert 'nowhere.py does not exist' in error_of(folder, 'train.py', 'nowhere.py')
+    assert 'broken.py' in error_of(folder, 'train.py', 'broken.py')
+    assert 'cut.pth is cut off' in error_of(folder, 'test.py', CONFIG, 'cut.pth')
+    assert 'trained with mid_channels=4, not 16' in error_of(folder, 'test.py', CONFIG, good)
+    assert 'name a checkpoint' in error_of(folder, 'test.py', CONFIG)
+    assert 'no test images' in error_of(folder, 'test.py', ROOT / 'configs/bicubic_x4.py')

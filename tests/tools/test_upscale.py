@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from command_line import refusal
 from PIL import Image
 from tiny_network import names, save_checkpoint
 
@@ -108,6 +109,4 @@ def test_a_signal_leaves_whole_results_only(checkpoint, folder, number):
     ],
 )
 def test_a_wrong_argument_is_one_line(words, message, capsys):
-    assert main(['upscale', *words]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith('csnln: error: ') and message in err and err.count('\n') == 1
+    assert message in refusal(capsys, 'upscale', *words)

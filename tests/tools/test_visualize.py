@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from command_line import refusal
 from PIL import Image
 from tiny_data import smooth_noise
 from tiny_network import save_checkpoint
@@ -38,24 +39,17 @@ def test_compares_a_folder(folder, capsys):
     assert table.splitlines()[-1].split()[4:7] == ['inf', '/', '1.0000']
 
 
-def one_line(capsys, *words):
-    assert run(*words) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
-
-
 def test_mistakes_are_one_line(folder, capsys):
-    attention = 'attention', 'gt.png', '--at', '3,4', '--checkpoint', 'none.pth'
-    line = one_line(capsys, *attention, '-o', 'out.png')
-    assert line.endswith('error: checkpoint none.pth does not exist')
-    assert 'is a folder; name a file' in one_line(capsys, *attention, '-o', folder)
-    assert 'unknown format' in one_line(capsys, *attention, '-o', 'out.txt')
-    for methods, message in (
-        (['lanczos'], 'is not one of bicubic, csnln-x2'),
-        (['bicubic'] * 2, 'two methods'),
+    attention = 'attention', 'gt.png', '--at', '3,4', '--checkpoint', 'none.pth', '-o'
+    compare = 'compare', 'gt.png', '-o', 'out.png', '--methods'
+    for words, message in (
+        ([*attention, 'out.png'], 'error: checkpoint none.pth does not exist'),
+        ([*attention, folder], 'is a folder; name a file'),
+        ([*attention, 'out.txt'], 'unknown format'),
+        ([*compare, 'lanczos'], 'is not one of bicubic, csnln-x2'),
+        ([*compare, 'bicubic', 'bicubic'], 'two methods'),
     ):
-        line = one_line(capsys, 'compare', 'gt.png', '--methods', *methods, '-o', 'out.png')
-        assert message in line
+        assert message in refusal(capsys, 'visualize', *words)
     assert os.listdir() == ['gt.png']
 
 
@@ -71,4 +65,4 @@ def test_attribution_of_a_pixel(folder, capsys):
     assert run(*words, '--steps', 2, '--window', 24, '--device', 'cpu') == 0
     assert min(Image.open('out.png').size) > 100
     assert capsys.readouterr().out == 'out.png\n'
-    assert 'steps must be at least 1' in one_line(capsys, *words, '--steps', 0)
+    assert 'steps must be at least 1' in refusal(capsys, 'visualize', *words, '--steps', 0)
