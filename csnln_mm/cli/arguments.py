@@ -106,6 +106,42 @@ def read_settings(entries: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+class _Range(argparse.Action):
+    """Two numbers, or one word; what follows is an input where the command has any."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        count = 1 if values[0] in ('full', 'data') else 2
+        others = values[count:]
+        try:
+            chosen = values[0] if count == 1 else tuple(float(value) for value in values[:2])
+        except ValueError:
+            chosen = ()
+        if chosen == () or len(chosen) < 2 or (others and not hasattr(namespace, 'input')):
+            raise argparse.ArgumentError(self, 'expected LOW HIGH, full or data')
+        setattr(namespace, self.dest, chosen)
+        if others:
+            namespace.input = [*namespace.input, *others]
+
+
+def add_range(parser: argparse._ActionsContainer) -> None:
+    """Add ``--range``, a :data:`csnln_mm.images.value_range.RangeOption`."""
+    parser.add_argument(
+        '--range',
+        nargs='+',
+        action=_Range,
+        metavar=('LOW', 'HIGH'),
+        help='values that are black and white, such as 0 4095; full: all that the type can hold; '
+        'data: of each band what nearly all pixels have (default: all of 8 bits; of others what '
+        'the file says, else what the image shows)',
+    )
+
+
 class _CfgOptions(argparse.Action):
     """MMEngine's ``DictAction``, imported when the option is used."""
 

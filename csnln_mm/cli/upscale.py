@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csnln_mm.cli.arguments import add_shared, network
+from csnln_mm.cli.arguments import add_range, add_shared, network
 from csnln_mm.errors import RunInterrupted, UserError
 
 if TYPE_CHECKING:
@@ -116,6 +116,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument(
         '--width', type=int, metavar='PIXELS', help='width of the results, instead of --scale'
     )
+    values = parser.add_argument_group('values and bands')
+    add_range(values)
+    values.add_argument(
+        '--bands',
+        metavar='4,3,2+8',
+        help='bands to upscale, in this order: here bands 4, 3 and 2 together as colour, and 8 as '
+        'grey (default: all, as colour where the file says so, others as grey)',
+    )
     result = parser.add_argument_group('results')
     result.add_argument(
         '-f',
@@ -196,6 +204,8 @@ def _upscale(
         ensemble=args.ensemble,
         device=args.device,
         dtype=args.dtype,
+        value_range=args.range,
+        bands=args.bands,
         progress={'json': 'json', 'text': True, 'none': False}[progress],
     )
 

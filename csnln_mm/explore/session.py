@@ -343,7 +343,7 @@ def as_uploaded(path: Path) -> Iterator[None]:
 
 def displayable(image: ImageData) -> np.ndarray:
     """Put an image on white, as a browser shows it: uint8 RGB, [H, W, 3]."""
-    rgb = as_8_bit_rgb(image.pixels)
+    rgb = as_8_bit_rgb(image)
     if image.alpha is None:
         return rgb
     alpha = image.alpha[..., None] / np.iinfo(image.alpha.dtype).max

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -28,7 +28,9 @@ from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
 from csnln_mm.images.foreign_formats import check_not_foreign, raw_file
+from csnln_mm.images.image_data import ImageData, ImageHeader, as_bands
 from csnln_mm.images.metadata import read_metadata, update_exif, update_xmp
+from csnln_mm.images.value_range import find_range, full_range
 
 SUFFIXES = ('.bmp', '.jfif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 # By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
@@ -57,62 +59,12 @@ _MAX_SIDES = {'.jpg': 65500, '.jpeg': 65500, '.jfif': 65500, '.webp': 16383}
 _MAX_JPEG_EXIF = 65533
 _MAX_JPEG_XMP = 65533 - 29
 
+_GREY_MODES = ('L', 'LA', 'La', '1')
 _ORIENTATION = ExifTags.Base.Orientation
 _DNG_VERSION = 50706
 
 # Mean step of JPEG's quantization of luma that harms an image: that of quality 98 is 2.5 ...
 _VISIBLE_QUANTIZATION = 2.5
-
-
-class ImageHeader(NamedTuple):
-    """What a file says of its image, before that is decoded.
-
-    Attributes:
-        size: (width, height) in pixels, upright as far as EXIF before the pixels says.
-        deep: whether it has 16 bits per channel, not 8.
-        alpha: whether it has transparency.
-        software: the program that wrote it; '' if it does not say.
-        lossy: whether its compression has visibly changed the image.
-    """
-
-    size: tuple[int, int]
-    deep: bool = False
-    alpha: bool = False
-    software: str = ''
-    lossy: bool = False
-
-
-class ImageData(NamedTuple):
-    """An image, upright.
-
-    Attributes:
-        pixels: uint8 or uint16, [H, W] grey or [H, W, 3] RGB.
-        alpha: of the same dtype, [H, W], not premultiplied; None where there is none.
-        icc_profile: that ``pixels`` are meant in; None means sRGB.
-        exif: metadata as Pillow writes them, without orientation and thumbnail.
-        xmp: metadata as an XMP packet, with an orientation of 1 if it has any.
-    """
-
-    pixels: np.ndarray
-    alpha: np.ndarray | None = None
-    icc_profile: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.pixels.shape[1], self.pixels.shape[0]
-
-    @property
-    def header(self) -> ImageHeader:
-        """What the header of its file would say."""
-        return ImageHeader(self.size, self.pixels.dtype == np.uint16, self.alpha is not None)
-
-    @property
-    def white(self) -> int:
-        """The value of full brightness, and of full opacity: 255 or 65535."""
-        return int(np.iinfo(self.pixels.dtype).max)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -176,11 +128,30 @@ def read_rgb(path: str | Path) -> np.ndarray:
     return as_8_bit_rgb(read_image(path).pixels)
 
 
-def as_8_bit_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of :class:`ImageData` as uint8, [H, W, 3]; grey as three equal channels."""
+def as_8_bit_rgb(image: ImageData | np.ndarray) -> np.ndarray:
+    """An image as uint8, [H, W, 3]: grey as three equal channels, of bands the first three.
+
+    Args:
+        image: its pixels, of which all values of the type count; or an ``ImageData``, of which what
+            :func:`~csnln_mm.images.value_range.find_range` finds does.
+    """
+    if isinstance(image, ImageData):
+        pixels, values = image.pixels, find_range(image, None)
+        if values.origin != 'full':
+            pixels = _to_8_bits(as_bands(pixels), np.array(values.low), np.array(values.high))
+        return as_8_bit_rgb(pixels)
+    pixels = image[..., :3] if image.ndim == 3 and image.shape[2] >= 3 else image
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] < 3 else pixels
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        pixels = _to_8_bits(pixels, *full_range(pixels.dtype))
     return np.stack([pixels] * 3, -1) if pixels.ndim == 2 else pixels
+
+
+def _to_8_bits(pixels: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    values = (pixels.astype(np.float32) - low) * (255 / (high - low))
+    return np.nan_to_num(values, posinf=255, neginf=0).round().clip(0, 255).astype(np.uint8)
 
 
 def write_image(
@@ -369,12 +340,15 @@ def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageH
     early = image.format != 'PNG' or 'exif' in image.info
     exif = image.getexif() if early else Image.Exif()
     software = image.info.get('Software') or exif.get(ExifTags.Base.Software)
+    deep = _has_16_bits(file, image)
     return ImageHeader(
         _upright(image.size, image, exif),
-        _has_16_bits(file, image),
+        deep,
         image.has_transparency_data,
         software if isinstance(software, str) else '',
         _is_lossy(file, image),
+        (1,) if image.mode in _GREY_MODES or image.mode.startswith('I;16') else (3,),
+        'uint16' if deep else 'uint8',
     )
 
 
@@ -491,7 +465,7 @@ def _read_8_bits(image: Image.Image) -> ImageData:
     image = ImageOps.exif_transpose(image)
     if image.mode in ('CMYK', 'LAB', 'YCbCr', 'HSV'):
         image, profile = _to_srgb(image, profile), None
-    grey, alpha = image.mode in ('L', 'LA', 'La', '1'), None
+    grey, alpha = image.mode in _GREY_MODES, None
     if image.has_transparency_data:
         image = image.convert('RGBA')
         alpha = np.asarray(image.getchannel('A'))

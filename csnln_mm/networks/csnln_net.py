@@ -117,6 +117,11 @@ class CSNLNNet(nn.Module):
         self.reconstruct = nn.Conv2d(mid_channels * num_recurrences, out_channels, 3, padding=1)
 
     @property
+    def in_channels(self) -> int:
+        """Channels of the images that it takes, and gives."""
+        return len(self.rgb_mean)
+
+    @property
     def has_attention(self) -> bool:
         """Whether it compares pixels, so that time grows with the square of an image's area."""
         return self.cell.has_attention

@@ -55,15 +55,60 @@ def _enlarge(x: Tensor, scale: tuple[int, int]) -> Tensor:
 def _resize_axis(x: Tensor, axis: int, length: int) -> Tensor:
     if length == x.shape[axis]:
         return x  # the kernel is 1 at 0 and 0 at all other integers
-    indices, weights = _taps(x.shape[axis], length)
+    return _weighted_sum(x, axis, *_taps(x.shape[axis], length))
+
+
+def _weighted_sum(x: Tensor, axis: int, indices: Tensor, weights: Tensor) -> Tensor:
     indices = indices.to(x.device)
     weights = weights.to(x)
+    length = indices.shape[1]
     shape = (length,) if axis == -1 else (length, 1)
     # Tap by tap: memory for three images, however wide the kernel.
     result = torch.zeros_like(x.index_select(axis, indices[0]))
     for index, weight in zip(indices, weights, strict=True):
         result.addcmul_(x.index_select(axis, index), weight.view(shape))
     return result
+
+
+class RowwiseResize:
+    """:func:`imresize` of an image that comes row by row: the same numbers with little memory.
+
+    Integer factors are no case of their own here, so those results differ by rounding.
+
+    Args:
+        source: (H, W) of the image.
+        target: (H', W') of the result.
+        nearest: take the nearest pixel instead.
+    """
+
+    def __init__(
+        self, source: tuple[int, int], target: tuple[int, int], *, nearest: bool = False
+    ) -> None:
+        taps = _nearest if nearest else _taps
+        self._taps = [taps(*sides) for sides in zip(source, target)]
+        self._same = [a == b for a, b in zip(source, target)]
+        indices = self._taps[0][0]
+        # Above the border rows are mirrored, so that neither end rises by itself.
+        self._last = indices.max(0).values.cummax(0).values
+        self._first = indices.min(0).values.flip(0).cummin(0).values.flip(0)
+        self._rows: Tensor | None = None
+        self._start = self._done = 0
+
+    def push(self, x: Tensor) -> Tensor:
+        """Add the next rows, [..., h, W], and return those that are ready, [..., h', W']."""
+        if not self._same[1]:
+            x = _weighted_sum(x, -1, *self._taps[1])
+        if self._same[0]:
+            return x
+        x = x if self._rows is None else torch.cat([self._rows, x], -2)
+        stop = int(torch.searchsorted(self._last, self._start + x.shape[-2]))
+        ready = slice(self._done, stop)
+        indices, weights = self._taps[0]
+        y = _weighted_sum(x, -2, indices[:, ready] - self._start, weights[:, ready])
+        first = int(self._first[stop]) if stop < len(self._first) else self._start + x.shape[-2]
+        self._rows = x[..., max(0, first - self._start) :, :].clone()
+        self._start, self._done = max(first, self._start), stop
+        return y
 
 
 def _taps(source: int, target: int) -> tuple[Tensor, Tensor]:
@@ -75,6 +120,12 @@ def _taps(source: int, target: int) -> tuple[Tensor, Tensor]:
     indices = first + torch.arange(math.ceil(2 * reach), dtype=torch.float64)[:, None]
     weights = _cubic((centers - indices).mul(scale))
     return _mirror(indices.long(), source), weights / weights.sum(0)
+
+
+def _nearest(source: int, target: int) -> tuple[Tensor, Tensor]:
+    """As :func:`_taps`, of the one pixel that is nearest."""
+    indices = (2 * torch.arange(target) + 1) * source // (2 * target)
+    return indices[None], torch.ones(1, target, dtype=torch.float64)
 
 
 def _mirror(indices: Tensor, length: int) -> Tensor:

@@ -15,7 +15,9 @@ from torch import nn
 from csnln_mm.checkpoints import choose_pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.files import remove_partials
+from csnln_mm.images.bands import parse_bands
 from csnln_mm.images.image_file import ImageData, read_image, write_image
+from csnln_mm.images.value_range import RangeOption, ValueRange, check_range
 from csnln_mm.limits import LARGE_IMAGE_PIXELS
 from csnln_mm.upscaling.pipeline import run_pipeline
 from csnln_mm.upscaling.plan import SOFTWARE, Job, plan_jobs, plan_sizes
@@ -58,6 +60,8 @@ def upscale(
     ensemble: bool = False,
     device: str | None = None,
     dtype: str = 'float32',
+    value_range: RangeOption = None,
+    bands: str | None = None,
     progress: bool | Literal['json'] = False,
 ) -> list[UpscaleResult]:
     """Upscale image files; one that fails does not stop the others.
@@ -81,6 +85,9 @@ def upscale(
         width: of the results in pixels, in place of a factor.
         strip: write no EXIF, ICC profile and XMP.
         quality: 1 to 100, of JPEG and WebP; by default 95 and lossless.
+        value_range: the values that are black and white, and
+        bands: which bands are upscaled, and which of them together; as for calls of
+            :class:`~csnln_mm.upscaling.Upscaler`.
         progress: lines and a bar on stdout; 'json' for one JSON object per line.
 
     Returns:
@@ -100,6 +107,9 @@ def upscale(
     if width is not None and not 0 < width <= 2**17:
         raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
     check_scale(scale)
+    check_range(value_range)
+    if bands is not None:
+        parse_bands(bands)
 
     def load(factor: float | None, lossy: bool = False) -> Upscaler:
         return Upscaler(
@@ -161,7 +171,7 @@ def upscale(
             about = dict(reason=result.reason) if result.reason else dict(target=str(result.target))
             tell(event=result.status, source=result.source, **about)
         of_jobs = [upscalers[kind_of(job)] for job in todo]
-        results += _Run(of_jobs, todo, size_of, tell, strip, quality)()
+        results += _Run(of_jobs, todo, size_of, tell, strip, quality, value_range, bands)()
         counts = Counter(result.status for result in results)
         tell(event='end', **{status: counts[status] for status in ('done', 'skipped', 'failed')})
     return results
@@ -196,9 +206,12 @@ class _Run:
         tell: Callable[..., None],
         strip: bool,
         quality: int | None,
+        value_range: RangeOption,
+        bands: str | None,
     ) -> None:
         self.upscalers, self.jobs, self.size_of, self.tell = upscalers, jobs, size_of, tell
         self.strip, self.quality = strip, quality
+        self.value_range, self.bands = value_range, bands
         self.tilings = [u.tiling(*j.header.size) for u, j in zip(upscalers, jobs) if j.header]
         self.costs = [
             tiling.count * tile_cost(tiling.pixels, upscaler.network)
@@ -245,7 +258,19 @@ class _Run:
             fraction = min(1.0, (before + self.costs[index] * done / tiles) / total)
             self.tell(event='tile', **about, tile=done, tiles=tiles, fraction=fraction)
 
-        return upscaler(image, size=size, tiling=tiling, on_tile=on_tile)
+        def on_range(values: ValueRange) -> None:
+            if values.origin == 'data':
+                self.tell(event='values', **about, low=values.low, high=values.high)
+
+        return upscaler(
+            image,
+            size=size,
+            tiling=tiling,
+            on_tile=on_tile,
+            value_range=self.value_range,
+            bands=self.bands,
+            on_range=on_range,
+        )
 
     def _write(self, index: int, image: ImageData) -> UpscaleResult:
         job = self.jobs[index]

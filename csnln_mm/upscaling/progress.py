@@ -1,8 +1,8 @@
 """What :func:`~csnln_mm.upscaling.upscale` reports while it runs.
 
 Events are dicts with ``event``: ``start``; ``skipped`` and ``failed`` for what is not begun; then,
-in order and with a ``number``, for each image ``image``, ``tile`` after each run of the network,
-and ``done`` or ``failed``; last ``end``.
+in order and with a ``number``, for each image ``image``, ``values`` if their range was seen in the
+image, ``tile`` after each run of the network, and ``done`` or ``failed``; last ``end``.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from csnln_mm.images.foreign_formats import describe_foreign
+from csnln_mm.images.value_range import ValueRange
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -102,6 +103,8 @@ class _Lines:
                 f'{event["width"]}x{event["height"]} to {event["new_width"]}x'
                 f'{event["new_height"]} by {event["model"]}{_resized(event)}, {event["tiling"]}'
             )
+        elif kind == 'values':
+            self.print_line(f'{label}: {_values(event)}')
         elif kind == 'tile':
             self.update(event, label)
         elif kind == 'done':
@@ -134,6 +137,11 @@ def _failure(event: dict[str, Any]) -> str:
     """What failed and why, naming the file once."""
     where = '' if event['source'] in event['reason'] else f'{event["source"]}: '
     return f'failed: {where}{event["reason"]}'
+
+
+def _values(event: dict[str, Any]) -> str:
+    values = ValueRange(event['low'], event['high'], 'data')
+    return f'black to white is {values}, as seen in the image (--range sets it)'
 
 
 def _resized(event: dict[str, Any]) -> str:

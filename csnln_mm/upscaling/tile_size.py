@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from csnln_mm.device import is_out_of_memory
 from csnln_mm.upscaling.tiling import self_ensemble, tile_starts, tiled_forward
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar('Result')
 
 # Sides of a tile in LR pixels: attention takes time with the square of a tile's pixels, so
 # these bound what an image takes per pixel of its own (docs/upscaling.md has the measurements).
@@ -144,13 +146,38 @@ def upscale_in_tiles(
     """
     # For views of [H, W, C], which programs hand in, torch rounds differently.
     x = x.contiguous()
+    return with_smaller_tiles(
+        lambda tiling: _forward(network, x, tiling, ensemble, on_tile),
+        tiling,
+        (x.shape[-1], x.shape[-2]),
+        network,
+        overlap,
+    )
+
+
+def with_smaller_tiles(
+    run: Callable[[Tiling], Result],
+    tiling: Tiling,
+    size: tuple[int, int],
+    network: nn.Module,
+    overlap: int | None,
+) -> Result:
+    """Call ``run`` with a tiling, and again with half the tile whenever memory runs out.
+
+    Args:
+        run: upscales an image of the (width, height) ``size``.
+        tiling: as of :func:`upscale_in_tiles`, like the others.
+
+    Raises:
+        OutOfMemory: if tiles of less than 32 pixels would be needed.
+    """
     while True:
         try:
-            return _forward(network, x, tiling, ensemble, on_tile)
+            return run(tiling)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = _halve(tiling, (x.shape[-1], x.shape[-2]), network, overlap)
+            smaller = _halve(tiling, size, network, overlap)
             if smaller is None:
                 raise OutOfMemory(f'not enough memory ({tiling})') from error
         # Outside of the handler, which keeps the tensors of the attempt alive.

@@ -1,6 +1,6 @@
 """Inference in overlapping tiles that are blended without seams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -39,28 +39,78 @@ def tiled_forward(
     Raises:
         ValueError: if ``tile`` or ``overlap`` is out of range.
     """
-    check_tile(tile, overlap)
     height, width = x.shape[-2:]
-    if tile == 0 or (height <= tile and width <= tile):
-        return model(x)
-    rows, columns = (
-        _weighted_tiles(side, tile, overlap, margin, scale, x.device) for side in (height, width)
-    )
-    out = None
-    for row, row_weights in rows:
-        for column, column_weights in columns:
-            y = model(x[..., row : row + tile, column : column + tile])
-            if out is None:
-                dtype = torch.promote_types(y.dtype, torch.float32)
-                out = torch.zeros(
-                    *y.shape[:2], scale * height, scale * width, dtype=dtype, device=y.device
-                )
-            area = out[
-                ..., scale * row : scale * (row + tile), scale * column : scale * (column + tile)
-            ]
-            area += y * row_weights[:, None] * column_weights
+    out, top = None, 0
+    for y in tiled_rows(
+        model,
+        lambda first, end: x[..., first:end, :],
+        (height, width),
+        scale,
+        tile=tile,
+        overlap=overlap,
+        margin=margin,
+    ):
+        if y.shape[-2] == scale * height:
+            return y
+        if out is None:
+            out = y.new_empty(*y.shape[:2], scale * height, scale * width)
+        out[..., top : top + y.shape[-2], :] = y
+        top += y.shape[-2]
     assert out is not None
     return out
+
+
+def tiled_rows(
+    model: Callable[[Tensor], Tensor],
+    read: Callable[[int, int], Tensor],
+    size: tuple[int, int],
+    scale: int,
+    *,
+    tile: int,
+    overlap: int,
+    margin: int = 0,
+) -> Iterator[Tensor]:
+    """:func:`tiled_forward` of an image that is read by rows, with memory for a row of tiles.
+
+    Args:
+        model: as of :func:`tiled_forward`, like the others.
+        read: maps (first, end) to these rows of the image, [N, C, end - first, W].
+        size: (H, W) of the image.
+
+    Yields:
+        [N, C', h, scale W], rows of the result from top to bottom, each once.
+    """
+    check_tile(tile, overlap)
+    height, width = size
+    if tile == 0 or (height <= tile and width <= tile):
+        yield model(read(0, height))
+        return
+    lines: list[tuple[int, Tensor]] = []
+    columns: list[tuple[int, Tensor]] = []
+    carried, started = None, False
+    starts = [*tile_starts(height, tile, overlap, scale), height]
+    for index, row in enumerate(starts[:-1]):
+        x = read(row, min(row + tile, height))
+        if not started:
+            lines, columns = (
+                _weighted_tiles(side, tile, overlap, margin, scale, x.device) for side in size
+            )
+            started = True
+        strip = None
+        for column, column_weights in columns:
+            y = model(x[..., column : column + tile])
+            if strip is None:
+                dtype = torch.promote_types(y.dtype, torch.float32)
+                shape = *y.shape[:2], y.shape[-2], scale * width
+                strip = torch.zeros(shape, dtype=dtype, device=y.device)
+                if carried is not None:
+                    strip[..., : carried.shape[-2], :] = carried
+            area = strip[..., scale * column : scale * (column + tile)]
+            area += y * lines[index][1][:, None] * column_weights
+        assert strip is not None
+        ready = scale * (starts[index + 1] - row)
+        carried = strip[..., ready:, :].clone() if index + 2 < len(starts) else None
+        yield strip[..., :ready, :]
 
 
 def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
 """A network that super-resolves images in memory."""
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,12 +14,25 @@ from torch import Tensor, nn
 from csnln_mm.checkpoints import choose_pretrained, load_network
 from csnln_mm.device import free_memory, is_out_of_memory, select_device
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import ImageData
-from csnln_mm.ops.imresize import imresize
-from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, upscale_in_tiles
-from csnln_mm.upscaling.tiling import check_tile
+from csnln_mm.images.bands import fit_groups, parse_bands
+from csnln_mm.images.image_data import ImageData, RowSource, as_bands, hidden_pixels, read_rows
+from csnln_mm.images.value_range import (
+    DTYPES,
+    RangeOption,
+    ValueRange,
+    check_range,
+    find_range,
+    full_range,
+)
+from csnln_mm.ops.imresize import RowwiseResize, imresize
+from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, with_smaller_tiles
+from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_rows
 
-DTYPES = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+logger = logging.getLogger(__name__)
+
+Result = TypeVar('Result')
+
+PRECISIONS = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
 class Upscaler:
@@ -26,8 +40,9 @@ class Upscaler:
 
     Args:
         network: checkpoint of a training run, a converted one, or a released state dict; the name
-            of a model that comes with the package; or the network itself, [N, 3, H, W] in 0..1 to
-            [N, 3, S H, S W], with ``upscale_factor`` and ``mid_channels``. By default the model of
+            of a model that comes with the package; or the network itself, [N, c, H, W] in 0..1 to
+            [N, c, S H, S W], with ``upscale_factor``, ``mid_channels`` and, if c is not 3,
+            ``in_channels``. By default the model of
             the package that suits ``scale``, see
             :func:`~csnln_mm.checkpoints.choose_pretrained`.
         scale: upscaling factor of the results, above 0 and up to 64. Where it is not the
@@ -69,8 +84,8 @@ class Upscaler:
         device: str | None = None,
         dtype: str = 'float32',
     ) -> None:
-        if dtype not in DTYPES:
-            raise UserError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype}')
+        if dtype not in PRECISIONS:
+            raise UserError(f'dtype must be one of {", ".join(PRECISIONS)}, got {dtype}')
         if overlap is not None and tile is None:
             raise UserError('overlap needs tile: set both')
         try:
@@ -90,7 +105,7 @@ class Upscaler:
         # Convolutions run up to twice as fast on CPUs when channels vary fastest in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self.scale = scale or cast(int, network.upscale_factor)
-        self.dtype = DTYPES[dtype]
+        self.dtype = PRECISIONS[dtype]
         self.tile = tile
         self.overlap = overlap
         self.ensemble = ensemble
@@ -110,42 +125,84 @@ class Upscaler:
 
     def __call__(
         self,
-        image: ImageData | np.ndarray,
+        image: ImageData | np.ndarray | Image.Image,
         *,
         size: tuple[int, int] | None = None,
         tiling: Tiling | None = None,
         on_tile: Callable[[int, int], None] | None = None,
+        value_range: RangeOption = None,
+        bands: str | None = None,
+        on_range: Callable[[ValueRange], None] | None = None,
     ) -> Any:
         """Upscale an image.
 
         When memory runs out, the tile is halved, down to 32 pixels, and a warning is logged.
 
         Args:
-            image: or its pixels alone: uint8 or uint16, [H, W] grey or [H, W, 3] RGB, any size.
-                Grey goes through the network as RGB and comes back as grey; transparency is
-                upscaled bicubically, and transparent pixels take the colour of the nearest
-                visible one; the profile is kept.
+            image: its pixels, uint8, uint16, int16 or float32, [H, W] grey, [H, W, 3] RGB, or
+                [H, W, C] bands, any size; an image of Pillow; or an ``ImageData``. Of four bands
+                the first three are colour, of other numbers each is grey, unless ``bands`` says
+                otherwise; grey goes through the network as RGB. A network that takes as many
+                channels as there are bands takes all together. Transparency is upscaled
+                bicubically; transparent pixels, NaN and ``nodata`` take the colour of the nearest
+                other pixel, and NaN and ``nodata`` stay where they are.
             size: (width, height) to resize the network's output to, bicubically.
             tiling: from :meth:`tiling`, if that was called before.
             on_tile: called with (done, total) after each run of the network. What it raises ends
                 the call.
+            value_range: (low, high), the values that are black and white, 'full' or 'data', see
+                :func:`~csnln_mm.images.value_range.choose_range`. By default all values of 8 bits,
+                and of others what the image shows, which is logged. Values outside are upscaled
+                bicubically, and not clipped.
+            bands: groups of bands to upscale, counted from 1, such as '4,3,2+8' for bands 4, 3
+                and 2 as colour and 8 as grey.
+            on_range: called with the range of values that is used.
 
         Returns:
             The same kind of thing, ``scale`` times as wide and high, or of ``size``.
 
         Raises:
-            UserError: if the memory does not suffice, or the network's output is not finite.
+            UserError: if the image is of another dtype or shape, the memory does not suffice, or
+                the network's output is not finite.
         """
+        options: dict[str, Any] = dict(
+            on_tile=on_tile, value_range=value_range, bands=bands, on_range=on_range
+        )
+        if isinstance(image, Image.Image):
+            return _to_pillow(self(_from_pillow(image), size=size, tiling=tiling, **options))
         if not isinstance(image, ImageData):
-            return self(ImageData(image), size=size, tiling=tiling, on_tile=on_tile).pixels
+            image = ImageData(_check_array(image))
+            return self(image, size=size, tiling=tiling, **options).pixels
         size = size or scaled_size(image.size, self.scale)
-        shown = image if image.alpha is None else _fill_transparent(image, image.alpha)
+
+        def run(tiling: Tiling) -> ImageData:
+            strips = self.rows(image, size=size, tiling=tiling, **options)
+            return join_rows(strips, size[1])
+
+        return self.with_smaller_tiles(run, image.size, size, tiling)
+
+    def with_smaller_tiles(
+        self,
+        run: Callable[[Tiling], Result],
+        source: tuple[int, int],
+        size: tuple[int, int],
+        tiling: Tiling | None = None,
+    ) -> Result:
+        """Call ``run`` with the tiling for an image, and with smaller tiles if memory runs out.
+
+        Args:
+            run: upscales an image of the (width, height) ``source``, such as by :meth:`rows`.
+            source: see ``run``.
+            size: of the result, for the message.
+            tiling: from :meth:`tiling`, if that was called before.
+
+        Raises:
+            UserError: if the memory does not suffice.
+        """
         try:
-            y = self._forward(_to_tensor(shown), tiling or self.tiling(*image.size), on_tile)
-            if size != (y.shape[-1], y.shape[-2]):
-                y = imresize(y, (size[1], size[0]))
-            alpha = None if image.alpha is None else _resize_bicubically(image.alpha, size)
-            return image._replace(pixels=_to_pixels(y, image), alpha=alpha)
+            return with_smaller_tiles(
+                run, tiling or self.tiling(*source), source, self.network, self.overlap
+            )
         except OutOfMemory as error:
             raise UserError(str(error)) from error
         except (MemoryError, RuntimeError) as error:
@@ -153,27 +210,52 @@ class Upscaler:
                 raise
             raise UserError(f'not enough memory for {size[0]}x{size[1]} pixels') from error
 
-    def _forward(
-        self, x: Tensor, tiling: Tiling, on_tile: Callable[[int, int], None] | None
-    ) -> Tensor:
-        """[1, 3, H, W] -> [3, S H, S W], on the CPU."""
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
-        ):
-            y = upscale_in_tiles(
-                self.network,
-                x.to(self.device),
-                tiling,
-                overlap=self.overlap,
-                ensemble=self.ensemble,
-                on_tile=on_tile,
-            )
-        y = y[0].cpu()
-        if not y.isfinite().all():
-            less = ' (--dtype float32 may help)' if self.dtype is not None else ''
-            raise UserError(f'the result has values that are not finite{less}')
-        return y
+    def rows(
+        self,
+        image: RowSource,
+        *,
+        size: tuple[int, int],
+        tiling: Tiling,
+        on_tile: Callable[[int, int], None] | None = None,
+        value_range: RangeOption = None,
+        bands: str | None = None,
+        on_range: Callable[[ValueRange], None] | None = None,
+    ) -> Iterator[ImageData]:
+        """Upscale an image that is read by rows, with memory for a row of tiles.
+
+        Args:
+            image: an ``ImageData``, or what reads one row by row.
+            size: (width, height) of the result.
+            tiling: from :meth:`tiling`.
+            on_tile: as for :meth:`__call__`, like the others.
+
+        Yields:
+            The rows of the result from top to bottom: as one image they are what the call gives.
+
+        Raises:
+            UserError: as :meth:`__call__`, and what reading raises.
+        """
+        check_range(value_range)
+        chosen = None if bands is None else parse_bands(bands)
+        first = read_rows(image, 0, 1, chosen)
+        groups = fit_groups(first.groups, network_bands(self.network), chosen=chosen is not None)
+        values = find_range(image, value_range, chosen)
+        if on_range is not None:
+            on_range(values)
+        elif values.origin == 'data' and value_range is None:
+            logger.info('values from %s are taken for black to white, as seen in the image', values)
+        work = _Work(self, first, groups, values, on_tile, tiling)
+        return work(lambda top, bottom: read_rows(image, top, bottom, chosen), image.size, size)
+
+    def run_network(self, x: Tensor, on_run: Callable[[], None]) -> Tensor:
+        """[N, C, h, w] -> [N, C, S h, S w], on the device; averaged if this is an ensemble."""
+
+        def run(tile: Tensor) -> Tensor:
+            y = self.network(tile)
+            on_run()
+            return y
+
+        return self_ensemble(run, x) if self.ensemble else run(x)
 
 
 def check_scale(scale: float | None) -> None:
@@ -188,40 +270,265 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return width, height
 
 
-def _to_tensor(image: ImageData) -> Tensor:
-    """[1, 3, H, W] in 0..1."""
-    rgb = np.stack([image.pixels] * 3, -1) if image.pixels.ndim == 2 else image.pixels
-    x = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32))
-    return (x / (image.white / 255.0) / 255.0)[None]
+def network_bands(network: nn.Module) -> int:
+    """Channels of the images that a network takes; 3 of those that do not say."""
+    return getattr(network, 'in_channels', 3)
 
 
-def _to_pixels(y: Tensor, like: ImageData) -> np.ndarray:
-    """[3, H, W] in 0..1 -> pixels of the dtype and channels that an image has."""
-    y = (y * 255.0).clamp(0, 255) * (like.white / 255.0)
-    y = y.mean(0) if like.pixels.ndim == 2 else y.permute(1, 2, 0)
-    return y.round().numpy().astype(like.pixels.dtype)
+def join_rows(strips: Iterable[ImageData], height: int) -> ImageData:
+    """The image of these rows."""
+    joined, top = None, 0
+    for strip in strips:
+        if len(strip.pixels) == height:
+            return strip
+        if joined is None:
+            pixels = np.empty((height, *strip.pixels.shape[1:]), strip.pixels.dtype)
+            alpha = None if strip.alpha is None else np.empty(pixels.shape[:2], pixels.dtype)
+            joined = strip._replace(pixels=pixels, alpha=alpha)
+        rows = slice(top, top + len(strip.pixels))
+        joined.pixels[rows] = strip.pixels
+        if joined.alpha is not None:
+            joined.alpha[rows] = strip.alpha
+        top = rows.stop
+    assert joined is not None
+    return joined
 
 
-def _fill_transparent(image: ImageData, alpha: np.ndarray) -> ImageData:
-    """The image with the colour of the nearest visible pixel where nothing is visible.
+class _Work:
+    """An image on its way through a network, row of tiles by row of tiles."""
 
-    Whatever colour a file has there would bleed into the edges of what is visible.
+    def __init__(
+        self,
+        upscaler: Upscaler,
+        like: ImageData,
+        groups: tuple[int, ...],
+        values: ValueRange,
+        on_tile: Callable[[int, int], None] | None,
+        tiling: Tiling,
+    ) -> None:
+        self.upscaler, self.like, self.groups, self.tiling = upscaler, like, groups, tiling
+        self.channels = network_bands(upscaler.network)
+        low, high = (torch.tensor(ends)[:, None, None] for ends in (values.low, values.high))
+        # In steps of 255, so that 8 bits are what they are in training.
+        self.low, self.factor = low, (high - low) / 255.0
+        dtype = like.pixels.dtype
+        ends = full_range(dtype)
+        self.may_exceed = (
+            dtype.kind == 'f' or min(values.low) > ends[0] or max(values.high) < ends[1]
+        )
+        self.on_tile, self.done = on_tile, 0
+        self.total = tiling.count * len(groups) * (8 if upscaler.ensemble else 1)
+
+    def __call__(
+        self, read: Callable[[int, int], ImageData], source: tuple[int, int], size: tuple[int, int]
+    ) -> Iterator[ImageData]:
+        scale = cast(int, self.upscaler.network.upscale_factor)
+        target, height = size[::-1], source[1]
+        upscaled = RowwiseResize((scale * height, scale * source[0]), target)
+        alpha = _Queue(RowwiseResize(source[::-1], target))
+        hidden = _Queue(RowwiseResize(source[::-1], target, nearest=True))
+        results, seen = _Queue(upscaled), 0
+        hides = self.like.nodata is not None or self.like.pixels.dtype.kind == 'f'
+
+        def read_tensor(top: int, bottom: int) -> Tensor:
+            nonlocal seen
+            image = read(top, bottom)
+            following = image.rows(seen - top, bottom - top)
+            seen = bottom
+            mask = hidden_pixels(image)
+            if hides:
+                kept = as_bands(following.pixels).astype(np.float32)
+                marks = hidden_pixels(following)
+                if marks is None:
+                    marks = np.zeros(kept.shape, bool)
+                both = np.concatenate([np.where(marks, kept, 0), marks], -1, dtype=np.float32)
+                hidden.push(torch.from_numpy(both.transpose(2, 0, 1)))
+            if image.alpha is not None and following.alpha is not None:
+                alpha.push(torch.from_numpy(following.alpha.astype(np.float32)))
+                invisible = image.alpha == 0
+                mask = invisible[..., None] if mask is None else mask | invisible[..., None]
+            pixels = as_bands(image.pixels)
+            x = _fill(pixels, mask).transpose(2, 0, 1).astype(np.float32)
+            x = torch.from_numpy(np.ascontiguousarray(x))
+            x = x.sub_(self.low).div_(self.factor).div_(255.0)
+            return x[None].to(self.upscaler.device)
+
+        strips = tiled_rows(
+            self._run,
+            read_tensor,
+            (height, source[0]),
+            scale,
+            tile=self.tiling.tile,
+            overlap=self.tiling.overlap,
+            margin=self.tiling.margin,
+        )
+        dtype = self.upscaler.dtype
+        while True:
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.upscaler.device.type, dtype, enabled=dtype is not None),
+            ):
+                y = next(strips, None)
+                if y is None:
+                    return
+                y = y[0].float().cpu()
+                if not y.isfinite().all():
+                    less = ' (--dtype float32 may help)' if dtype is not None else ''
+                    raise UserError(f'the result has values that are not finite{less}')
+                results.push(y)
+                del y
+                others = [queue.ready for queue in (alpha, hidden) if queue.used]
+                count = min([results.ready, *others])
+                if count == 0:
+                    continue
+                rows = self._restore(results.pop(count))
+                if hidden.used:
+                    both = hidden.pop(count).numpy().transpose(1, 2, 0)
+                    kept, marks = np.split(both, 2, -1)
+                    rows = _put_back(rows, kept, marks > 0, self.like.nodata)
+                opacity = None
+                if alpha.used:
+                    opacity = alpha.pop(count).round_().numpy()
+                    limits = full_range(self.like.pixels.dtype)
+                    opacity = opacity.clip(*limits).astype(self.like.pixels.dtype)
+            pixels = rows[..., 0] if self.like.pixels.ndim == 2 else rows
+            yield self.like._replace(pixels=pixels, alpha=opacity)
+
+    def _run(self, x: Tensor) -> Tensor:
+        """The network on all bands of a tile; behind them what exceeds 0..1, where it can."""
+        inside = x.clamp(0, 1) if self.may_exceed else x
+        parts = []
+        for group in inside.split(self.groups, 1):
+            if group.shape[1] == self.channels:
+                parts.append(self.upscaler.run_network(group, self._count))
+            else:
+                grey = group.expand(-1, self.channels, -1, -1).contiguous()
+                y = self.upscaler.run_network(grey, self._count)
+                parts.append(y.clamp(0, 1).mean(1, keepdim=True))
+        if self.may_exceed:
+            scale = cast(int, self.upscaler.network.upscale_factor)
+            excess, size = x - inside, [scale * side for side in x.shape[-2:]]
+            if excess.any():
+                parts.append(imresize(excess, (size[0], size[1])))
+            else:
+                parts.append(x.new_zeros(*x.shape[:2], *size))
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+
+    def _count(self) -> None:
+        self.done += 1
+        if self.on_tile:
+            self.on_tile(self.done, self.total)
+
+    def _restore(self, y: Tensor) -> np.ndarray:
+        """[C, H, W] in 0..1, with what exceeds it -> [H, W, C] of the image's dtype."""
+        y, *excess = y.split(sum(self.groups))
+        y = y.mul(255.0).clamp_(0, 255).mul_(self.factor)
+        if excess:
+            y.add_(excess[0].mul(255.0).mul_(self.factor))
+        if self.low.any():
+            y.add_(self.low)
+        dtype = self.like.pixels.dtype
+        if dtype.kind != 'f':
+            y = y.round_().clamp_(*full_range(dtype))
+        return y.numpy().astype(dtype, copy=False).transpose(1, 2, 0)
+
+
+class _Queue:
+    """Rows of a result that are ready before others that belong to them."""
+
+    def __init__(self, resize: RowwiseResize) -> None:
+        self.resize, self.used = resize, False
+        self.rows: list[Tensor] = []
+
+    def push(self, x: Tensor) -> None:
+        self.used = True
+        self.rows.append(self.resize.push(x))
+
+    @property
+    def ready(self) -> int:
+        return sum(rows.shape[-2] for rows in self.rows)
+
+    def pop(self, count: int) -> Tensor:
+        rows = torch.cat(self.rows, -2) if len(self.rows) > 1 else self.rows[0]
+        self.rows = [rows[..., count:, :]]
+        return rows[..., :count, :]
+
+
+def _check_array(pixels: Any) -> np.ndarray:
+    """Raise UserError unless these are pixels that can be upscaled."""
+    if not isinstance(pixels, np.ndarray):
+        raise UserError(f'an image must be an array or an image of Pillow, got {type(pixels)}')
+    if pixels.dtype.newbyteorder('=') not in [np.dtype(name) for name in DTYPES]:
+        raise UserError(
+            f'pixels must be {", ".join(DTYPES[:-1])} or {DTYPES[-1]}, got {pixels.dtype}; '
+            f'convert them with .astype, and scale them to what that type holds'
+        )
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise UserError(f'pixels must be [H, W] or [H, W, C], got {list(pixels.shape)}')
+    if pixels.ndim == 3 and pixels.shape[2] > 32 and pixels.shape[0] <= 4:
+        raise UserError(
+            f'pixels must be [H, W, C], got {list(pixels.shape)}; turn [C, H, W] by '
+            '.transpose(1, 2, 0)'
+        )
+    return pixels
+
+
+def _from_pillow(image: Image.Image) -> ImageData:
+    if image.mode not in ('L', 'RGB', 'LA', 'RGBA', 'I;16', 'F'):
+        deep = image.mode.startswith('I')
+        raise UserError(
+            f'images of the mode {image.mode} are not upscaled; convert it to '
+            f'{"an array of uint16" if deep else "L, RGB or RGBA"} first'
+        )
+    pixels, alpha = np.asarray(image), None
+    if image.mode in ('LA', 'RGBA'):
+        alpha, pixels = pixels[..., -1], pixels[..., :-1]
+        pixels = pixels[..., 0] if image.mode == 'LA' else pixels
+    return ImageData(np.ascontiguousarray(pixels), alpha)
+
+
+def _to_pillow(image: ImageData) -> Image.Image:
+    result = Image.fromarray(np.ascontiguousarray(image.pixels))
+    if image.alpha is not None:
+        result.putalpha(Image.fromarray(image.alpha))
+    return result
+
+
+def _fill(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Pixels, [H, W, C], with the nearest other pixel's value where ``mask``, [H, W, C or 1], is.
+
+    Whatever value a file has there would bleed into the edges of what is visible.
     """
-    hidden = alpha == 0
-    if not hidden.any() or hidden.all():
-        return image
+    if mask is None or not mask.any():
+        return pixels
     import cv2
 
-    _, nearest = cv2.distanceTransformWithLabels(
-        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    pixels = image.pixels
-    colours = np.zeros((nearest.max() + 1, *pixels.shape[2:]), pixels.dtype)
-    colours[nearest[~hidden]] = pixels[~hidden]
-    return image._replace(pixels=colours[nearest])
+    filled = pixels.copy()
+    for band in range(mask.shape[2]):
+        hidden = mask[..., band]
+        bands = slice(None) if mask.shape[2] == 1 else slice(band, band + 1)
+        if hidden.all():
+            if pixels.dtype.kind == 'f':
+                filled[..., bands] = 0
+            continue
+        _, nearest = cv2.distanceTransformWithLabels(
+            hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        of_label = np.zeros((nearest.max() + 1, filled[..., bands].shape[2]), pixels.dtype)
+        of_label[nearest[~hidden]] = pixels[~hidden][:, bands]
+        filled[..., bands] = of_label[nearest]
+    return filled
 
 
-def _resize_bicubically(channel: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    image = Image.fromarray(channel.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
-    limit = np.iinfo(channel.dtype).max
-    return np.asarray(image).round().clip(0, limit).astype(channel.dtype)
+def _put_back(
+    pixels: np.ndarray, kept: np.ndarray, hidden: np.ndarray, nodata: float | None
+) -> np.ndarray:
+    """The values that stand for none where they were, and nowhere else; all [H, W, C]."""
+    if nodata is not None and math.isfinite(nodata):
+        # By the smallest step, as GDAL avoids the value.
+        if pixels.dtype.kind == 'f':
+            other = np.nextafter(np.float32(nodata), np.float32(0 if nodata else 1))
+        else:
+            other = nodata - 1 if nodata >= np.iinfo(pixels.dtype).max else nodata + 1
+        pixels = np.where(pixels == np.float32(nodata), other, pixels).astype(pixels.dtype)
+    return np.where(hidden, kept.astype(pixels.dtype), pixels) if hidden.any() else pixels

@@ -244,7 +244,7 @@ def crop_window(
             f'point {x},{y} lies outside the image: x is from 0 to '
             f'{width - 1}, y from 0 to {height - 1}'
         )
-    rgb = as_8_bit_rgb(image.pixels)
+    rgb = as_8_bit_rgb(image)
     if window == 0 or width * height <= window**2:
         return rgb, (0, 0), point
     left, top = (

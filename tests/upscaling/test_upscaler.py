@@ -28,6 +28,12 @@ def run(source, out, checkpoint, **kwargs):
     return result.target
 
 
+@pytest.fixture(scope='module')
+def local():
+    """A model of the package, which knows photographs."""
+    return Upscaler('csnln-x2-fast', device='cpu')
+
+
 def test_the_network_makes_the_pixels(checkpoint):
     image = photograph()
     network = load_network(checkpoint)
@@ -363,6 +369,130 @@ def test_a_checkpoint_cannot_run_code(checkpoint, tmp_path, change, message):
     torch.save(content, tmp_path / 'evil.pth')
     with pytest.raises(UserError, match='refused|does not have'):
         Upscaler(tmp_path / 'evil.pth', device='cpu')
+
+
+@pytest.mark.parametrize(
+    'dtype, low, high',
+    [
+        (np.uint16, 0, 4095),
+        (np.uint16, 0, 255),
+        (np.uint16, 27000, 31000),
+        (np.int16, -1000, 3000),
+        (np.float32, 0, 1),
+        (np.float32, -3, 7),
+    ],
+)
+def test_an_image_looks_the_same_in_every_range(local, dtype, low, high):
+    grey = photograph()[..., 0].astype(float)
+    grey[0, :2] = 0, 255
+    deep = (grey * 257).astype(np.uint16)
+    expected = local(deep) / 65535
+    pixels = grey / 255 * (high - low) + low
+    pixels = pixels.astype(dtype) if dtype == np.float32 else pixels.round().astype(dtype)
+    result = local(pixels)
+    assert result.dtype == dtype and result.shape == expected.shape
+    steps = 1 / 255 if high == 255 else 2e-3
+    np.testing.assert_allclose((result - float(low)) / (high - low), expected, atol=steps)
+    np.testing.assert_array_equal(local(pixels, value_range=(low, high)), result)
+
+
+def test_values_outside_of_the_range_are_not_clipped(local):
+    pixels = np.full((20, 30), 100, np.uint16)
+    pixels[8:14, 10:20] = 3000
+    result = local(pixels, value_range=(0, 1000))
+    assert np.abs(result[34:].astype(int) - 100).max() < 30
+    assert np.abs(result[20:24, 26:34].astype(int) - 3000).max() < 200
+    # What lies within does not depend on what lies far outside.
+    again = local(np.where(pixels == 3000, 1000, pixels).astype(np.uint16), value_range=(0, 1000))
+    np.testing.assert_array_equal(result[36:], again[36:])
+
+
+def test_no_value_stays_where_it_is(local):
+    heights = (photograph()[..., 0] / 10 + 200).astype(np.float32)
+    holes = heights.copy()
+    holes[5:9, 6:16], holes[0, 0] = -9999, np.nan
+    result = local(ImageData(holes, nodata=-9999), value_range=(195, 230)).pixels
+    expected = local(heights, value_range=(195, 230))
+    hidden = np.zeros((40, 52), bool)
+    hidden[10:18, 12:32] = True
+    np.testing.assert_array_equal(result == -9999, hidden)
+    np.testing.assert_array_equal(np.argwhere(np.isnan(result)), np.indices((2, 2)).reshape(2, 4).T)
+    result[:2, :2] = expected[:2, :2]
+    assert np.abs(result - expected)[~hidden].max() < 20
+    # Black is no value here, and no black of the result becomes one.
+    dark = np.zeros((20, 26), np.uint16)
+    dark[:, 13:] = photograph()[:, 13:, 0] // 8 + 1
+    result = local(ImageData(dark, nodata=0)).pixels
+    assert (result[:, :26] == 0).all() and (result[:, 26:] > 0).all()
+
+
+def test_bands_go_through_the_network_in_groups(local):
+    colour = photograph()
+    bands = np.dstack([colour, photograph(seed=3)[..., :2]])
+    greys = local(bands)
+    for band in range(5):
+        np.testing.assert_array_equal(greys[..., band], local(bands[..., band]))
+    four = local(bands[..., :4])
+    np.testing.assert_array_equal(four[..., :3], local(np.ascontiguousarray(colour)))
+    np.testing.assert_array_equal(four[..., 3], greys[..., 3])
+    chosen = local(bands, bands='5+3,2,1')
+    np.testing.assert_array_equal(chosen[..., 0], greys[..., 4])
+    np.testing.assert_array_equal(chosen[..., 1:], local(np.ascontiguousarray(colour[..., ::-1])))
+    told = []
+    local(bands, bands='5+3,2,1', on_tile=lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+    with pytest.raises(UserError, match='no band 6; the image has 5'):
+        local(bands, bands='6')
+
+
+def test_a_network_takes_as_many_bands_as_it_has_channels():
+    torch.manual_seed(0)
+    options = dict(mid_channels=4, num_recurrences=1, cell=dict(branches=('local',)))
+    upscalers = {
+        n: Upscaler(
+            CSNLNNet(in_channels=n, out_channels=n, rgb_mean=[0.5] * n, **options), device='cpu'
+        )
+        for n in (1, 4)
+    }
+    bands = np.dstack([photograph(), photograph(seed=3)])[..., :4]
+    assert upscalers[4](bands).shape == (40, 52, 4)
+    assert upscalers[4](bands[..., 0]).shape == (40, 52)
+    alone = upscalers[1](bands)
+    np.testing.assert_array_equal(alone[..., 2], upscalers[1](bands[..., 2]))
+    with pytest.raises(UserError, match='takes 4 bands together, or one as grey, not 3'):
+        upscalers[4](bands[..., :3])
+
+
+def test_images_come_back_as_they_are(plain):
+    upscaler, image = Upscaler(plain, device='cpu'), photograph()
+    assert upscaler(image[..., :1]).shape == (40, 52, 1)
+    for mode in 'L', 'RGB', 'LA', 'RGBA':
+        result = upscaler(Image.fromarray(image).convert(mode))
+        assert result.mode == mode and result.size == (52, 40)
+    result = upscaler(Image.fromarray(image))
+    np.testing.assert_array_equal(np.asarray(result), upscaler(image))
+    with pytest.raises(UserError, match='images of the mode P are not upscaled; convert it to L'):
+        upscaler(Image.fromarray(image).convert('P'))
+
+
+@pytest.mark.parametrize(
+    'image, message',
+    [
+        (
+            np.zeros((4, 4, 3), np.int64),
+            'pixels must be uint8, uint16, int16 or float32, got int64',
+        ),
+        (np.zeros((4, 4), np.float64), 'got float64; convert them with .astype'),
+        (np.zeros((4, 4), bool), 'got bool'),
+        (np.zeros((2, 4, 4, 3), np.uint8), r'pixels must be \[H, W\] or \[H, W, C\]'),
+        (np.zeros((3, 64, 64), np.uint8), r'turn \[C, H, W\] by .transpose'),
+        (np.zeros((0, 4), np.uint8), r'got \[0, 4\]'),
+        ('photo.png', 'an image must be an array'),
+    ],
+)
+def test_what_is_no_image(plain, image, message):
+    with pytest.raises(UserError, match=message):
+        Upscaler(plain, device='cpu')(image)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""Which bands of an image go through a network together."""
+
+import re
+from collections.abc import Sequence
+
+from csnln_mm.errors import UserError
+
+
+def parse_bands(text: str) -> tuple[tuple[int, ...], ...]:
+    """Bands in groups, counted from 0, of a text such as ``4,3,2+8``, counted from 1.
+
+    Raises:
+        UserError: if it is none, or a band is named twice.
+    """
+    if not re.fullmatch(r'[1-9]\d{0,4}([,+][1-9]\d{0,4})*', text):
+        raise UserError(
+            f'bands must be numbers from 1, such as 4,3,2+8 (bands 4, 3, 2 as red, green and blue, '
+            f'and band 8 as grey), got {text}'
+        )
+    groups = tuple(tuple(int(band) - 1 for band in group.split(',')) for group in text.split('+'))
+    bands = [band for group in groups for band in group]
+    if len(set(bands)) < len(bands):
+        raise UserError(f'bands must be named once each, got {text}')
+    return groups
+
+
+def check_bands(groups: Sequence[Sequence[int]], count: int) -> None:
+    """Raise UserError unless an image of so many bands has those that are named."""
+    missing = [band + 1 for group in groups for band in group if band >= count]
+    if missing:
+        raise UserError(f'there is no band {missing[0]}; the image has {count}')
+
+
+def fit_groups(groups: tuple[int, ...], channels: int, *, chosen: bool) -> tuple[int, ...]:
+    """The groups in which bands go through a network.
+
+    Args:
+        groups: sizes of the groups of the image.
+        channels: that the network takes.
+        chosen: whether a user chose the groups; otherwise a network that is not one of RGB, and
+            takes as many channels as there are bands, takes all of them as they are.
+
+    Raises:
+        UserError: if a group has neither one band nor as many as the network takes.
+    """
+    total = sum(groups)
+    if channels == 1:
+        return (1,) * total
+    if total == channels != 3 and not chosen:
+        return (total,)
+    for size in groups:
+        if size not in (1, channels):
+            raise UserError(
+                f'the network takes {channels} bands together, or one as grey, not {size}; '
+                'choose them with --bands'
+            )
+    return groups

@@ -1,0 +1,137 @@
+"""Images in memory, and what the header of a file says of one."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from csnln_mm.images.bands import check_bands
+
+# Values of float images beyond it stand for none, whatever the file says.
+LARGEST = 1e30
+
+
+class ImageHeader(NamedTuple):
+    """What a file says of its image, before that is decoded.
+
+    Attributes:
+        size: (width, height) in pixels, upright as far as EXIF before the pixels says.
+        deep: whether it has 16 bits per channel, not 8.
+        alpha: whether it has transparency.
+        software: the program that wrote it; '' if it does not say.
+        lossy: whether its compression has visibly changed the image.
+        groups: sizes of the groups of bands, as of :class:`ImageData`.
+        dtype: of the pixels, one of :data:`csnln_mm.images.value_range.DTYPES`.
+    """
+
+    size: tuple[int, int]
+    deep: bool = False
+    alpha: bool = False
+    software: str = ''
+    lossy: bool = False
+    groups: tuple[int, ...] = (3,)
+    dtype: str = 'uint8'
+
+
+class ImageData(NamedTuple):
+    """An image, upright.
+
+    Attributes:
+        pixels: uint8, uint16, int16 or float32; [H, W] grey, [H, W, 3] RGB, or [H, W, C] bands.
+        alpha: of the same dtype, [H, W], not premultiplied; None where there is none.
+        icc_profile: that ``pixels`` are meant in; None means sRGB.
+        exif: metadata as Pillow writes them, without orientation and thumbnail.
+        xmp: metadata as an XMP packet, with an orientation of 1 if it has any.
+        bands: sizes of the groups of bands that belong together, in order, such as (3, 1) for RGB
+            and near infrared; None: (1,) of [H, W], (3,) of three bands, (3, 1) of four, and (1, 1,
+            ...) of others.
+        value_range: values that are black and white, as the file says; None if it does not.
+        nodata: the value that stands for none; None without any. NaN does in any case.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    nodata: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """``bands``, or what stands for None."""
+        if self.bands is not None:
+            return self.bands
+        count = 1 if self.pixels.ndim == 2 else self.pixels.shape[2]
+        return {3: (3,), 4: (3, 1)}.get(count, (1,) * count)
+
+    @property
+    def header(self) -> ImageHeader:
+        """What the header of its file would say."""
+        return ImageHeader(
+            self.size,
+            self.pixels.dtype == np.uint16,
+            self.alpha is not None,
+            groups=self.groups,
+            dtype=str(self.pixels.dtype),
+        )
+
+    def rows(self, top: int, bottom: int) -> 'ImageData':
+        """These rows of the image."""
+        alpha = None if self.alpha is None else self.alpha[top:bottom]
+        return self._replace(pixels=self.pixels[top:bottom], alpha=alpha)
+
+    def select(self, groups: tuple[tuple[int, ...], ...]) -> 'ImageData':
+        """The image of these bands, in their order and groups.
+
+        Raises:
+            UserError: if it does not have one of them.
+        """
+        pixels = as_bands(self.pixels)
+        check_bands(groups, pixels.shape[2])
+        pixels = np.ascontiguousarray(pixels[..., [band for group in groups for band in group]])
+        return self._replace(pixels=pixels, bands=tuple(len(group) for group in groups))
+
+
+class RowSource(Protocol):
+    """An image that is read by rows: an ``ImageData``, or a file."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        ...
+
+    def rows(self, top: int, bottom: int) -> ImageData:
+        """These rows of the image."""
+        ...
+
+
+def read_rows(
+    image: RowSource, top: int, bottom: int, bands: tuple[tuple[int, ...], ...] | None
+) -> ImageData:
+    """Rows of an image, of the bands that are chosen: groups, counted from 0."""
+    rows = image.rows(top, bottom)
+    return rows if bands is None else rows.select(bands)
+
+
+def as_bands(pixels: np.ndarray) -> np.ndarray:
+    """[H, W] or [H, W, C] as [H, W, C]."""
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def hidden_pixels(image: ImageData) -> np.ndarray | None:
+    """Where there is no value, [H, W, C]; None if there is one everywhere."""
+    pixels = as_bands(image.pixels)
+    mask = None
+    if pixels.dtype.kind == 'f':
+        with np.errstate(invalid='ignore'):
+            mask = ~(np.abs(pixels) <= LARGEST)
+    if image.nodata is not None:
+        equal = pixels == np.float32(image.nodata)
+        mask = equal if mask is None else mask | equal
+    return mask if mask is not None and mask.any() else None

@@ -1,0 +1,209 @@
+"""Which values of an image are black and white to a network.
+
+Networks are trained on 0..1, and dark numbers are another kind of image to them: 12 bits in a file
+of 16 cost 1.6 dB. So the values are mapped to 0..1 first, and the result is mapped back.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from csnln_mm.errors import UserError
+from csnln_mm.images.image_data import ImageData, RowSource, as_bands, hidden_pixels, read_rows
+
+# What a user can ask for; None: as the file says, or as seen in the data.
+RangeOption = tuple[float, float] | Literal['full', 'data'] | None
+
+DTYPES = ('uint8', 'uint16', 'int16', 'float32')
+# Pixels that are looked at in one piece.
+_STATISTICS_PIXELS = 2**22
+# Extremes are outliers if they lie so many times as far apart as what nearly all pixels have.
+_OUTLIERS = 4
+_SAMPLE = 2**20
+_PERCENTILES = 0.01, 0.1, 99.9, 99.99
+
+
+class ValueRange(NamedTuple):
+    """The values that are 0 and 1 to the network, of each band.
+
+    Attributes:
+        low: of each band.
+        high: of each band, above ``low``.
+        origin: 'full', all values that the type holds; 'file', as its metadata say; 'data', seen in
+            the pixels; or 'given'.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    origin: str
+
+    def __str__(self) -> str:
+        ranges = list(dict.fromkeys(f'{a:g} to {b:g}' for a, b in zip(self.low, self.high)))
+        if len(ranges) > 3:
+            ranges[2:] = [f'others ({len(ranges) - 2})']
+        return ', '.join(ranges)
+
+
+class Statistics(NamedTuple):
+    """Of each band, without what stands for no value: the extremes, and percentiles.
+
+    ``percentiles`` are 0.01, 0.1, 99.9 and 99.99, of a million pixels at most; [4, C].
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    percentiles: np.ndarray
+
+
+def full_range(dtype: np.dtype) -> tuple[float, float]:
+    """The lowest and the highest value of an integer type; 0 and 1 of float."""
+    if dtype.kind == 'f':
+        return 0.0, 1.0
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+
+
+def range_of_bits(bits: int) -> tuple[float, float]:
+    """0 and the highest value of so many bits."""
+    return 0.0, float(2**bits - 1)
+
+
+def check_range(option: RangeOption) -> None:
+    """Raise UserError unless a range can be asked for."""
+    if option in (None, 'full', 'data'):
+        return
+    try:
+        low, high = (float(value) for value in option)  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        raise UserError(
+            f"the range must be two numbers, 'full' or 'data', got {option!r}"
+        ) from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UserError(f'the range must go from a lower number to a higher, got {low:g} {high:g}')
+
+
+def find_range(
+    image: RowSource, option: RangeOption, bands: tuple[tuple[int, ...], ...] | None = None
+) -> ValueRange:
+    """The range of values of an image, which is read once if they are to be seen."""
+    first = read_rows(image, 0, 1, bands)
+    dtype, statistics = first.pixels.dtype, None
+    if needs_statistics(dtype, first.value_range, option):
+        width, height = image.size
+        step = max(1, _STATISTICS_PIXELS // width)
+        statistics = measure_values(
+            (
+                _without_hidden(read_rows(image, top, min(top + step, height), bands))
+                for top in range(0, height, step)
+            ),
+            width * height,
+        )
+    return choose_range(dtype, first.groups, first.value_range, option, statistics)
+
+
+def needs_statistics(
+    dtype: np.dtype, said: tuple[float, float] | None, option: RangeOption
+) -> bool:
+    """Whether :func:`choose_range` looks at the pixels."""
+    return option == 'data' or (option is None and said is None and dtype != np.uint8)
+
+
+def choose_range(
+    dtype: np.dtype,
+    groups: Sequence[int],
+    said: tuple[float, float] | None,
+    option: RangeOption,
+    statistics: Statistics | None = None,
+) -> ValueRange:
+    """The range of an image's values.
+
+    Args:
+        dtype: of the pixels.
+        groups: how many bands each group has; those of one have one range, unless each band is
+            asked for.
+        said: what the file says.
+        option: two numbers; 'full': all values of the type, 0..1 of float; 'data': of each band
+            from the 0.1th to the 99.9th percentile. None: what the file says; else for 8 bits
+            'full', and for others what the pixels show: of unsigned integers the bits in use,
+            otherwise the extremes, but neither where only outliers need them.
+        statistics: where :func:`needs_statistics`.
+    """
+    bands = sum(groups)
+    if option == 'data':
+        assert statistics is not None
+        pairs = list(zip(statistics.percentiles[1], statistics.percentiles[2], strict=True))
+        return _make(pairs, 'data')
+    if option is not None and option != 'full':
+        return _make([option] * bands, 'given')
+    if option == 'full' or (said is None and dtype == np.uint8):
+        return _make([full_range(dtype)] * bands, 'full')
+    if said is not None:
+        return _make([said] * bands, 'file')
+    assert statistics is not None
+    pairs, first = [], 0
+    for size in groups:
+        pairs += [_seen(dtype, statistics, slice(first, first + size))] * size
+        first += size
+    full = all(pair == full_range(dtype) for pair in pairs)
+    return _make(pairs, 'full' if full else 'data')
+
+
+def measure_values(blocks: Iterable[np.ndarray], pixels: int) -> Statistics:
+    """The statistics of an image.
+
+    Args:
+        blocks: [..., C], from top to bottom, NaN where there is no value.
+        pixels: of all blocks.
+    """
+    step, position = max(1, -(-pixels // _SAMPLE)), 0
+    lows, highs, samples = [], [], []
+    for block in blocks:
+        values = block.reshape(-1, block.shape[-1])
+        samples.append(values[-position % step :: step].astype(np.float32))
+        position += len(values)
+        lows.append(np.fmin.reduce(values, 0))
+        highs.append(np.fmax.reduce(values, 0))
+    sample = np.concatenate(samples)
+    low, high = (
+        np.nan_to_num(reduce(ends, 0).astype(np.float64))
+        for reduce, ends in ((np.fmin.reduce, lows), (np.fmax.reduce, highs))
+    )
+    percentiles = np.stack([_percentiles(band, 0.0) for band in sample.T], 1)
+    return Statistics(low, high, percentiles)
+
+
+def _percentiles(values: np.ndarray, otherwise: float) -> np.ndarray:
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return np.full(len(_PERCENTILES), otherwise)
+    return np.percentile(values, _PERCENTILES).astype(np.float64)
+
+
+def _seen(dtype: np.dtype, statistics: Statistics, bands: slice) -> tuple[float, float]:
+    low, high = float(statistics.low[bands].min()), float(statistics.high[bands].max())
+    dark = float(statistics.percentiles[0, bands].min())
+    bright = float(statistics.percentiles[3, bands].max())
+    if bright > dark and high - low > _OUTLIERS * (bright - dark):
+        low, high = dark, bright
+    if dtype.kind == 'u' and low <= high / 2:
+        return range_of_bits(max(8, int(high).bit_length()))
+    if dtype.kind == 'f' and 0 <= low <= 0.5 < high <= 1:
+        return 0.0, 1.0
+    return low, high
+
+
+def _make(pairs: Sequence[tuple[float, float]], origin: str) -> ValueRange:
+    lows = tuple(float(low) for low, _ in pairs)
+    highs = tuple(float(high) if high > low else float(low) + 1.0 for low, high in pairs)
+    return ValueRange(lows, highs, origin)
+
+
+def _without_hidden(image: ImageData) -> np.ndarray:
+    """Pixels, [H, W, C], with NaN where there is no value, or that is transparent."""
+    mask = hidden_pixels(image)
+    pixels = as_bands(image.pixels)
+    if image.alpha is not None:
+        invisible = (image.alpha == 0)[..., None]
+        mask = invisible if mask is None else mask | invisible
+    return pixels if mask is None else np.where(mask, np.float32(np.nan), pixels)
