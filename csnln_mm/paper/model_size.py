@@ -119,7 +119,7 @@ def model_size_table(name: str, size: ModelSize, style: str = 'text') -> str:
         ('all', size.multiply_adds, size.reference_multiply_adds),
     ]
     height, width = size.lr_size
-    header = f'multiply-adds, LR {height}x{width}', 'as computed', 'reference'
+    header = f'multiply-adds, LR {height}x{width}', 'as computed', 'Eq. 4, p x p patches'
     rows = [(name, *(f'{count / 1e9:.2f}G' for count in counts)) for name, *counts in adds]
     first = format_table(('model', 'parameters', 'trainable'), parameters, style)
     return f'{first}\n\n{format_table(header, rows, style)}'
