@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '-f',
         '--format',
         default='png',
-        choices=['png', 'jpg', 'webp', 'tiff', 'bmp', 'same'],
+        choices=['png', 'jpg', 'webp', 'avif', 'jxl', 'tiff', 'gif', 'bmp', 'same'],
         help='format of the results; same: that of each input (default: png)',
     )
     result.add_argument(

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import INPUT_FORMATS, list_images, read_rgb
+from csnln_mm.images.formats import INPUT_FORMATS
+from csnln_mm.images.image_file import list_images, read_rgb
 
 # Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
@@ -18,6 +19,8 @@ _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 _ENDING = re.compile(r'[-_. ]?(x[2-9]|lr|lr[2-9]|lq|hr|gt|sr)$', re.IGNORECASE)
 
 Pair = tuple[Path, Path]
+# What the image backends of MMCV read as this package does.
+_SUFFIXES = '.bmp .jfif .jpeg .jpg .png .ppm .tif .tiff .webp'.split()
 
 
 class Pairing(NamedTuple):
@@ -49,7 +52,7 @@ def find_pairs(lq_folder: Path, gt_folder: Path) -> Pairing:
     """
     folders = []
     for folder in lq_folder, gt_folder:
-        folders.append(list_images(folder))
+        folders.append(list_images(folder, _SUFFIXES))
         if not folders[-1]:
             raise UserError(f'{folder} holds no images')
     return pair_images(*folders)

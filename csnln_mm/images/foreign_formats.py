@@ -1,10 +1,11 @@
-"""Formats of images that are not read: told by name, with what to do, in place of a riddle."""
+"""Formats that are not read, or by a plugin: told by name, with what to do."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from csnln_mm.errors import UserError
+from csnln_mm.images.formats import has_plugin, how_to_read
 
 _CONVERT = 'convert it to PNG or JPEG first'
 _DEVELOP = 'develop it to TIFF or PNG first'
@@ -18,41 +19,51 @@ _OTHERS = {
     '.heic': 'HEIC',
     '.heif': 'HEIC',
     '.hif': 'HEIC',
-    '.avif': 'AVIF',
     '.jxl': 'JPEG XL',
-    '.jp2': 'JPEG 2000',
-    '.gif': 'GIF',
     '.psd': 'Photoshop',
     '.exr': 'OpenEXR',
 }
-FOREIGN_SUFFIXES = _RAW_SUFFIXES | _OTHERS.keys()
+# By the name that Pillow's plugins have.
+_BY_PLUGIN = {'HEIC': 'HEIF', 'JPEG XL': 'JXL'}
+FOREIGN_SUFFIXES = _RAW_SUFFIXES | {
+    suffix
+    for suffix, kind in _OTHERS.items()
+    if kind not in _BY_PLUGIN or not has_plugin(_BY_PLUGIN[kind])
+}
 
 # The first bytes, of those that do not begin like another format.
 _SIGNATURES = {
     b'\xff\x0a': 'JPEG XL',
     b'\0\0\0\x0cJXL \r\n\x87\n': 'JPEG XL',
-    b'\0\0\0\x0cjP  \r\n\x87\n': 'JPEG 2000',
-    b'GIF8': 'GIF',
     b'8BPS': 'Photoshop',
     b'\x76\x2f\x31\x01': 'OpenEXR',
 }
 # What follows the length and 'ftyp' in files that are made like MP4.
-_BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', b'crx ': 'raw'} | dict.fromkeys(
+_BRANDS = {b'crx ': 'raw'} | dict.fromkeys(
     (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'), 'HEIC'
 )
 _READ_ANYWAY = (b'\xff\xd8\xff', b'\x89PNG')
 
 
-def check_not_foreign(file: BinaryIO, name: str | Path) -> None:
-    """Raise UserError if a file is an image of a format that is known, but not read.
+def identify(file: BinaryIO, name: str | Path) -> str | None:
+    """The format of a file that a plugin of Pillow reads; None for all others.
 
     By content, and raw files by name as well, since many begin like a TIFF. The position in the
     file is kept.
+
+    Raises:
+        UserError: if it is an image of a format that is known, but not read, or not here.
     """
     start = file.tell()
-    head = file.read(16)
+    head = file.read(64)
     file.seek(start)
-    kind = _BRANDS.get(head[8:12], '') if head[4:8] == b'ftyp' else ''
+    kind = ''
+    if head[4:8] == b'ftyp':
+        brands = [head[8:12], *(head[i : i + 4] for i in range(16, min(64, head[3]), 4))]
+        kind = _BRANDS.get(head[8:12], '')
+        # The general brand, of which AVIF is a case.
+        if kind == 'HEIC' and not {b'avif', b'avis'}.isdisjoint(brands):
+            return None
     for signature, kind_of_signature in _SIGNATURES.items():
         if head.startswith(signature):
             kind = kind_of_signature
@@ -60,8 +71,14 @@ def check_not_foreign(file: BinaryIO, name: str | Path) -> None:
         kind = 'raw'
     if kind == 'raw':
         raise raw_file(name)
+    if kind in _BY_PLUGIN:
+        plugin = _BY_PLUGIN[kind]
+        if not has_plugin(plugin):
+            raise UserError(f'{name} is {kind}; {how_to_read(plugin)} to read it, or {_CONVERT}')
+        return plugin
     if kind:
         raise UserError(f'{name} is {kind}, which is not read; {_CONVERT}')
+    return None
 
 
 def raw_file(name: str | Path) -> UserError:
@@ -74,6 +91,9 @@ def describe_foreign(counts: Mapping[str, int]) -> str:
     about = []
     for suffix, count in sorted(counts.items()):
         advice = f'raw; {_DEVELOP}' if suffix in _RAW_SUFFIXES else _CONVERT
+        plugin = _BY_PLUGIN.get(_OTHERS.get(suffix, ''))
+        if plugin:
+            advice = f'{how_to_read(plugin)}, or {advice}'
         if count > 1:
             advice = advice.replace(' it ', ' them ')
         about.append(f'{count} {suffix} ({advice})')

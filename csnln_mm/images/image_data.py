@@ -46,6 +46,7 @@ class ImageData(NamedTuple):
             ...) of others.
         value_range: values that are black and white, as the file says; None if it does not.
         nodata: the value that stands for none; None without any. NaN does in any case.
+        texts: keywords and texts, such as the chunks of a PNG, or a comment.
     """
 
     pixels: np.ndarray
@@ -56,6 +57,7 @@ class ImageData(NamedTuple):
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     nodata: float | None = None
+    texts: tuple[tuple[str, str], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

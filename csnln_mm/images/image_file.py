@@ -5,7 +5,7 @@ import math
 import struct
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,33 +27,26 @@ from csnln_mm import limits
 from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
-from csnln_mm.images.foreign_formats import check_not_foreign, raw_file
+from csnln_mm.images.foreign_formats import identify, raw_file
+from csnln_mm.images.formats import (
+    MAX_SIDES,
+    OUTPUT_FORMATS,
+    SUFFIXES,
+    WITH_16_BITS,
+    WITH_ALPHA,
+    WITH_QUALITY,
+    encode_deep_avif,
+    formats_of,
+    jxl_size,
+    load_plugin,
+    read_deep,
+    sample_bits,
+)
 from csnln_mm.images.image_data import ImageData, ImageHeader, as_bands
-from csnln_mm.images.metadata import read_metadata, update_exif, update_xmp
+from csnln_mm.images.metadata import read_dpi, read_metadata, read_texts, update_exif, update_xmp
 from csnln_mm.images.value_range import find_range, full_range
 
-SUFFIXES = ('.bmp', '.jfif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
-# By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
-INPUT_FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
-
-# Suffix to Pillow's format and its options for as few losses as the format allows.
-OUTPUT_FORMATS = {
-    # Half the time of Pillow's own choice, for files that are hardly larger.
-    '.png': ('PNG', dict(compress_level=3)),
-    '.jpg': ('JPEG', dict(quality=95, subsampling=0)),
-    '.jpeg': ('JPEG', dict(quality=95, subsampling=0)),
-    '.jfif': ('JPEG', dict(quality=95, subsampling=0)),
-    '.bmp': ('BMP', {}),
-    '.ppm': ('PPM', {}),
-    '.tif': ('TIFF', {}),
-    '.tiff': ('TIFF', {}),
-    '.webp': ('WEBP', dict(lossless=True)),
-}
-_WITH_ALPHA = ('.png', '.tif', '.tiff', '.webp')
-_WITH_16_BITS = ('.png', '.tif', '.tiff')
-_WITHOUT_METADATA = ('BMP', 'PPM')
-# The longest sides that the formats, or their encoders, can write.
-_MAX_SIDES = {'.jpg': 65500, '.jpeg': 65500, '.jfif': 65500, '.webp': 16383}
+_WITHOUT_PROFILE = ('BMP', 'GIF', 'JXL', 'PPM')
 
 # Of a segment of JPEG, less its own length and name.
 _MAX_JPEG_EXIF = 65533
@@ -67,7 +60,7 @@ _DNG_VERSION = 50706
 _VISIBLE_QUANTIZATION = 2.5
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """The image files of a folder, not of its subfolders, sorted by name.
 
     Raises:
@@ -78,7 +71,7 @@ def list_images(folder: Path) -> list[Path]:
         raise UserError(f'{folder} is not a folder')
     stems: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in suffixes and path.is_file():
             if path.stem in stems:
                 raise UserError(f'{stems[path.stem]} and {path.name} have the same name')
             stems[path.stem] = path
@@ -101,10 +94,11 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
 
 
 def read_image(path: str | Path) -> ImageData:
-    """Read a PNG, JPEG, BMP, PPM, TIFF or WebP file.
+    """Read an image file of one of :data:`csnln_mm.images.formats.INPUT_FORMATS`, or of a plugin.
 
     The image is rotated as its EXIF data say, palettes are resolved, and of an animation or a
-    multi-page TIFF the first image is read. 16 bits stay 16 bits; CMYK and Lab become 8-bit sRGB.
+    multi-page TIFF the first image is read. 10, 12 and 16 bits become 16 bits; CMYK and Lab become
+    8-bit sRGB.
 
     Raises:
         UserError: if the file is missing, cut off, damaged or no image, or has more than 179
@@ -118,9 +112,10 @@ def read_image(path: str | Path) -> ImageData:
         if image.size != size:
             raise UserError(f'{path} is damaged: it decodes to another size than its header says')
         exif, xmp = read_metadata(image)
+        texts = read_texts(image)
         decoded = _read_16_bits(file, image, path) if header.deep else _read_8_bits(image)
         _check_decoded(decoded, _upright(size, image, image.getexif()), path)
-        return decoded._replace(exif=exif, xmp=xmp)
+        return decoded._replace(exif=exif, xmp=xmp, texts=texts)
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -193,16 +188,18 @@ def encode_image(
 ) -> bytes:
     """The content of an image file.
 
-    Profile, EXIF and XMP are kept where the format has room for them (BMP and PPM have none; a
-    JPEG has for 64 KiB of each), with the size corrected.
+    Profile, EXIF, XMP and texts are kept where the format has room for them (docs/upscaling.md has
+    the table), with what depends on the size corrected. Where a format has no profile, the pixels
+    become sRGB.
 
     Args:
         image: what to write, or its pixels alone.
         path: whose suffix says the format.
-        quality: of JPEG (95 by default, always with full colour resolution) and WebP (without
-            losses by default), 1 to 100; the other formats have no losses.
+        quality: 1 to 100, of JPEG (95 by default), AVIF (90), both always with full colour
+            resolution, WebP and JPEG XL (both without losses by default); the others have no
+            losses, but for the 256 colours of a GIF.
         software: a note on what made it, as EXIF's ``Software`` and as a text chunk of a PNG.
-        strip: leave out profile, EXIF, XMP and the note.
+        strip: leave out profile, EXIF, XMP, texts and the note.
 
     Raises:
         UserError: if the format cannot hold the image.
@@ -214,7 +211,7 @@ def encode_image(
     pillow_format, options = OUTPUT_FORMATS[path.suffix.lower()]
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f'the quality must be 1 to 100, not {quality}')
-    if quality is not None and pillow_format in ('JPEG', 'WEBP'):
+    if quality is not None and pillow_format in WITH_QUALITY:
         options = dict(options, quality=quality)
         options.pop('lossless', None)
     image, software = _describe(image, pillow_format, software, strip)
@@ -225,12 +222,31 @@ def encode_image(
         image = image._replace(pixels=pixels, icc_profile=None)
     if pillow_format == 'TIFF':
         return _encode_tiff(image)
+    if deep and pillow_format == 'AVIF':
+        metadata = dict(exif=image.exif, xmp=image.xmp, icc_profile=image.icc_profile)
+        return encode_deep_avif(_for_opencv(image), options['quality'], metadata)
     if deep:
         return _encode_16_bit_png(image, software)
+    return _save(to_pillow(image, pillow_format), pillow_format, image, software, **options)
+
+
+def to_pillow(image: ImageData, pillow_format: str) -> Image.Image:
+    """The pixels of an image of 8 bits, in a mode that the format has."""
     pillow_image = Image.fromarray(image.pixels)
     if image.alpha is not None:
         pillow_image.putalpha(Image.fromarray(image.alpha))
-    return _save(pillow_image, pillow_format, image, software, **options)
+    return _to_palette(pillow_image) if pillow_format == 'GIF' else pillow_image
+
+
+def _to_palette(image: Image.Image) -> Image.Image:
+    """256 colours, or 255 and one that is transparent where less than half is visible."""
+    if not image.has_transparency_data:
+        return image if image.mode == 'L' else image.quantize(256)
+    hidden = image.getchannel('A').point(lambda alpha: 255 * (alpha < 128))
+    image = image.convert('RGB').quantize(255)
+    image.paste(255, mask=hidden)
+    image.info['transparency'] = 255
+    return image
 
 
 def check_format(path: Path, header: ImageHeader) -> None:
@@ -238,19 +254,20 @@ def check_format(path: Path, header: ImageHeader) -> None:
     suffix = path.suffix.lower()
     if suffix not in OUTPUT_FORMATS:
         raise UserError(f'{path}: unknown format; use one of {", ".join(OUTPUT_FORMATS)}')
-    if header.alpha and suffix not in _WITH_ALPHA:
+    load_plugin(OUTPUT_FORMATS[suffix][0])
+    if header.alpha and suffix not in WITH_ALPHA:
         raise UserError(
-            f'{path}: {suffix} cannot hold transparency; use one of {", ".join(_WITH_ALPHA)}'
+            f'{path}: {suffix} cannot hold transparency; use one of {", ".join(WITH_ALPHA)}'
         )
-    if header.deep and suffix not in _WITH_16_BITS:
+    if header.deep and suffix not in WITH_16_BITS:
         raise UserError(
-            f'{path}: {suffix} cannot hold 16 bits; use one of {", ".join(_WITH_16_BITS)}'
+            f'{path}: {suffix} cannot hold 16 bits; use one of {", ".join(WITH_16_BITS)}'
         )
     width, height = header.size
-    if max(width, height) > _MAX_SIDES.get(suffix, math.inf):
+    if max(width, height) > MAX_SIDES.get(suffix, math.inf):
         raise UserError(
-            f'{path}: {suffix} holds up to {_MAX_SIDES[suffix]} pixels a side, not '
-            f'{width}x{height}; use one of {", ".join(_WITH_16_BITS)}'
+            f'{path}: {suffix} holds up to {MAX_SIDES[suffix]} pixels a side, not '
+            f'{width}x{height}; use one of {", ".join(WITH_16_BITS)}'
         )
 
 
@@ -302,8 +319,12 @@ def _open_file(path: str | Path) -> _TimedFile:
 
 def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
     with _reading(name):
-        check_not_foreign(file, name)
-        return Image.open(file, formats=INPUT_FORMATS)
+        kind = identify(file, name)
+        if kind == 'JXL':
+            size = jxl_size(file)
+            if size is None or math.prod(size) > limits.IMAGE_PIXELS:
+                raise UserError(f'{name} is refused: it has too many pixels, or is damaged')
+        return Image.open(file, formats=formats_of(Path(name).suffix, kind))
 
 
 @contextmanager
@@ -396,6 +417,8 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     if image.format == 'PNG':
         file.seek(0)
         return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
+    if sample_bits(file, image) > 8:
+        return True
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode in ('RGB', 'RGBA', 'RGBX'):
         return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) == 16
     return False
@@ -405,7 +428,15 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
     file.seek(0)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
-    if planar and not image.mode.startswith('I;16'):
+    bits = sample_bits(file, image)
+    if bits > 8:
+        data = read_deep(file, image, bits)
+        if data is None:
+            raise UserError(f'{name}: {bits} bits in an arrangement that is not supported')
+        data = _turn_upright(data, image.getexif().get(_ORIENTATION, 1))
+    elif image.format == 'JXL':
+        data = np.asarray(image)
+    elif planar and not image.mode.startswith('I;16'):
         data = _read_planar_tiff(file, image.size, name)
     else:
         data = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -419,7 +450,7 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
     if data.ndim == 3:
         colour = data[..., 0] if image.mode == 'LA' else data[..., :3]  # OpenCV makes it RGBA
         # A fourth channel of a TIFF that does not call it transparency is none.
-        if data.shape[2] == 4 and (image.format == 'PNG' or image.mode == 'RGBA'):
+        if data.shape[2] == 4 and (image.format != 'TIFF' or image.mode == 'RGBA'):
             alpha = data[..., 3]
     elif 'transparency' in image.info:  # the one transparent grey of a PNG
         alpha = np.where(data == image.info['transparency'], 0, 65535).astype(np.uint16)
@@ -479,7 +510,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     try:
         if image.mode == 'LAB':
             source = ImageCms.createProfile('LAB')
-        elif profile and image.mode == 'CMYK':
+        elif profile and image.mode in ('CMYK', 'RGB'):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source:
             srgb = ImageCms.createProfile('sRGB')
@@ -495,13 +526,20 @@ def _describe(
     image: ImageData, pillow_format: str, software: str | None, strip: bool
 ) -> tuple[ImageData, str | None]:
     """The image with the metadata, and the note, that go into a file of this format."""
-    if strip or pillow_format in _WITHOUT_METADATA:
+    if image.icc_profile and not strip and pillow_format in _WITHOUT_PROFILE:
+        srgb = _to_srgb(Image.fromarray(image.pixels), image.icc_profile)
+        image = image._replace(pixels=np.asarray(srgb))
+    if strip or pillow_format == 'PPM':
         return ImageData(image.pixels, image.alpha), None
-    exif = update_exif(image.exif, image.size, software)
+    if pillow_format in _WITHOUT_PROFILE:
+        image = image._replace(icc_profile=None)
+    texts = () if pillow_format in ('PNG', 'GIF') else image.texts
+    exif = update_exif(image.exif, image.size, software, texts)
     xmp = update_xmp(image.xmp, image.size)
     if pillow_format == 'JPEG':
-        if exif and len(exif) > _MAX_JPEG_EXIF:
-            exif = update_exif(None, image.size, software)
+        for kept in image.exif, None:
+            if exif and len(exif) > _MAX_JPEG_EXIF:
+                exif = update_exif(kept, image.size, software)
         if xmp and len(xmp) > _MAX_JPEG_XMP:
             xmp = None
     return image._replace(exif=exif, xmp=xmp), software
@@ -515,6 +553,26 @@ def _save(
     **options: Any,
 ) -> bytes:
     """A file of Pillow's, with the profile and the metadata of the image."""
+    options |= described_by(image, pillow_format, software)
+    file = io.BytesIO()
+    pillow_image.save(file, pillow_format, **options)
+    return file.getvalue()
+
+
+def described_by(
+    image: ImageData, pillow_format: str, software: str | None = None
+) -> dict[str, Any]:
+    """Options of Pillow's ``save`` for the metadata of an image, as far as the format has them."""
+    options: dict[str, Any] = {}
+    resolution = read_dpi(image.exif)
+    if pillow_format == 'BMP':
+        # Without, Pillow would write 96.
+        return dict(dpi=resolution or (0, 0))
+    if pillow_format == 'GIF':
+        comments = [text for keyword, text in image.texts if keyword == 'Comment']
+        return dict(comment=comments[0].encode()[:4096]) if comments else {}
+    if resolution and pillow_format in ('PNG', 'JPEG'):
+        options['dpi'] = resolution
     if image.icc_profile:
         options['icc_profile'] = image.icc_profile
     if image.exif:
@@ -523,21 +581,27 @@ def _save(
         texts = PngImagePlugin.PngInfo()
         if software:
             texts.add_text('Software', software)
+        for keyword, text in image.texts:
+            add_text = texts.add_text if text.isascii() else texts.add_itxt
+            add_text(keyword, text, zip=len(text) > 1024)
         if image.xmp:
             texts.add_itxt('XML:com.adobe.xmp', image.xmp.decode('utf-8', 'replace'))
         options['pnginfo'] = texts
     elif image.xmp:
         options['xmp'] = image.xmp
-    file = io.BytesIO()
-    pillow_image.save(file, pillow_format, **options)
-    return file.getvalue()
+    return options
 
 
-def _encode_16_bit_png(image: ImageData, software: str | None) -> bytes:
+def _for_opencv(image: ImageData) -> np.ndarray:
+    """[H, W], or [H, W, C] of BGR or BGRA."""
     data = image.pixels[..., ::-1] if image.pixels.ndim == 3 else image.pixels
     if image.alpha is not None:
         data = np.dstack([data, image.alpha])
-    encoded, png = cv2.imencode('.png', np.ascontiguousarray(data))
+    return np.ascontiguousarray(data)
+
+
+def _encode_16_bit_png(image: ImageData, software: str | None) -> bytes:
+    encoded, png = cv2.imencode('.png', _for_opencv(image))
     if not encoded:
         raise ValueError('OpenCV cannot encode it')
     # OpenCV writes pixels alone: Pillow makes the other chunks, and they go behind the first.

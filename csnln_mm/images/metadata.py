@@ -1,6 +1,7 @@
-"""EXIF and XMP of an image whose orientation and size change on its way."""
+"""EXIF, XMP and texts of an image whose orientation and size change on its way."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from PIL import Image
@@ -14,6 +15,34 @@ _DESCRIPTIVE += [Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment, 
 _DESCRIPTIVE += [Base.XPKeywords, Base.XPSubject]
 # Descriptions by which tifffile, ImageJ and OME say what shape an image has.
 _LAYOUTS = ('{"shape"', 'ImageJ=', '<?xml')
+# What would be wrong in the result: places within the file, or in pixels.
+_DROPPED = {IFD.Interop, IFD.MakerNote, Base.ComponentsConfiguration, Base.CompressedBitsPerPixel}
+_DROPPED |= {0x9214, Base.SubjectLocation}
+_PER_PIXEL = Base.FocalPlaneXResolution, Base.FocalPlaneYResolution
+# Of XMP: previews; images behind the first one, which the result does not have; where the rest is.
+_DROPPED_XMP = (
+    rb'xmp:Thumbnails GCamera:\w+ Camera:Micro\w+ Camera:Motion\w+ Container:Directory hdrgm:\w+ '
+    rb'apdi:\w+ HDRGainMap:\w+ xmpNote:HasExtendedXMP'
+).split()
+_PANORAMA = b'GPano:%sPixels'
+# Chunks of text that are read elsewhere, or speak of another file.
+_DROPPED_TEXTS = re.compile(
+    r'software|xml:com\.adobe\.xmp|(raw profile type |thumb::|png:|exif:|date:|jpeg:|tiff:).*', re.I
+)
+_MAX_TEXTS = 2**24
+# Keywords of PNG, and of programs that make images, to the tag in which others look for them.
+_TEXT_TAGS = {
+    'Title': Base.ImageDescription,
+    'Description': Base.ImageDescription,
+    'Author': Base.Artist,
+    'Copyright': Base.Copyright,
+    # As ComfyUI writes them in WebP, with the keyword before the text.
+    'workflow': Base.Make,
+    'prompt': Base.Model,
+}
+_WITH_KEYWORD = 'workflow', 'prompt'
+# Both go into UserComment; the first is what A1111 looks for there.
+_COMMENTS = 'parameters', 'Comment'
 
 
 def read_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None]:
@@ -31,18 +60,72 @@ def read_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None]:
         xmp = xmp.encode()
     if not isinstance(xmp, bytes):
         return exif, None
+    for name in _DROPPED_XMP:
+        # As an attribute, and as an element with all that is in it.
+        xmp = re.sub(rb'\s%s\s*=\s*("[^"]*"|\'[^\']*\')' % name, b'', xmp)
+        xmp = re.sub(rb'<(%s)(\s[^>]*)?(/>|>.*?</\1\s*>)' % name, b'', xmp, flags=re.S)
     return exif, _set_xmp(xmp, b'tiff:Orientation', 1)
 
 
-def update_exif(exif: bytes | None, size: tuple[int, int], software: str | None) -> bytes | None:
-    """EXIF for an image of this (width, height) that this software made; None if there is none."""
+def read_texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
+    """Keywords and texts that are still true of a larger image; the pixels have to be loaded."""
+    texts = dict(getattr(image, 'text', {}))
+    comment = image.info.get('comment')
+    if comment and image.format in ('GIF', 'JPEG', 'MPO'):
+        if isinstance(comment, bytes):
+            try:
+                comment = comment.decode()
+            except UnicodeDecodeError:
+                comment = comment.decode('latin-1')
+        texts['Comment'] = comment
+    kept = [
+        (keyword, str(text))
+        for keyword, text in texts.items()
+        if not _DROPPED_TEXTS.fullmatch(keyword) and '\0' not in text
+    ]
+    return tuple(kept) if sum(len(text) for _, text in kept) < _MAX_TEXTS else ()
+
+
+def read_dpi(exif: bytes | None) -> tuple[float, float] | None:
+    """Horizontal and vertical dots per inch."""
+    if not exif:
+        return None
+    tags = Image.Exif()
+    tags.load(exif)
+    try:
+        x, y = (float(tags[tag]) for tag in _RESOLUTION[:2])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    inch = 2.54 if tags.get(Base.ResolutionUnit) == 3 else 1.0
+    return (round(x * inch, 2), round(y * inch, 2)) if 0 < min(x, y) <= max(x, y) < 1e6 else None
+
+
+def update_exif(
+    exif: bytes | None,
+    size: tuple[int, int],
+    software: str | None,
+    texts: Iterable[tuple[str, str]] = (),
+) -> bytes | None:
+    """EXIF for an image of this (width, height) that this software made; None if there is none.
+
+    Args:
+        exif: from :func:`read_metadata`.
+        size: of the image now.
+        software: a note on what made it.
+        texts: what to say in tags that are free.
+    """
     tags = Image.Exif()
     if exif:
         tags.load(exif)
     if software:
         tags[Base.Software] = software
     details = _details(tags, IFD.Exif)
+    _add_texts(tags, details, texts)
     if details:
+        before = details.get(Base.ExifImageWidth, 0), details.get(Base.ExifImageHeight, 0)
+        for tag in _PER_PIXEL:
+            if tag in details and min(before) > 0:
+                details[tag] = float(details[tag]) * max(size) / max(before)
         details[Base.ExifImageWidth], details[Base.ExifImageHeight] = size
     return _dump(tags, details, _details(tags, IFD.GPSInfo))
 
@@ -57,7 +140,7 @@ def update_xmp(xmp: bytes | None, size: tuple[int, int]) -> bytes | None:
     ):
         for name in names:
             xmp = _set_xmp(xmp, name, side)
-    return xmp
+    return _scale_panorama(xmp, size)
 
 
 def _read_exif(image: Image.Image) -> bytes | None:
@@ -71,14 +154,54 @@ def _read_exif(image: Image.Image) -> bytes | None:
             kept.pop(tag, None)
     elif Base.XResolution in kept:
         kept.setdefault(Base.ResolutionUnit, 2)  # inch
+    elif min(_said_dpi(image)) > 0:
+        for tag, value in zip(_RESOLUTION, _said_dpi(image)):
+            kept[tag] = round(float(value), 2)
+        kept[Base.ResolutionUnit] = 2
     if str(kept.get(Base.ImageDescription)).startswith(_LAYOUTS):
         del kept[Base.ImageDescription]
-    return _dump(kept, _details(tags, IFD.Exif), _details(tags, IFD.GPSInfo))
+    details = _details(tags, IFD.Exif)
+    if details:  # whatever they say: what the file has
+        details[Base.ExifImageWidth], details[Base.ExifImageHeight] = image.size
+    return _dump(kept, details, _details(tags, IFD.GPSInfo))
+
+
+def _said_dpi(image: Image.Image) -> tuple[float, ...]:
+    """What a file says beside EXIF. Of a JPEG that says nothing Pillow says 72."""
+    says = image.format in ('PNG', 'BMP') or image.info.get('jfif_unit')
+    return image.info.get('dpi', (0.0,)) if says else (0.0,)
+
+
+def _add_texts(tags: Image.Exif, details: dict[int, Any], texts: Iterable[tuple[str, str]]) -> None:
+    by_keyword = dict(texts)
+    for keyword, tag in _TEXT_TAGS.items():
+        if keyword in by_keyword and tag not in tags:
+            text = by_keyword[keyword]
+            tags[tag] = f'{keyword}:{text}' if keyword in _WITH_KEYWORD else text
+    for keyword in _COMMENTS:
+        if keyword in by_keyword and Base.UserComment not in details:
+            comment = by_keyword[keyword].encode('utf-16-be', 'replace')
+            details[Base.UserComment] = b'UNICODE\0' + comment
+
+
+def _scale_panorama(xmp: bytes, size: tuple[int, int]) -> bytes:
+    """Sizes and places in pixels, of a panorama that the image is a part of."""
+    for side, names in (
+        (size[0], (b'CroppedAreaImageWidth', b'FullPanoWidth', b'CroppedAreaLeft')),
+        (size[1], (b'CroppedAreaImageHeight', b'FullPanoHeight', b'CroppedAreaTop')),
+    ):
+        numbers = [_get_xmp(xmp, _PANORAMA % name) for name in names]
+        if numbers[0]:
+            for name, number in zip(names, numbers):
+                if number is not None:
+                    scaled = round(number * side / numbers[0])
+                    xmp = _set_xmp(xmp, _PANORAMA % name, scaled)
+    return xmp
 
 
 def _details(tags: Image.Exif, ifd: int) -> dict[int, Any]:
-    """All but a pointer to what is not copied."""
-    return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag != IFD.Interop}
+    """All that stays true."""
+    return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag not in _DROPPED}
 
 
 def _dump(tags: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> bytes | None:
@@ -90,6 +213,12 @@ def _dump(tags: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> byt
         if values:
             clean[ifd] = values
     return clean.tobytes() if len(clean) else None
+
+
+def _get_xmp(xmp: bytes, name: bytes) -> int | None:
+    """A number, as an attribute or as an element."""
+    match = re.search(rb'%s\s*(?:=\s*["\']|>)\s*(\d{1,9})\D' % name, xmp)
+    return int(match[1]) if match else None
 
 
 def _set_xmp(xmp: bytes, name: bytes, value: int) -> bytes:

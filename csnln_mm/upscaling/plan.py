@@ -11,13 +11,8 @@ from typing import NamedTuple
 from csnln_mm.errors import UserError
 from csnln_mm.files import check_file
 from csnln_mm.images.foreign_formats import FOREIGN_SUFFIXES, describe_foreign
-from csnln_mm.images.image_file import (
-    OUTPUT_FORMATS,
-    SUFFIXES,
-    ImageHeader,
-    check_format,
-    read_header,
-)
+from csnln_mm.images.formats import OUTPUT_FORMATS, SUFFIXES, load_plugin
+from csnln_mm.images.image_file import ImageHeader, check_format, read_header
 
 # What names end with when results lie beside their inputs.
 _LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|w\d+)')
@@ -120,8 +115,11 @@ def plan_jobs(
     """
     if suffix != 'same' and suffix not in OUTPUT_FORMATS:
         raise UserError(f'unknown format {suffix}; use same or one of {", ".join(OUTPUT_FORMATS)}')
+    if suffix != 'same':
+        load_plugin(OUTPUT_FORMATS[suffix][0])
     out = None if out is None else Path(out).expanduser()
-    if out is not None and out.suffix.lower() in FOREIGN_SUFFIXES and not out.is_dir():
+    unwritable = (FOREIGN_SUFFIXES | set(SUFFIXES)) - OUTPUT_FORMATS.keys()
+    if out is not None and out.suffix.lower() in unwritable and not out.is_dir():
         raise UserError(
             f'output {out}: {out.suffix} cannot be written; use one of {", ".join(OUTPUT_FORMATS)}'
         )

@@ -73,7 +73,7 @@ class _Lines:
         self.print_line, self.print_failure = print_line, print_failure
         self.update = update or self._now_and_then
         self.started = self.last = time.monotonic()
-        self.images = 0
+        self.images = self.left_out = 0
         self.about: dict[int, str] = {}
         self.not_read: dict[str, int] = {}
         self.existing: list[str] = []
@@ -87,8 +87,7 @@ class _Lines:
                     f'{event["lossy_model"]} upscales JPEG and other lossy files; -n names another '
                     'model'
                 )
-            if event.get('left_out'):
-                self.print_line(f'results of earlier runs, left out: {event["left_out"]}')
+            self.left_out = event.get('left_out', 0)
         if 'number' not in event:
             if kind == 'failed':
                 self.print_failure(_failure(event))
@@ -119,8 +118,9 @@ class _Lines:
             skipped += f' because {self.existing[0]} exists (--overwrite replaces it)'
         elif self.existing:
             skipped += ' because their results exist (--overwrite replaces them)'
-        not_read = f'; not read: {describe_foreign(self.not_read)}' if self.not_read else ''
-        return f'{event["done"]} done, {skipped}, {event["failed"]} failed{not_read}'
+        left_out = f'; left out: {self.left_out} results of earlier runs' if self.left_out else ''
+        left_out += f'; not read: {describe_foreign(self.not_read)}' if self.not_read else ''
+        return f'{event["done"]} done, {skipped}, {event["failed"]} failed{left_out}'
 
     def _now_and_then(self, event: dict[str, Any], label: str) -> None:
         now = time.monotonic()

@@ -247,7 +247,7 @@ def test_progress_for_programs(upscale, capsys):
         (dict(scale=float('nan')), 'scale must be'),
         (dict(width=-3), 'width must be'),
         (dict(scale=2, width=300), 'not both'),
-        (dict(suffix='.gif'), 'unknown format'),
+        (dict(suffix='.jp2'), 'unknown format'),
     ],
 )
 def test_settings_that_cannot_be(upscale, settings, message):
@@ -296,14 +296,14 @@ def test_several_results_that_exist(upscale, capsys):
 
 
 def test_images_of_other_formats_are_counted(upscale, capsys):
-    for name in 'IMG_1.CR2', 'IMG_2.cr2', 'c.heic':
+    for name in 'IMG_1.CR2', 'IMG_2.cr2', 'c.psd':
         (SOURCE / name).write_bytes(b'II*\0')
     Image.fromarray(photograph(8, 9)).save(SOURCE / 'd.jfif', 'JPEG')
     upscale([SOURCE], OUT, progress=True)
     assert names(OUT) == ['a.png', 'b.png', 'd.png']
     assert capsys.readouterr().out.endswith(
         '3 done, 0 skipped, 0 failed; not read: 2 .cr2 (raw; develop them to TIFF or PNG first), '
-        '1 .heic (convert it to PNG or JPEG first)\n'
+        '1 .psd (convert it to PNG or JPEG first)\n'
     )
     for name in 'a.jpg', 'b.png', 'd.jfif':
         (SOURCE / name).unlink()
@@ -311,8 +311,8 @@ def test_images_of_other_formats_are_counted(upscale, capsys):
     assert 'no images in in' in result.reason and '2 .cr2 (raw' in result.reason
 
 
-@pytest.mark.parametrize('out', ['out.heic', 'out.jxl', 'out.DNG'])
+@pytest.mark.parametrize('out', ['out.heic', 'out.jp2', 'out.DNG'])
 def test_formats_that_cannot_be_written_make_no_folder(upscale, out):
-    with pytest.raises(UserError, match=r'cannot be written; use one of \.png, \.jpg'):
+    with pytest.raises(UserError, match=r'cannot be written; use one of'):
         upscale([SOURCE / 'b.png'], out)
     assert not Path(out).exists()
