@@ -64,6 +64,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     Attributes:
         saved_steps: the step after which this run saved last; None if it has not.
+        token: of the run, in its main process; taken before the first step if nobody has set it.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -74,9 +75,10 @@ class AtomicCheckpointHook(CheckpointHook):
         self.token: RunToken | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Take over the work directory, and remove partial files of a killed run."""
+        """Hook of MMEngine: also takes the work directory over, unless that was done, and removes
+        what an interrupted run left half-written."""
         if is_main_process():
-            self.token = RunToken.take(Path(runner.work_dir))
+            self.token = self.token or RunToken.take(Path(runner.work_dir))
             if self.backend_args and self.backend_args.get('backend') == _BACKEND:
                 self.backend_args = dict(backend=_BACKEND, token=self.token)
         super().before_train(runner)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import sync_random_seed
+from mmengine.dist import barrier, is_main_process, sync_random_seed
 from mmengine.logging import print_log
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
@@ -16,6 +16,7 @@ from torch import nn
 from csnln_mm.compatibility import summary
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import UserError
+from csnln_mm.mmagic.atomic_checkpoint import AtomicCheckpointHook
 from csnln_mm.mmagic.channels_last import train_channels_last
 from csnln_mm.mmagic.check_config import build_parts, optim_wrappers
 from csnln_mm.mmagic.loaders import check_images, leave_out_missing_tests, limit_workers
@@ -28,6 +29,7 @@ from csnln_mm.mmagic.resume import (
     find_start,
     use_safe_loading,
 )
+from csnln_mm.mmagic.run_token import RunToken
 from csnln_mm.mmagic.terminal import QuietRunner
 
 # File systems allocate whole blocks: less may still fit into the last one of a full disk.
@@ -58,12 +60,22 @@ def build_train_runner(
             checkpoint or an option does not fit the config.
     """
     load_from = cfg.get('load_from')
+    from_latest = resume or bool(cfg.get('resume') and not load_from)
     model, start = check_training(cfg, resume=resume, amp=amp, auto_scale_lr=auto_scale_lr)
+    token = RunToken.take(Path(cfg.work_dir)) if is_main_process() else None
+    if from_latest:
+        # A run that had the directory until now may have replaced the checkpoint since.
+        barrier()
+        cfg.load_from = load_from
+        start = find_start(cfg, model, resume=True)
     train_channels_last(model)
     # The config in the work directory and in checkpoints must not resume by itself.
     written = copy.deepcopy(cfg)
     written.merge_from_dict(dict(resume=False, load_from=load_from))
     runner = _make_runner(cfg, model, written, quiet=quiet)
+    for hook in runner.hooks:
+        if isinstance(hook, AtomicCheckpointHook):
+            hook.token = token
     for reason in start.skipped:
         runner.logger.warning(f'skipped: {reason}')
     if start.path:

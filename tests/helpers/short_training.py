@@ -103,6 +103,20 @@ class DieAt:
             self.after -= 1
 
 
+class RenameBefore:
+    """A file gets another name right before one called ``name`` is moved into place."""
+
+    def __init__(self, name, old, new):
+        self.name, self.names = name, (old, new)
+
+    def __call__(self):
+        sys.addaudithook(self._watch)
+
+    def _watch(self, event, arguments):
+        if event == 'os.rename' and str(arguments[1]).endswith(self.name):
+            os.rename(*self.names)
+
+
 class DieHalfWritten:
     """A fault: the process is killed when it has written a part of a certain file."""
 

@@ -102,6 +102,7 @@ class SlurmCluster:
         (self.folder / 'munge.key').write_bytes(os.urandom(128))
         (self.folder / 'munge.key').chmod(0o400)
         self.environment = environment(SLURM_CONF=str(self.folder / 'slurm.conf'))
+        del self.environment['PORT']  # each run of a job chooses one of its own
         try:
             names = {'key-file': 'key', 'socket': 'socket', 'pid-file': 'pid', 'log-file': 'log'}
             names['seed-file'] = 'seed'

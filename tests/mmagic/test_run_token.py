@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from forked_tool import end_of, start_tool
-from short_training import CONFIG, checkpoint, make_data, output_of, settings
+from forked_tool import end_of, run_tool, start_tool
+from short_training import CONFIG, RenameBefore, checkpoint, make_data, output_of, settings
 
 from csnln_mm.mmagic.resume import list_checkpoints
 from csnln_mm.mmagic.run_token import RunToken, TakenOver
@@ -28,6 +28,15 @@ def test_a_token_that_somebody_removed_is_written_again(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['run_token']
     with pytest.raises(TakenOver):
         RunToken(token.path, 'another').check()
+
+
+def test_a_checkpoint_that_the_earlier_run_replaces_until_then(tmp_path):
+    folder = make_data(tmp_path)
+    words = [CONFIG, '--work-dir', 'run', *settings(2)]
+    run_tool(folder, 'train.py', *words)
+    renamed = RenameBefore('run_token', 'run/iter_2.pth', 'run/iter_3.pth')
+    output = run_tool(folder, 'train.py', *words, '--resume', fault=renamed)
+    assert 'resuming from run/iter_3.pth' in output
 
 
 @pytest.mark.slow
