@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +39,7 @@ def select_device(name: str | None = None) -> torch.device:
     if name in (None, 'auto'):
         name = 'cpu'
         if torch.cuda.is_available():
-            name = 'cuda'
+            name = _cuda_of_process(torch.cuda.device_count())
         elif torch.backends.mps.is_available():
             name = 'mps'
     try:
@@ -50,17 +51,36 @@ def select_device(name: str | None = None) -> torch.device:
     return device
 
 
+def _cuda_of_process(count: int) -> str:
+    """One of several devices for each process that a launcher has started on this machine."""
+    for name in 'LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK':
+        if count > 1 and os.environ.get(name, '').isdecimal():
+            return f'cuda:{int(os.environ[name]) % count}'
+    return 'cuda'
+
+
 def free_memory(device: torch.device) -> int | None:
     """Bytes that the device has free; None where it does not tell.
 
     Of the memory of a CPU, what this process may still take: no more than the limits of its control
-    groups, which containers and clusters set, and of its address space leave.
+    groups, which containers and clusters set, and of its address space leave; and its part of that
+    where a launcher has started several processes on this machine.
     """
     if device.type == 'cuda':
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    return free_main_memory() if device.type == 'cpu' else None
+    free = free_main_memory() if device.type == 'cpu' else None
+    return free and free // processes_here()
+
+
+def processes_here(environment: Mapping[str, str] = os.environ) -> int:
+    """How many processes torchrun, Slurm or MPI have started together on this machine."""
+    for name in 'LOCAL_WORLD_SIZE', 'SLURM_STEP_TASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE':
+        # Slurm writes 2(x3),1 for two on each of three machines and one on another.
+        if counts := re.findall(r'(?:^|,)(\d+)', environment.get(name, '')):
+            return max(1, *map(int, counts))
+    return 1
 
 
 def free_main_memory() -> int | None:

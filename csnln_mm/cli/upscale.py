@@ -2,16 +2,20 @@
 
 import argparse
 import contextlib
+import functools
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_range, add_shared, network
+from csnln_mm.cli.arguments import add_range, add_shared, at_least_one, network
+from csnln_mm.cli.processes import run_processes
+from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.shard import Shard, shard_of_process, wait_for_others
 
 if TYPE_CHECKING:
     from csnln_mm.upscaling import UpscaleResult
@@ -22,6 +26,7 @@ examples:
   csnln upscale photo.jpg                                     # writes photo_x2.png
   csnln upscale photos 'scans/**/*.tif' -o large -r --scale 4
   csnln upscale photo.jpg -n csnln_x4.pth                     # your own checkpoint
+  csnln upscale photos -o large -g 0,1,2,3                    # a process for each of four GPUs
   csnln upscale - --scale 3.5 < small.png > large.png
 
 Exit status: 0 if all images are done or exist already, 1 if some failed, 2 if nothing was started
@@ -65,8 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '-g',
         '--device',
-        type=_device,
-        help='cpu, cuda:1, or 1 for short (default: cuda if available)',
+        type=_devices,
+        default=[None],
+        help='cpu, cuda:1, or 1 for short; several as 0,1, each with a process of its own '
+        '(default: cuda if available)',
     )
     group.add_argument(
         '-t',
@@ -142,6 +149,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     result.add_argument(
         '--overwrite', action='store_true', help='replace existing results (default: skip them)'
     )
+    sharing = parser.add_argument_group('several processes')
+    sharing.add_argument(
+        '-j',
+        '--jobs',
+        type=at_least_one,
+        metavar='N',
+        help='share the images among N processes of this machine (default: one for each device)',
+    )
+    sharing.add_argument(
+        '--shard',
+        metavar='K/N',
+        default='auto',
+        help='upscale a share of the images only, such as 3/8; 1/1 for all (default: the share '
+        'that torchrun, srun, mpirun or a job array of Slurm gives this process)',
+    )
     result.add_argument(
         '--progress',
         choices=['text', 'json', 'none'],
@@ -159,8 +181,59 @@ def run(args: argparse.Namespace) -> int:
     with _interrupted_by_sigterm():
         if '-' in inputs or args.out == '-':
             return _run_pipe(args, inputs)
-        results = _upscale(args, inputs, args.out, progress=args.progress or 'text')
-    return _report_failures(results, told=args.progress in (None, 'text'))
+        jobs = args.jobs or len(args.device)
+        if jobs > 1:
+            return _run_jobs(args, inputs, jobs)
+        results = _upscale(args, inputs, args.out, progress=_progress(args))
+        status = _report_failures(results, told=args.progress in (None, 'text'))
+        wait_for_others(failed=status != 0)
+    return status
+
+
+def _progress(args: argparse.Namespace) -> Any:
+    return {'json': 'json', 'text': True, 'none': False}[args.progress or 'text']
+
+
+def _run_jobs(args: argparse.Namespace, inputs: list[str], jobs: int) -> int:
+    """Several processes, each with a share of the images."""
+    outer = shard_of_process(1)
+    if args.shard != 'auto':
+        Shard.parse(args.shard)
+    elif outer.count > 1:
+        raise UserError(
+            f'--jobs or several devices: this is one of {outer.count} processes already, by '
+            f'{outer.origin}; name one device, and no --jobs'
+        )
+    failed: list[UpscaleResult] = []
+
+    def tell(event: dict[str, Any]) -> None:
+        # Imported now, while the processes work.
+        from csnln_mm.upscaling import UpscaleResult
+        from csnln_mm.upscaling.progress import reporter
+
+        nonlocal report
+        if report is None:
+            report = stack.enter_context(reporter(_progress(args)))
+        if event['event'] == 'failed':
+            failed.append(UpscaleResult(event['source'], None, 'failed', event['reason']))
+        report(event)
+
+    report = None
+    with contextlib.ExitStack() as stack:
+        run_processes(functools.partial(_do_share, args, inputs, jobs), jobs, tell)
+    return _report_failures(failed, told=args.progress in (None, 'text'))
+
+
+def _do_share(
+    args: argparse.Namespace, inputs: list[str], jobs: int, index: int, tell: Callable
+) -> None:
+    """In one of several processes."""
+    set_malloc_thresholds(mmap=None, trim=2047)
+    if args.shard != 'auto':
+        args.shard = str(Shard.parse(args.shard).split(index, jobs, ''))
+    args.device = [args.device[index % len(args.device)]]
+    with _interrupted_by_sigterm():
+        _upscale(args, inputs, args.out, progress=tell)
 
 
 @contextlib.contextmanager
@@ -184,7 +257,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 def _upscale(
-    args: argparse.Namespace, inputs: list[str], out: str | None, *, progress: str
+    args: argparse.Namespace, inputs: list[str], out: str | None, *, progress: Any
 ) -> 'list[UpscaleResult]':
     from csnln_mm.upscaling import upscale
 
@@ -202,11 +275,12 @@ def _upscale(
         tile=args.tile,
         overlap=args.overlap,
         ensemble=args.ensemble,
-        device=args.device,
+        device=args.device[0],
         dtype=args.dtype,
         value_range=args.range,
         bands=args.bands,
-        progress={'json': 'json', 'text': True, 'none': False}[progress],
+        shard=args.shard,
+        progress=progress,
     )
 
 
@@ -214,6 +288,8 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
     """One image from stdin, to stdout, or both; via files, which the readers need."""
     if len(inputs) != 1:
         raise UserError('- is a single image; it cannot be combined with other inputs')
+    if (args.jobs or len(args.device)) > 1:
+        raise UserError('- is a single image; it cannot be shared among processes')
     to_stdout = args.out in (None, '-')
     if to_stdout and args.progress not in (None, 'none'):
         raise UserError('--progress cannot be used while the image goes to stdout')
@@ -229,9 +305,10 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
             if args.format == 'same':
                 suffix = Path(source).suffix or '.png'
             out = f'{folder}/stdout{suffix}'
-        progress = 'none' if to_stdout else args.progress or 'text'
+        args.shard = None
+        progress = False if to_stdout else _progress(args)
         results = _upscale(args, [source], out, progress=progress)
-        status = _report_failures(results, f'{folder}/', told=progress == 'text')
+        status = _report_failures(results, f'{folder}/', told=progress is True)
         if to_stdout and status == 0:
             with open(out, 'rb') as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
@@ -258,10 +335,9 @@ def _tile(text: str) -> int | None:
     return int(text)
 
 
-def _device(text: str) -> str | None:
-    if text == 'auto':
-        return None
-    return f'cuda:{text}' if text.isdecimal() else text
+def _devices(text: str) -> list[str | None]:
+    names = {name: f'cuda:{name}' if name.isdecimal() else name for name in text.split(',')}
+    return [None if name == 'auto' else names[name] for name in text.split(',')]
 
 
 def _quality(text: str) -> int:

@@ -1,8 +1,6 @@
 """Upscaling files and folders: what becomes of each image."""
 
-import contextlib
 import math
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,9 +17,10 @@ from csnln_mm.images.bands import parse_bands
 from csnln_mm.images.image_file import ImageData, read_image, write_image
 from csnln_mm.images.value_range import RangeOption, ValueRange, check_range
 from csnln_mm.limits import LARGE_IMAGE_PIXELS
+from csnln_mm.shard import Shard, shard_of_process
 from csnln_mm.upscaling.pipeline import run_pipeline
 from csnln_mm.upscaling.plan import SOFTWARE, Job, plan_jobs, plan_sizes
-from csnln_mm.upscaling.progress import Tell, report_json, report_text
+from csnln_mm.upscaling.progress import Tell, reporter
 from csnln_mm.upscaling.tile_size import tile_cost
 from csnln_mm.upscaling.upscaler import Upscaler, check_scale, scaled_size
 from csnln_mm.version import __version__
@@ -62,7 +61,8 @@ def upscale(
     dtype: str = 'float32',
     value_range: RangeOption = None,
     bands: str | None = None,
-    progress: bool | Literal['json'] = False,
+    shard: str | None = None,
+    progress: bool | Literal['json'] | Tell = False,
 ) -> list[UpscaleResult]:
     """Upscale image files; one that fails does not stop the others.
 
@@ -88,7 +88,10 @@ def upscale(
         value_range: the values that are black and white, and
         bands: which bands are upscaled, and which of them together; as for calls of
             :class:`~csnln_mm.upscaling.Upscaler`.
-        progress: lines and a bar on stdout; 'json' for one JSON object per line.
+        shard: such as '3/8', for the third of eight shares of the images; 'auto' for the share
+            that torchrun, Slurm or MPI give this process; None for all.
+        progress: lines and a bar on stdout; 'json' for one JSON object per line; or what is called
+            with each event, see :mod:`csnln_mm.upscaling.progress`.
 
     Returns:
         What became of each image.
@@ -110,6 +113,7 @@ def upscale(
     check_range(value_range)
     if bands is not None:
         parse_bands(bands)
+    share = Shard() if shard in (None, 'auto') else Shard.parse(shard)
 
     def load(factor: float | None, lossy: bool = False) -> Upscaler:
         return Upscaler(
@@ -141,17 +145,21 @@ def upscale(
     jobs, left_out, not_read = plan_jobs(
         inputs, out, recursive=recursive, suffix=suffix, label=label, overwrite=overwrite
     )
-    remove_partials(job.target for job in jobs if job.target)
+    if shard == 'auto':
+        share = shard_of_process(len(jobs))
     if factor or width:
         jobs = plan_sizes(jobs, size_of)
+    largest, of = _largest_factor(jobs, width) if width else factor, len(jobs)
+    jobs = share.of(jobs)
+    # Those of others may be written on another machine, whose locks are not seen here.
+    remove_partials(job.target for job in jobs if job.target)
     for job in jobs:
         if job.is_open and kind_of(job) not in upscalers:
-            wanted = factor if width is None else _largest_factor(jobs, width)
-            upscalers[kind_of(job)] = load(wanted, kind_of(job))
+            upscalers[kind_of(job)] = load(largest, kind_of(job))
     if upscalers and not factor and not width:
         factor = upscalers[False].scale
         jobs = plan_sizes(jobs, size_of)
-    with _reporter(progress) as report:
+    with reporter(progress) as report:
         lock = threading.Lock()
 
         def tell(**event: Any) -> None:
@@ -165,13 +173,15 @@ def upscale(
             left_out=left_out,
             not_read=not_read,
             lossy_model=upscalers[True].name if True in upscalers else None,
+            shard=f'{share} of {of} images, by {share.origin}' if share.count > 1 else None,
         )
         results = [_result(job) for job in jobs if not job.is_open]
         for result in results:
             about = dict(reason=result.reason) if result.reason else dict(target=str(result.target))
             tell(event=result.status, source=result.source, **about)
         of_jobs = [upscalers[kind_of(job)] for job in todo]
-        results += _Run(of_jobs, todo, size_of, tell, strip, quality, value_range, bands)()
+        options = strip, quality, value_range, bands, overwrite
+        results += _Run(of_jobs, todo, size_of, tell, *options)()
         counts = Counter(result.status for result in results)
         tell(event='end', **{status: counts[status] for status in ('done', 'skipped', 'failed')})
     return results
@@ -184,15 +194,13 @@ def _result(job: Job) -> UpscaleResult:
     return UpscaleResult(job.source, job.target, 'skipped')
 
 
-def _largest_factor(jobs: Iterable[Job], width: int) -> float:
-    """The factor by which the narrowest image becomes ``width`` pixels wide."""
-    return max(min(64.0, width / job.header.size[0]) for job in jobs if job.is_open and job.header)
+def _largest_factor(jobs: Iterable[Job], width: int) -> float | None:
+    """The factor by which the narrowest image becomes ``width`` pixels wide.
 
-
-def _reporter(progress: bool | str) -> contextlib.AbstractContextManager[Tell]:
-    if progress == 'json':
-        return report_json(sys.stdout)
-    return report_text(sys.stdout) if progress else contextlib.nullcontext(lambda event: None)
+    Of all images, also those that are done or another process's: it chooses the model.
+    """
+    headers = [job.header for job in jobs if job.header and not job.refusal]
+    return max((min(64.0, width / header.size[0]) for header in headers), default=None)
 
 
 class _Run:
@@ -208,9 +216,10 @@ class _Run:
         quality: int | None,
         value_range: RangeOption,
         bands: str | None,
+        overwrite: bool,
     ) -> None:
         self.upscalers, self.jobs, self.size_of, self.tell = upscalers, jobs, size_of, tell
-        self.strip, self.quality = strip, quality
+        self.strip, self.quality, self.overwrite = strip, quality, overwrite
         self.value_range, self.bands = value_range, bands
         self.tilings = [u.tiling(*j.header.size) for u, j in zip(upscalers, jobs) if j.header]
         self.costs = [
@@ -222,7 +231,7 @@ class _Run:
     def __call__(self) -> list[UpscaleResult]:
         return run_pipeline(
             range(len(self.jobs)),
-            read=lambda index: read_image(self.jobs[index].source),
+            read=self._read,
             work=self._upscale,
             write=self._write,
             fail=self._fail,
@@ -233,7 +242,17 @@ class _Run:
         header = self.jobs[index].header
         return header is not None and math.prod(header.size) >= LARGE_IMAGE_PIXELS
 
-    def _upscale(self, index: int, image: ImageData) -> ImageData:
+    def _read(self, index: int) -> ImageData | None:
+        return None if self._exists(index) else read_image(self.jobs[index].source)
+
+    def _exists(self, index: int) -> bool:
+        """Whether another process has written the result since the work was planned."""
+        target = self.jobs[index].target
+        return not self.overwrite and target is not None and target.is_file()
+
+    def _upscale(self, index: int, image: ImageData | None) -> ImageData | None:
+        if image is None or self._exists(index):
+            return None
         job, tiling, upscaler = self.jobs[index], self.tilings[index], self.upscalers[index]
         # Of what was read: a PNG may say behind its pixels that it lies on its side.
         size = self.size_of(image.size)
@@ -272,9 +291,12 @@ class _Run:
             on_range=on_range,
         )
 
-    def _write(self, index: int, image: ImageData) -> UpscaleResult:
+    def _write(self, index: int, image: ImageData | None) -> UpscaleResult:
         job = self.jobs[index]
         assert job.target is not None
+        if image is None:
+            self.tell(event='skipped', source=job.source, target=str(job.target))
+            return UpscaleResult(job.source, job.target, 'skipped')
         write_image(
             job.target,
             image,

@@ -198,7 +198,7 @@ def _check(job: Job, file: _Found, overwrite: bool) -> Job:
     """The job with what can be known of it before any work."""
     assert job.target is not None
     if not overwrite and os.path.isfile(job.target):
-        return job._replace(is_done=True)
+        return job._replace(header=file.header, is_done=True)
     try:
         check_file(job.target)
     except UserError as error:

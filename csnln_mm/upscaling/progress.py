@@ -1,8 +1,10 @@
 """What :func:`~csnln_mm.upscaling.upscale` reports while it runs.
 
-Events are dicts with ``event``: ``start``; ``skipped`` and ``failed`` for what is not begun; then,
-in order and with a ``number``, for each image ``image``, ``values`` if their range was seen in the
-image, ``tile`` after each run of the network, and ``done`` or ``failed``; last ``end``.
+Events are dicts with ``event``: ``start``, with ``shard`` if other processes have other images, or
+``processes``; ``skipped`` and ``failed`` for what is not begun; then, in order and with a
+``number``, for each image ``image``, ``values`` if their range was seen in the image, ``tile`` after
+each run of the network, and ``done`` or ``failed``, or ``skipped`` without a number if another
+process has made the result; last ``end``.
 """
 
 import contextlib
@@ -19,6 +21,15 @@ Tell = Callable[[dict[str, Any]], None]
 
 # Seconds between lines where there is no terminal to draw a bar on.
 _INTERVAL = 30.0
+
+
+def reporter(progress: bool | str | Tell) -> contextlib.AbstractContextManager[Tell]:
+    """What ``progress`` of :func:`~csnln_mm.upscaling.upscale` asks for."""
+    if callable(progress):
+        return contextlib.nullcontext(progress)
+    if progress == 'json':
+        return report_json(sys.stdout)
+    return report_text(sys.stdout) if progress else contextlib.nullcontext(lambda event: None)
 
 
 @contextlib.contextmanager
@@ -82,6 +93,10 @@ class _Lines:
         kind = event['event']
         if kind == 'start':
             self.images, self.not_read = event['images'], event.get('not_read', {})
+            if event.get('processes'):
+                self.print_line(f'{event["processes"]} processes share the images')
+            if event.get('shard'):
+                self.print_line(f'share {event["shard"]}; --shard 1/1 takes all of them')
             if event.get('lossy_model'):
                 self.print_line(
                     f'{event["lossy_model"]} upscales JPEG and other lossy files; -n names another '

@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parents[2] / 'csnln_mm'
 # From the ground up; what stands in one line may not import one another.
 FLOORS = [
     {'errors', 'limits', 'version', 'compatibility', 'scales'},
-    {'files', 'device', 'installed_configs', 'tables'},
+    {'files', 'device', 'installed_configs', 'shard', 'tables'},
     {'ops'},
     {'networks'},
     {'images'},

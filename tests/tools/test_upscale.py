@@ -2,15 +2,17 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import refusal
+from command_line import ROOT, free_port, refusal, run
 from PIL import Image
-from tiny_network import names, save_checkpoint
+from tiny_network import names, photograph, save_checkpoint
 
 from csnln_mm.cli import main
 
@@ -98,6 +100,82 @@ def test_a_signal_leaves_whole_results_only(checkpoint, folder, number):
     assert names(folder / 'out') == ['a.png'] and Image.open('out/a.png').size == (18, 14)
 
 
+def start(*words):
+    return subprocess.Popen(
+        [sys.executable, '-m', 'csnln_mm', 'upscale', *words, '--progress', 'json'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_several_processes_do_what_one_does(checkpoint, folder, capfd):
+    for name in 'bcde':
+        Image.fromarray(photograph(20, 30, seed=ord(name))).save(f'{name}.png')
+    (folder / 'f.png').write_text('hello')
+    words = ['*.png', '-n', checkpoint]
+    assert main(['upscale', *words, '-g', 'cpu', '-o', 'one']) == 1
+    one = capfd.readouterr()
+    assert main(['upscale', *words, '-g', 'cpu,cpu', '-o', 'two']) == 1
+    two = capfd.readouterr()
+    assert two.err == one.err == 'failed: f.png is damaged or no image\n'
+    assert two.out.splitlines()[0] == '2 processes share the images'
+    assert two.out.splitlines()[-1] == one.out.splitlines()[-1] == '5 done, 0 skipped, 1 failed'
+    assert sorted(line[:4] for line in two.out.splitlines()[1:-1]) == [
+        f'[{number}/5' for number in range(1, 6)
+    ]
+    assert names(Path('one')) == names(Path('two')) == ['a.png', 'b.png', 'c.png', 'd.png', 'e.png']
+    for name in names(Path('one')):
+        assert Path('one', name).read_bytes() == Path('two', name).read_bytes()
+
+
+def test_a_mistake_of_several_processes_is_one_line(folder, capfd):
+    assert main(['upscale', 'a.png', '-n', 'none.pth', '-j', '3']) == 2
+    assert capfd.readouterr().err == 'csnln: error: checkpoint none.pth does not exist\n'
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+def test_one_of_several_processes_is_ended(checkpoint, folder, number):
+    """The command, by SIGTERM; or a process that it has started, by SIGKILL."""
+    for name in 'bcde':
+        Image.fromarray(np.zeros((500, 500, 3), np.uint8)).save(f'{name}.png')
+    with start('*.png', '-o', 'out', '-n', checkpoint, '-t', '32', '-j', '2') as process:
+        for line in process.stdout:
+            if json.loads(line)['event'] == 'tile':
+                break
+        children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+        started = [
+            pid for pid in children if b'spawn_main' in Path(f'/proc/{pid}/cmdline').read_bytes()
+        ]
+        assert len(started) == 2
+        os.kill(process.pid if number == signal.SIGTERM else int(started[0]), number)
+        events = [json.loads(line) for line in process.stdout]
+        error = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert 'Traceback' not in error
+    assert not any(Path(f'/proc/{pid}').exists() for pid in started)
+    if number == signal.SIGKILL:
+        assert error.startswith('csnln: process 1 of 2 was ended by SIGKILL; run the command again')
+        assert events[-1]['event'] == 'end'
+    else:
+        assert error == 'csnln: interrupted\n'
+    for name in names(Path('out')):
+        assert Image.open(Path('out', name)).load()
+
+
+def test_with_torchrun_a_bad_image_does_not_stop_the_others(checkpoint, folder):
+    """torchrun ends all processes as soon as one has failed."""
+    (folder / 'b.png').write_text('hello')  # all that the second process has
+    Image.fromarray(photograph(200, 200)).save('c.png')
+    words = ['*.png', '-o', 'out', '-n', checkpoint, '-g', 'cpu', '-t', '32']
+    launcher = [ROOT / 'tools/dist_run.py', '--nproc_per_node=2', f'--master_port={free_port()}']
+    output = run(
+        sys.executable, *launcher, '-m', 'csnln_mm', 'upscale', *words, cwd=folder, expect=1
+    )
+    assert 'share 2/2 of 3 images, by RANK' in output
+    assert names(Path('out')) == ['a.png', 'c.png']
+
+
 @pytest.mark.parametrize(
     'words, message',
     [
@@ -106,6 +184,9 @@ def test_a_signal_leaves_whole_results_only(checkpoint, folder, number):
         (['a.png', '--config', 'a.py'], 'name it with -n'),
         (['-n', 'none.pth'], 'name an image'),
         (['-', 'a.png', '-n', 'none.pth'], '- is a single image'),
+        (['-', '-g', 'cpu,cpu'], '- is a single image; it cannot be shared'),
+        (['a.png', '--shard', '2'], 'a share is named K/N'),
+        (['a.png', '--shard', '2/1', '-j', '2'], 'a share is named K/N'),
     ],
 )
 def test_a_wrong_argument_is_one_line(words, message, capsys):

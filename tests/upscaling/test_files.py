@@ -235,15 +235,56 @@ def test_progress_for_programs(upscale, capsys):
     # What is refused is known first; a result is written while the next image is upscaled.
     assert kinds[:4] == ['start', 'failed', 'image', 'tile'] and kinds[-2:] == ['done', 'end']
     assert sorted(kinds[2:-1]) == ['done'] * 2 + ['image'] * 2 + ['tile'] * 2
-    assert events[0] == dict(event='start', images=2, left_out=0, not_read={}, lossy_model=None)
+    assert events[0] == dict(
+        event='start', images=2, left_out=0, not_read={}, lossy_model=None, shard=None
+    )
     assert events[-1] == dict(event='end', done=2, skipped=0, failed=1)
     assert [e['fraction'] for e in events if e['event'] == 'tile'] == [0.5, 1.0]
+
+
+def test_shares_make_up_the_whole(upscale, capsys):
+    (SOURCE / 'c.png').write_text('hello')
+    whole = upscale([SOURCE], OUT, recursive=True, width=20)
+    shares = [
+        upscale([SOURCE], 'shares', recursive=True, width=20, shard=f'{k}/3', progress=True)
+        for k in (1, 2, 3)
+    ]
+    assert [len(share) for share in shares] == [2, 2, 1]
+    assert sorted((r.source, r.status) for share in shares for r in share) == sorted(
+        (r.source, r.status) for r in whole
+    )
+    assert names(Path('shares')) == names(OUT)
+    for name in names(OUT):
+        assert Path('shares', name).read_bytes() == (OUT / name).read_bytes()
+    assert 'share 2/3 of 5 images, by --shard; --shard 1/1 takes' in capsys.readouterr().out
+
+
+def test_the_share_is_what_the_launcher_tells(upscale, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    assert len(upscale([SOURCE], OUT)) == 2
+    assert [r.target.name for r in upscale([SOURCE], OUT, overwrite=True, shard='auto')] == [
+        'b.png'
+    ]
+
+
+@pytest.mark.parametrize('overwrite, status', [(False, 'skipped'), (True, 'done')])
+def test_what_another_process_has_made_meanwhile(upscale, overwrite, status):
+    def tell(event):
+        if event['event'] == 'start':
+            OUT.mkdir()
+            (OUT / 'b.png').write_text('made')
+
+    results = upscale([SOURCE], OUT, overwrite=overwrite, progress=tell)
+    assert [r.status for r in results] == ['done', status]
+    assert ((OUT / 'b.png').read_bytes() == b'made') is not overwrite
 
 
 @pytest.mark.parametrize(
     'settings, message',
     [
         (dict(scale=0), 'scale must be'),
+        (dict(shard='0/3'), 'a share is named K/N'),
         (dict(scale=float('nan')), 'scale must be'),
         (dict(width=-3), 'width must be'),
         (dict(scale=2, width=300), 'not both'),

@@ -1,0 +1,123 @@
+"""Which of the images are this process's, where several share them."""
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+from csnln_mm.errors import UserError
+
+Item = TypeVar('Item')
+
+# What launchers tell: this process, and how many there are. torchrun's count comes first, since
+# Slurm may have started it. Slurm tells SLURM_NTASKS in a batch script as well, where there is one
+# process for all tasks; the number of a step's tasks is told in a step alone.
+_LAUNCHERS = (
+    ('RANK', 'WORLD_SIZE'),
+    ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS'),
+    ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),
+)
+
+
+class Shard(NamedTuple):
+    """A share of a list: every ``count``-th item.
+
+    Attributes:
+        index: of the first item, below ``count``.
+        count: of shares.
+        origin: what told; '' for all there is.
+    """
+
+    index: int = 0
+    count: int = 1
+    origin: str = ''
+
+    @classmethod
+    def parse(cls, text: str) -> 'Shard':
+        """The third of eight shares from ``3/8``.
+
+        Raises:
+            UserError: for anything else.
+        """
+        match = re.fullmatch(r'(\d{1,9})/(\d{1,9})', text)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise UserError(f'a share is named K/N, such as 3/8 for the third of 8, not {text}')
+        return cls(int(match[1]) - 1, int(match[2]), '--shard')
+
+    def split(self, index: int, count: int, origin: str) -> 'Shard':
+        """A share of this share: every ``count``-th of its items, from the ``index``-th on."""
+        if count == 1:
+            return self
+        both = ' and '.join(filter(None, [self.origin, origin]))
+        return Shard(self.index + self.count * index, self.count * count, both)
+
+    def of(self, items: list[Item]) -> list[Item]:
+        """What belongs to it."""
+        return items[self.index :: self.count]
+
+    def __str__(self) -> str:
+        return f'{self.index + 1}/{self.count}'
+
+
+def shard_of_process(images: int, environment: Mapping[str, str] = os.environ) -> Shard:
+    """The share that the launchers of this process give it: a job array, torchrun, Slurm or MPI.
+
+    Several tasks of each job of an array, or torchrun there, share that job's share.
+
+    Args:
+        images: how many are to be shared. An array does not share a single one: its jobs may each
+            have been given their own.
+
+    Raises:
+        UserError: if what they tell makes no sense.
+    """
+    shard = Shard()
+    if images > 1 and 'SLURM_ARRAY_TASK_ID' in environment:
+        shard = _of_array(environment)
+    for names in _LAUNCHERS:
+        if all(name in environment for name in names):
+            index, count = (_number(environment, name) for name in names)
+            if index >= count:
+                raise UserError(f'{names[0]}={index} is not below {names[1]}={count}')
+            return shard.split(index, count, names[0])
+    return shard
+
+
+def wait_for_others(*, failed: bool) -> None:
+    """Where torchrun has started this process, have one that failed end after all others.
+
+    torchrun ends all processes as soon as one ends with an error.
+    """
+    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
+        return
+    from torch.distributed import TCPStore
+
+    store = TCPStore(os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']), is_master=False)
+    key = f'csnln_upscale/{os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}'
+    ended = store.add(key, 1)
+    while failed and ended < int(os.environ['WORLD_SIZE']):
+        time.sleep(0.5)
+        ended = store.add(key, 0)
+
+
+def _of_array(environment: Mapping[str, str]) -> Shard:
+    task, first, last, step = (
+        _number(environment, f'SLURM_ARRAY_TASK_{name}') for name in ('ID', 'MIN', 'MAX', 'STEP')
+    )
+    count = (last - first) // max(1, step) + 1
+    tasks = environment.get('SLURM_ARRAY_TASK_COUNT', str(count))
+    # Of a list such as 1,3,7 Slurm tells the first, the last, and a step of 1.
+    if tasks != str(count) or not first <= task <= last:
+        raise UserError(
+            f'the job array does not tell which share is whose: {tasks} tasks from {first} to '
+            f'{last} in steps of {step}; use --array=1-{tasks}, or --shard 1/1 for all images'
+        )
+    return Shard().split((task - first) // max(1, step), count, 'SLURM_ARRAY_TASK_ID')
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name, '')
+    if not re.fullmatch(r'\d{1,9}', text):
+        raise UserError(f'{name} is not a number: {text!r}; name the share with --shard K/N')
+    return int(text)
