@@ -2,9 +2,9 @@
 
 Events are dicts with ``event``: ``start``, with ``shard`` if other processes have other images, or
 ``processes``; ``skipped`` and ``failed`` for what is not begun; then, in order and with a
-``number``, for each image ``image``, ``values`` if their range was seen in the image, ``tile`` after
-each run of the network, and ``done`` or ``failed``, or ``skipped`` without a number if another
-process has made the result; last ``end``.
+``number``, for each image ``image``, ``values`` if their range was seen in the image, ``tile``
+after each run of the network, and ``done`` or ``failed``, or ``skipped`` without a number if
+another process has made the result; last ``end``.
 """
 
 import contextlib
