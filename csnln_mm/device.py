@@ -1,4 +1,4 @@
-"""What a computation runs on, and how much memory there is for it."""
+"""Choose a device, and find out how much memory it has."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MIB = 2**20
 
 
 def select_device(name: str | None = None) -> torch.device:
-    """The device of that name.
+    """Select a device by name.
 
     Args:
-        name: as torch writes it, such as ``cuda:1``; ``auto`` or None for the first of CUDA, MPS
-            and the CPU that is there.
+        name: as in torch, such as ``cuda:1``; with ``auto`` or None the first available one of
+            CUDA, MPS and the CPU.
 
     Raises:
-        UserError: if there is no such device here, or nothing can be computed on it.
+        UserError: if the device does not exist or cannot compute.
     """
     import torch
 
@@ -44,8 +44,8 @@ def select_device(name: str | None = None) -> torch.device:
             name = 'mps'
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # 'meta' has no numbers
-    except Exception as error:  # each backend has its own kind
+        torch.zeros(1, device=device).item()  # fails on 'meta'
+    except Exception as error:  # each backend raises its own kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'device {name}: {reason:.200}') from error
     return device
@@ -60,11 +60,11 @@ def _cuda_of_process(count: int) -> str:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that the device has free; None where it does not tell.
+    """The free bytes of a device; None if it does not say.
 
-    Of the memory of a CPU, what this process may still take: no more than the limits of its control
-    groups, which containers and clusters set, and of its address space leave; and its part of that
-    where a launcher has started several processes on this machine.
+    On a CPU, this is what the process may still take: the limits of its control groups, which
+    containers and clusters set, and of its address space count, and it gets its share where a
+    launcher has started several processes on this machine.
     """
     if device.type == 'cuda':
         import torch
@@ -90,7 +90,7 @@ def free_main_memory() -> int | None:
 
 
 def _available_memory() -> int | None:
-    """What the machine has free, whatever this process may take of it."""
+    """The free memory of the machine, regardless of limits."""
     try:
         with open('/proc/meminfo') as file:
             for line in file:
@@ -102,7 +102,7 @@ def _available_memory() -> int | None:
 
 
 class _Cgroups(NamedTuple):
-    """A version of control groups: the names of its files, and what they count beside memory."""
+    """The names of the files, and of the reclaimable memory, in a version of control groups."""
 
     limits: tuple[str, ...]
     usage: str
@@ -114,7 +114,7 @@ _CGROUPS_V2 = _Cgroups(('memory.max', 'memory.high'), 'memory.current', 'inactiv
 
 
 def _left_by_cgroups(process: Path) -> Iterator[int]:
-    """What the limits of a process's control groups, and of all above them, leave.
+    """Yield the free bytes within the limits of a process's control groups and their parents.
 
     Args:
         process: its folder in /proc.
@@ -126,9 +126,9 @@ def _left_by_cgroups(process: Path) -> Iterator[int]:
                 for line in (folder / 'memory.stat').read_text().splitlines():
                     name, _, count = line.partition(' ')
                     if name == version.reclaimable:
-                        used -= int(count)  # cached files make room when memory is needed
+                        used -= int(count)  # cached files give way when memory is needed
                 for limit in version.limits:
-                    with suppress(OSError, ValueError):  # 'max' is no number
+                    with suppress(OSError, ValueError):  # 'max' is not a number
                         yield _number(folder / limit) - used
             if folder == top:
                 break
@@ -136,7 +136,7 @@ def _left_by_cgroups(process: Path) -> Iterator[int]:
 
 
 def _cgroups(process: Path) -> Iterator[tuple[Path, Path, _Cgroups]]:
-    """The folder of each control group that counts a process's memory, and the topmost one."""
+    """Yield each control group that counts a process's memory: folder, topmost folder, version."""
     try:
         paths = dict(
             line.split(':', 2)[1:] for line in (process / 'cgroup').read_text().splitlines()
@@ -156,7 +156,7 @@ def _cgroups(process: Path) -> Iterator[tuple[Path, Path, _Cgroups]]:
         else:
             continue
         if path is not None:
-            # In a container, the mount shows a part of the tree, or the path is outside of it.
+            # In a container, the mount shows part of the tree, or the path is outside of it.
             inside = os.path.relpath(path, root)
             folder = Path(top) if inside.startswith('..') else Path(top, inside)
             yield folder if folder.is_dir() else Path(top), Path(top), version
@@ -167,7 +167,7 @@ def _number(path: Path) -> int:
 
 
 def _left_by_rlimits() -> Iterator[int]:
-    """What the limits of this process (``ulimit -v`` and ``-d``) leave."""
+    """Yield the free bytes within the limits of this process (``ulimit -v`` and ``-d``)."""
     if sys.platform != 'linux':
         return
     import resource
@@ -180,7 +180,7 @@ def _left_by_rlimits() -> Iterator[int]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that the memory of a device did not suffice."""
+    """Whether an error says that a device ran out of memory."""
     import torch
 
     return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
@@ -189,22 +189,17 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def set_malloc_thresholds(*, mmap: int | None, trim: int | None = None) -> None:
-    """Set which freed blocks glibc returns to the system, and which it keeps; in MiB.
+    """Set which freed blocks glibc returns to the system; without glibc, do nothing.
 
-    Feature maps are large and many. ``mmap=None, trim=2047`` saves time: the system clears every
-    page that it hands out, which takes a fifth of the time of a network with the local branch
-    alone, and of a small image's inference with attention. ``mmap=4`` saves memory: glibc by
-    default raises the threshold to 32 MiB once such a block was freed, and puts feature maps below
-    it where holes between them are seldom filled, so that the memory of a training step on a CPU
-    that recomputes cells grows to twice of what its tensors take.
-
-    Does nothing where there is no glibc.
+    ``mmap=None, trim=2047`` saves time: the system clears every page that it hands out, which takes
+    a fifth of the time of a network with the local branch alone, and of small images with
+    attention. ``mmap=4`` saves memory: by default, glibc raises the threshold to 32 MiB once such a
+    block is freed, and places smaller feature maps so that holes between them are seldom filled;
+    a training step on a CPU that recomputes cells then takes twice the memory of its tensors.
 
     Args:
-        mmap: blocks of at least this size, up to 32, are returned when they are freed; with None
-            no block is for its size.
-        trim: how much of what else is free at the top of the heap is kept for the next blocks;
-            None leaves glibc's rule.
+        mmap: return freed blocks of at least this size in MiB, up to 32; None: none for their size.
+        trim: MiB at the top of the heap to keep for the next blocks; None: glibc's rule.
     """
     if sys.platform != 'linux':
         return

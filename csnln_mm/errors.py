@@ -1,4 +1,4 @@
-"""Errors that the user can fix, and the end of a run that received a signal."""
+"""Exceptions: errors that the user can fix, and runs that a signal ended."""
 
 import os
 import signal as signals
@@ -6,16 +6,17 @@ import traceback
 
 
 class UserError(Exception):
-    """Something in the input, files or settings is wrong; the message says what, where, and how.
+    """Something in the input, the files or the settings is wrong, and the user can fix it.
 
-    The tools print the message alone, without a traceback.
+    Commands print the message without a traceback.
 
     Args:
-        message: one line; empty in a process of several whose main process tells it.
+        message: what is wrong, where, and what to do, in one line; empty in processes of a job
+            whose main process prints it.
     """
 
     def __init__(self, message: str) -> None:
-        # A dataloader worker hands on the text of its traceback, which ends with the message.
+        # A dataloader worker passes on the text of its traceback, which ends with the message.
         super().__init__(str(message).rpartition(f'{__name__}.UserError: ')[2].rstrip())
 
 
@@ -23,11 +24,11 @@ class RunInterrupted(Exception):
     """A signal ended a run between two steps.
 
     Args:
-        message: one line; empty in a process of several whose main process tells it.
-        signal: which.
+        message: one line; empty in processes of a job whose main process prints it.
+        signal: number of the signal.
 
     Attributes:
-        status: that of the process: 128 + the signal's number, as a shell has it.
+        status: exit status of the process, 128 plus the number, as in a shell.
     """
 
     def __init__(self, message: str, signal: int) -> None:
@@ -42,7 +43,7 @@ def wants_traceback() -> bool:
 
 
 def failure_reason(error: Exception) -> str:
-    """Why one of several files failed, in one line: an unexpected error with its type."""
+    """Say in one line why a file failed; unexpected errors are named by their type."""
     if isinstance(error, UserError):
         return str(error)
     if wants_traceback():

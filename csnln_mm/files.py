@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and JSON files that somebody else may have written."""
+"""Write files completely or not at all, and read JSON files that may be damaged."""
 
 import json
 import os
@@ -16,16 +16,16 @@ from csnln_mm.limits import JSON_BYTES
 def atomic_write(
     path: Path, content: bytes, *, durable: bool = False, allowed: Callable[[], None] | None = None
 ) -> None:
-    """Write a file under a temporary name and move it into place.
+    """Write a file under a temporary name, and move it into place.
 
     Args:
-        path: missing folders are made; a symbolic link stays, and the file it names is written.
-        content: all of it.
-        durable: return when it is on the disk, and would survive a loss of power.
-        allowed: called right before the move, which it prevents by raising an error.
+        path: of the file; missing folders are made, and symbolic links are followed.
+        content: of the file.
+        durable: return only when the file would survive a loss of power.
+        allowed: called right before the move; an exception in it prevents the move.
 
     Raises:
-        OSError: if it cannot be written; nothing is left behind.
+        OSError: if the file cannot be written; nothing is left behind.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,10 +61,10 @@ def write_result(path: Path, content: bytes) -> None:
 
 
 def remove_partials(paths: Iterable[Path]) -> None:
-    """Remove what killed processes left of :func:`atomic_write`; files being written stay.
+    """Remove temporary files that killed processes left; files being written stay.
 
     Args:
-        paths: the files that were to be written.
+        paths: the files that :func:`atomic_write` was to write.
     """
     stems: dict[Path, set[str]] = {}
     for path in paths:
@@ -73,7 +73,7 @@ def remove_partials(paths: Iterable[Path]) -> None:
     for folder, wanted in stems.items():
         for partial in folder.glob('.*.partial'):
             if partial.name.rsplit('.', 2)[0][1:] in wanted:
-                # What cannot be opened or removed is somebody else's, and harmless.
+                # A file that cannot be opened or removed is somebody else's, and harmless.
                 with suppress(OSError), partial.open('rb') as file:
                     if _lock(file, wait=False):
                         partial.unlink()
@@ -123,13 +123,13 @@ def _check_name(name: str, folder: str) -> None:
 
 
 def _partial_stem(path: Path) -> str:
-    """What tells the temporary files of a path from others, short enough to have more added."""
+    """The beginning of a path's temporary names, short enough for a suffix."""
     name = os.fsencode(path.name)
     return path.name if len(name) <= 100 else sha256(name).hexdigest()
 
 
 def _lock(file: BinaryIO, *, wait: bool = True) -> bool:
-    """Lock an open file as long as it is open; False if another process has, or nothing can."""
+    """Lock a file while it is open; False if another process has it, or locks do not work."""
     if sys.platform == 'win32':
         return False
     import fcntl
@@ -142,11 +142,10 @@ def _lock(file: BinaryIO, *, wait: bool = True) -> bool:
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file holds.
+    """Read a JSON file.
 
     Raises:
-        UserError: if it is missing, is larger than :data:`csnln_mm.limits.JSON_BYTES`, or is no
-            JSON.
+        UserError: if it is missing, larger than :data:`csnln_mm.limits.JSON_BYTES`, or not JSON.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The configs that come with the package, wherever it is installed."""
+"""Find the configs that come with the package."""
 
 from pathlib import Path
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = 'text') -> str:
-    """Align columns: the first to the left, the others to the right.
+    """Format a table with the first column aligned left and the others right.
 
     Args:
         header: titles.
-        rows: cells, as many as there are titles.
+        rows: cells, as many as titles.
         style: 'text' or 'markdown'.
     """
     from rich import box
@@ -24,7 +24,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], style: st
         table.add_column(title, justify='right' if i else 'left', no_wrap=True)
     for cells in rows:
         table.add_row(*cells)
-    # A file, so that neither the width of a terminal nor its colours change the text.
+    # Not to a terminal, whose width and colours would change the text.
     console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False, highlight=False)
     console.print(table)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines() if line.strip()]

@@ -27,14 +27,14 @@ def test_says_what_is_wrong_with_a_file(tmp_path):
     (tmp_path / 'text.pth').write_text('hello')
     (tmp_path / 'empty.pth').touch()
     (tmp_path / 'folder').mkdir()
-    Image.new('L', (9, 9)).save(tmp_path / 'picture.png')
+    Image.new('L', (9, 9)).save(tmp_path / 'image.png')
     torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / 'program.pth'))
     for name, message in (
         ('changed.pth', 'is damaged: its content does not fit its checksums'),
         ('cut.pth', 'is cut off or not a checkpoint$'),
         ('empty.pth', 'is cut off or not a checkpoint$'),
         ('text.pth', 'is not a checkpoint: it does not begin as'),
-        ('picture.png', 'is not a checkpoint: it does not begin as'),
+        ('image.png', 'is not a checkpoint: it does not begin as'),
         ('none.pth', 'does not exist'),
         ('folder', 'is not a file'),
         ('program.pth', '.*TorchScript'),

@@ -16,15 +16,15 @@ ROOT = Path(__file__).parents[2]
 SMALL = SubImages(24, 12)
 
 
-def picture(height, width, seed=0):
+def noise(height, width, seed=0):
     return np.random.RandomState(seed).randint(0, 256, (height, width, 3), np.uint8)
 
 
 @pytest.fixture
 def photographs(tmp_path):
     folder = tmp_path / 'photographs'
-    write_image(folder / 'fox2 at night.png', picture(50, 40))
-    write_image(folder / 'zebra.png', picture(24, 36, 1))
+    write_image(folder / 'fox2 at night.png', noise(50, 40))
+    write_image(folder / 'zebra.png', noise(24, 36, 1))
     return folder
 
 
@@ -37,7 +37,7 @@ def test_photographs_become_a_training_set(photographs, tmp_path):
     names += [f'zebra_s{i:03d}.png' for i in range(1, 3)]
     assert lines == [f'{name} (24, 24, 3)' for name in names]
     hr = read_rgb(root / 'DIV2K_train_HR/fox_2_at_night.png')
-    assert (hr == picture(50, 40)[:48, :36]).all()
+    assert (hr == noise(50, 40)[:48, :36]).all()
     for folder, image, side in (
         ('DIV2K_train_HR_sub', hr, 24),
         ('DIV2K_train_LR_bicubic/X2_sub', downsample(hr, 2), 12),
@@ -94,9 +94,9 @@ def test_another_size_after_one_that_nothing_could_be_cut_to(photographs, tmp_pa
 
 
 def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path):
-    write_image(photographs / 'cut.png', picture(50, 50))
+    write_image(photographs / 'cut.png', noise(50, 50))
     cut_off(photographs / 'cut.png')
-    write_image(photographs / 'small.png', picture(12, 50))
+    write_image(photographs / 'small.png', noise(12, 50))
     root, options = tmp_path / 'set', dict(scales=[2], sub_images=SMALL)
     failures = prepare_div2k(root, images=photographs, processes=2, **options)
     assert [Path(name).name for name, _ in failures] == ['cut.png', 'small.png']
@@ -110,7 +110,7 @@ def test_a_bad_photograph_is_named_and_no_list_is_written(photographs, tmp_path)
 
 
 def test_names_that_would_collide_and_odd_sizes_are_refused(photographs, tmp_path):
-    write_image(photographs / 'fox_2_at_night.png', picture(24, 24))
+    write_image(photographs / 'fox_2_at_night.png', noise(24, 24))
     with pytest.raises(UserError, match='would have the same name'):
         prepare_div2k(tmp_path / 'set', images=photographs)
     with pytest.raises(UserError, match='not whole LR pixels'):
@@ -124,7 +124,7 @@ def test_names_that_would_collide_and_odd_sizes_are_refused(photographs, tmp_pat
 def download(tmp_path_factory):
     """All 800 images of DIV2K, as tiny ones."""
     root = tmp_path_factory.mktemp('DIV2K')
-    hr = picture(24, 24)
+    hr = noise(24, 24)
     write_image(root / 'DIV2K_train_HR/0001.png', hr)
     write_image(root / 'DIV2K_train_LR_bicubic/X2/0001x2.png', downsample(hr, 2))
     for folder, suffix in ('DIV2K_train_HR', ''), ('DIV2K_train_LR_bicubic/X2', 'x2'):
@@ -142,7 +142,7 @@ def test_a_download_is_checked_and_named_where_it_lacks(download, tmp_path):
         prepare_div2k(tmp_path, sub_images=SMALL)
     path = download / 'DIV2K_train_LR_bicubic/X2/0007x2.png'
     content = path.read_bytes()
-    write_image(path, picture(12, 10))
+    write_image(path, noise(12, 10))
     with pytest.raises(UserError, match=re.escape('0007x2.png, 10x12 pixels of 24x24')):
         prepare_div2k(download, scales=[2], sub_images=SMALL)
     path.write_bytes(content)
@@ -155,7 +155,7 @@ def test_a_download_becomes_a_training_set(download):
     assert lines == [f'{i:04d}_s001.png (24, 24, 3)' for i in range(1, 801)]
     assert len(list((download / 'DIV2K_train_LR_bicubic/X3').iterdir())) == 800
     last = read_rgb(download / 'DIV2K_train_LR_bicubic/X3_sub/0800_s001.png')
-    assert (last == downsample(picture(24, 24), 3)).all()
+    assert (last == downsample(noise(24, 24), 3)).all()
 
 
 @pytest.mark.parametrize('content', [b'[', b'\xff', b'{"size": 24, "step": 24}'])

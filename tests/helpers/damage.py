@@ -46,7 +46,7 @@ def cut_off(path: Path) -> None:
 # What a header, the end of the file or the list of files shows.
 VISIBLE: dict[str, Callable[[Path], None]] = {
     'cut off': cut_off,
-    'text': lambda path: path.write_text('not a picture'),
+    'text': lambda path: path.write_text('not an image'),
     'empty': lambda path: path.write_bytes(b''),
     'missing': Path.unlink,
     'bomb': write_bomb,

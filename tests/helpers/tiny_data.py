@@ -9,13 +9,13 @@ from csnln_mm.images.image_file import write_image
 
 
 def smooth_noise(height: int, width: int, seed: int) -> np.ndarray:
-    """A picture with edges at several scales, uint8 [H, W, 3]."""
+    """An image with edges at several scales, uint8 [H, W, 3]."""
     random = np.random.RandomState(seed)
-    picture = np.zeros((height, width, 3))
+    image = np.zeros((height, width, 3))
     for size in (2, 4, 8):
         cells = random.rand(height // size + 1, width // size + 1, 3)
-        picture += np.kron(cells, np.ones((size, size, 1)))[:height, :width]
-    return (255 * picture / picture.max()).astype(np.uint8)
+        image += np.kron(cells, np.ones((size, size, 1)))[:height, :width]
+    return (255 * image / image.max()).astype(np.uint8)
 
 
 def make_benchmark(root: Path, count: int = 2, scale: int = 2, size=(48, 60)) -> Path:

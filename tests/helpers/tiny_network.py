@@ -49,7 +49,7 @@ def save_pretrained(path, scale, branches=('local',), **metadata):
 
 
 def photograph(height=20, width=26, seed=3):
-    """Smooth, so that bicubic enlargements by different programs agree."""
+    """Smooth, so that bicubic results by different programs agree."""
     return cv2.GaussianBlur(smooth_noise(height, width, seed), (0, 0), 3)
 
 

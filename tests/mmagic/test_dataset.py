@@ -32,7 +32,7 @@ def build(root, **changes):
     return DATASETS.build(dict(config, **changes))
 
 
-def test_samples_are_those_of_the_toolbox(tmp_path):
+def test_samples_are_those_of_mmagic(tmp_path):
     make_benchmark(tmp_path, 2)
     plain = dict(pipeline=[dict(type='LoadImageFromFile', key='gt', channel_order='rgb')])
     ours, theirs = build(tmp_path), build(tmp_path, type='BasicImageDataset', **plain)
@@ -58,7 +58,7 @@ def test_a_bad_image_is_named_when_it_is_met(tmp_path, fault, folder):
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_a_loading_process_hands_the_message_on(tmp_path):
+def test_a_dataloader_worker_hands_the_message_on(tmp_path):
     make_benchmark(tmp_path, 2)
     dataset = build(tmp_path)
     spoil_middle(tmp_path / 'GTmod12/1.png')

@@ -48,7 +48,7 @@ def test_again_is_the_same_and_another_seed_is_not():
     assert len({seed for _, seed in drawn(one, 1000)}) == 1000
 
 
-def test_indices_reach_loading_processes_with_their_seed():
+def test_indices_reach_dataloader_workers_with_their_seed():
     index = next(iter(sampler()))
     copy = pickle.loads(pickle.dumps(index))
     assert (copy, copy.seed) == (index, index.seed)

@@ -40,16 +40,12 @@ def test_weights_of_the_plain_network_load_into_a_sequential_part():
     assert missing and all(key.startswith('body.2.') for key in missing)
 
 
-def test_another_part_becomes_a_sequential():
-    network = extended(EDSR, 'conv_after_body')
-    keys = set(network.state_dict())
-    assert {'conv_after_body.0.weight', 'conv_after_body.1.downsample.0.weight'} <= keys
-    assert network(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)
-
-
-def test_a_part_may_lie_within_another():
-    network = extended(RDN, 'gff.1')
-    assert [type(part).__name__ for part in network.gff[1]] == ['Conv2d', 'CrossScaleEnhancer']
+@pytest.mark.parametrize('config, after', [(EDSR, 'conv_after_body'), (RDN, 'gff.1')])
+def test_another_part_becomes_a_sequential(config, after):
+    network = extended(config, after)
+    part = network.get_submodule(after)
+    assert [type(x).__name__ for x in part] == ['Conv2d', 'CrossScaleEnhancer']
+    assert {f'{after}.0.weight', f'{after}.1.downsample.0.weight'} <= network.state_dict().keys()
     assert network(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)
 
 

@@ -126,7 +126,7 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
     assert [path.name for path in (tmp_path / 'killed').glob('best_*.pth')] == [best.name]
 
 
-def test_no_seed_and_other_loading_processes(folder, tmp_path):
+def test_no_seed_and_other_dataloader_workers(folder, tmp_path):
     """What a seed decides is in the checkpoint; who loads the samples decides nothing."""
     options = {'randomness.seed': '', 'train_dataloader.persistent_workers': False}
     words = {n: settings(STEPS, **options, **{'train_dataloader.num_workers': n}) for n in (0, 2)}

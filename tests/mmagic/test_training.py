@@ -73,7 +73,7 @@ def test_patches(built):
 
 
 def test_all_eight_flips_and_rotations_occur(built, tmp_path):
-    """A picture of the size of a patch leaves nothing to the crop."""
+    """An image of the size of a patch leaves nothing to the crop."""
     scale, runner, _ = built
     write_image(tmp_path / 'gt.png', smooth_noise(48 * scale, 48 * scale, seed=0))
     write_image(tmp_path / 'img.png', smooth_noise(48, 48, seed=0))

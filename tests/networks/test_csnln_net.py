@@ -37,7 +37,7 @@ def test_equals_the_released_model(scale):
 
 
 @pytest.mark.parametrize('scale, size', [(2, (1, 1)), (3, (1, 5)), (4, (7, 6))])
-def test_enlarges_any_size(scale, size):
+def test_upscales_any_size(scale, size):
     y = small_net(upscale_factor=scale)(torch.rand(2, 3, *size))
     assert y.shape == (2, 3, scale * size[0], scale * size[1])
     assert y.isfinite().all()
@@ -65,7 +65,7 @@ def test_every_parameter_that_is_trained_bears_on_the_image(num_recurrences):
     assert {name.split('.')[1] for name in unused} <= {'next_input'}
 
 
-def test_without_weights_the_output_is_the_mean_or_the_bicubic_enlargement():
+def test_without_weights_the_output_is_the_mean_or_the_bicubic_image():
     x = torch.rand(1, 3, 5, 4)
     bicubic = torch.nn.functional.interpolate(x, scale_factor=2, mode='bicubic')
     mean = torch.tensor([0.4488, 0.4371, 0.4040]).view(1, 3, 1, 1).expand_as(bicubic)
@@ -76,25 +76,16 @@ def test_without_weights_the_output_is_the_mean_or_the_bicubic_enlargement():
         torch.testing.assert_close(net(x), expected)
 
 
-def test_all_hidden_states_make_the_image():
+@pytest.mark.parametrize('skip', [False, True])
+def test_all_hidden_states_make_the_image(skip):
     """The sum over recurrences is one convolution over their concatenation."""
-    net = small_net(num_recurrences=3).double()
-    x = torch.rand(1, 3, 4, 6).double()
-    features, hidden = net.head(x - net.mean), []
-    for _ in range(3):
-        features, state = net.cell(features)
-        hidden.append(state)
-    torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
-
-
-def test_a_skip_around_each_recurrence():
-    net = small_net(num_recurrences=3, recurrence_skip=True).double()
+    net = small_net(num_recurrences=3, recurrence_skip=skip).double()
     assert net.state_dict().keys() == small_net(num_recurrences=3).state_dict().keys()
     x = torch.rand(1, 3, 4, 6).double()
     features, hidden = net.head(x - net.mean), []
     for _ in range(3):
         following, state = net.cell(features)
-        features = features + following
+        features = features + following if skip else following
         hidden.append(state)
     torch.testing.assert_close(net(x), net.reconstruct(torch.cat(hidden, 1)) + net.mean)
 

@@ -3,8 +3,6 @@ import torch
 
 from csnln_mm.networks import build_network
 
-FUSIONS = ['MutualProjectedFusion', 'AdditionFusion', 'ConcatenationFusion']
-
 
 def features(scale):
     torch.manual_seed(0)
@@ -51,12 +49,15 @@ def test_one_attention_branch_alone_is_the_result(name):
     assert build('MutualProjectedFusion', scale=2, branches=[name])(**{name: x}) is x
 
 
-@pytest.mark.parametrize('name', FUSIONS)
-def test_a_scale_that_does_not_exist_is_refused(name):
-    with pytest.raises(ValueError, match=r'\[2, 3, 4\]'):
-        build(name, scale=5)
-
-
-def test_another_recipe_is_refused():
-    with pytest.raises(ValueError, match='released'):
-        build('MutualProjectedFusion', scale=2, recipe='mine')
+@pytest.mark.parametrize(
+    'name, options, message',
+    [
+        ('MutualProjectedFusion', dict(scale=5), r'\[2, 3, 4\]'),
+        ('AdditionFusion', dict(scale=5), r'\[2, 3, 4\]'),
+        ('ConcatenationFusion', dict(scale=5), r'\[2, 3, 4\]'),
+        ('MutualProjectedFusion', dict(scale=2, recipe='mine'), 'released'),
+    ],
+)
+def test_what_does_not_exist_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(name, **options)

@@ -1,4 +1,4 @@
-"""The evaluation measures what the field measures: checked on bicubic enlargement."""
+"""The evaluation measures what the field measures: checked on bicubic upscaling."""
 
 from pathlib import Path
 

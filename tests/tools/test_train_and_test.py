@@ -31,19 +31,19 @@ def test_training_alone(trained):
     work_dir, output = trained
     losses = [float(x) for x in re.findall(r'Iter\(train\).*?loss: ([\d.]+)', output)]
     assert len(losses) == 4
-    # Beside the logs, not in a folder of the toolbox's choosing.
+    # Beside the logs, not in a folder of MMagic's choosing.
     assert {'iter_2.pth', 'iter_4.pth', 'last_checkpoint'} <= set(os.listdir(work_dir))
     before, after = (load_checkpoint(work_dir / f'iter_{i}.pth')['state_dict'] for i in (2, 4))
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
-def test_testing_writes_metrics_and_pictures(trained, folder):
+def test_testing_writes_metrics_and_images(trained, folder):
     words = CONFIG, 'alone/iter_4.pth', '--out', 'results/metrics.json'
     model = '--cfg-options', 'model.generator.mid_channels=4'
-    run_tool(folder, 'test.py', *words, '--save-images', 'pictures', *model)
+    run_tool(folder, 'test.py', *words, '--save-images', 'images', *model)
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
-    assert sorted(p.name for p in (folder / 'pictures/test').iterdir()) == ['0.png', '1.png']
+    assert sorted(p.name for p in (folder / 'images/test').iterdir()) == ['0.png', '1.png']
 
 
 def test_mistakes_are_one_clear_line(trained, folder):
