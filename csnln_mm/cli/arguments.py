@@ -73,6 +73,24 @@ def add_shared(parser: argparse._ActionsContainer, *names: str) -> None:
         parser.add_argument(*short, name, **_SHARED[name])
 
 
+def named_paths(texts: Sequence[str], what: str) -> dict[str, str]:
+    """Map names to paths, given as NAME=PATH, or as a PATH that gives its name.
+
+    Raises:
+        UserError: if two have the same name; ``what`` is the plural noun for them.
+    """
+    paths: dict[str, str] = {}
+    for text in texts:
+        name, equals, path = text.partition('=')
+        if not equals or Path(text).exists():
+            name, path = Path(text).resolve().name, text
+            name = Path(name).stem if Path(path).is_file() else name
+        if name in paths:
+            raise UserError(f'two {what} are named {name}; name them as NAME={path}')
+        paths[name] = path
+    return paths
+
+
 def network(checkpoint: str | Path | None, config: str | None, settings: Sequence[str] = ()) -> Any:
     """Load what a checkpoint and ``--config`` or ``--settings`` name, for ``Upscaler``."""
     if settings:

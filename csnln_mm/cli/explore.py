@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from csnln_mm.cli.arguments import add_shared
-from csnln_mm.errors import UserError
+from csnln_mm.cli.arguments import add_shared, named_paths
 
 HELP = """Serve a page where you upscale images and see where their detail comes from.
 
@@ -65,11 +64,13 @@ def run(args: argparse.Namespace) -> None:
     import signal
     import threading
 
+    from csnln_mm.checkpoints import load_network
     from csnln_mm.explore import Server
     from csnln_mm.images.image_file import read_image
     from csnln_mm.upscaling.upscaler import check_scale
 
     check_scale(args.scale)
+    paths = named_paths(args.checkpoint or _models(args.scale), 'checkpoints')
     images: dict[str, Any] = {}
     if args.image:
         images[f'{Path(args.image).stem}.png'] = read_image(args.image)
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         images.setdefault(name, photograph)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Server(
-        _networks(args.checkpoint or _models(args.scale)),
+        {name: load_network(path) for name, path in paths.items()},
         examples=images,
         open_first=args.image is not None,
         scale=args.scale,
@@ -100,20 +101,6 @@ def _models(scale: float | None) -> list[str]:
 
     first = choose_pretrained(scale).name
     return [first, *(model.name for model in list_pretrained() if model.name != first)]
-
-
-def _networks(checkpoints: list[str]) -> dict[str, Any]:
-    from csnln_mm.checkpoints import load_network
-
-    networks = {}
-    for checkpoint in checkpoints:
-        name, equals, path = checkpoint.partition('=')
-        if not equals:
-            name, path = Path(checkpoint).stem, checkpoint
-        if name in networks:
-            raise UserError(f'two checkpoints are named {name}; use NAME=FILE')
-        networks[name] = load_network(path)
-    return networks
 
 
 def _photographs() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_shared
+from csnln_mm.cli.arguments import add_shared, named_paths
 from csnln_mm.errors import UserError
 from csnln_mm.scales import SCALES
 
@@ -77,7 +77,10 @@ def run(args: argparse.Namespace) -> None:
 
     if args.scale not in SCALES:
         raise UserError(f'--scale must be 2, 3 or 4, got {args.scale}')
-    paths = _by_name(args.results)
+    paths = {name: Path(path) for name, path in named_paths(args.results, 'results').items()}
+    for path in paths.values():
+        if not path.exists():
+            raise UserError(f'--results: {path} does not exist')
     files = {name: path for name, path in paths.items() if path.is_file()}
     rows = [Result(name, read_scores(str(path))) for name, path in files.items()]
     folders = {name: path for name, path in paths.items() if name not in files}
@@ -93,21 +96,6 @@ def run(args: argparse.Namespace) -> None:
     ]
     title = ' / '.join([f'x{args.scale}, PSNR / SSIM', *map(str.upper, args.metrics)])
     print(results_table(title, sets, quoted + rows, args.format))
-
-
-def _by_name(results: list[str]) -> dict[str, Path]:
-    """Map the names of rows to finished results."""
-    paths: dict[str, Path] = {}
-    for text in results:
-        name, equals, path = text.partition('=')
-        path = Path(path if equals and not Path(text).exists() else text)
-        name = name if path != Path(text) else path.stem if path.is_file() else path.resolve().name
-        if not path.exists():
-            raise UserError(f'--results: {path} does not exist')
-        if name in paths:
-            raise UserError(f'two results are named {name}; name them as NAME={path}')
-        paths[name] = path
-    return paths
 
 
 def _measure(args: argparse.Namespace, folders: dict[str, Path]) -> list['Result']:
