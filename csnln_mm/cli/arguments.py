@@ -218,3 +218,10 @@ def launcher(args: argparse.Namespace) -> str:
             )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args.launcher
+
+
+def quality(text: str) -> int:
+    """The type of an option: a quality of JPEG or WebP."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f'expected a number from 1 to 100, got {text}')
+    return int(text)

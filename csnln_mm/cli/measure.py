@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_shared, named_paths
+from csnln_mm.cli.arguments import add_shared, named_paths, quality
 from csnln_mm.errors import UserError
 from csnln_mm.scales import SCALES
 
@@ -25,6 +25,7 @@ Multiply-adds are for a result of 1280x720 pixels, seconds (--time) for an image
 examples:
   csnln measure downloads/Set5 downloads/Set14 --scale 2
   csnln measure downloads --scale 4 -n csnln-x4-fast csnln_x4.pth --time --format markdown
+  csnln measure downloads/Kodak24 --jpeg 85 50 30
   csnln measure downloads/Set5 --scale 4 --results theirs=upscaled/ --metrics lpips dists
   csnln measure --scale 4 --results metrics.json"""
 
@@ -61,6 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=('lpips', 'dists'),
         help='further columns, on RGB, by the package pyiqa; lower is better',
     )
+    parser.add_argument(
+        '--jpeg',
+        nargs='+',
+        type=quality,
+        default=[],
+        metavar='QUALITY',
+        help='compress the reduced images as JPEG first, of each of these qualities, 1 to 100',
+    )
     parser.add_argument('--time', action='store_true', help='measure seconds as well')
     add_shared(parser, '--device', '--format')
     parser.add_argument(
@@ -72,6 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.jpeg and args.record:
+        raise UserError('--record is for scores of images as they are, without --jpeg')
     from csnln_mm.paper.published import published_small
     from csnln_mm.paper.results import Result, read_scores, results_table
 
@@ -118,7 +129,15 @@ def _measure(args: argparse.Namespace, folders: dict[str, Path]) -> list['Result
     methods: dict[str, Any] = {BICUBIC: BICUBIC, **upscalers, **folders}
     if len(methods) < 1 + len(models) + len(folders):
         raise UserError('two models, or a model and results, have the same name')
-    rows = measure(sets, methods, args.scale, metrics=metrics, with_time=args.time, track=_track)
+    rows = measure(
+        sets,
+        methods,
+        args.scale,
+        metrics=metrics,
+        jpeg=args.jpeg,
+        with_time=args.time,
+        track=_track,
+    )
     if args.record:
         for name, row in zip(models, rows[1:]):
             path = checkpoint_path(name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_range, add_shared, at_least_one, network
+from csnln_mm.cli.arguments import add_range, add_shared, at_least_one, network, quality
 from csnln_mm.cli.processes import run_processes
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import RunInterrupted, UserError
@@ -141,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     result.add_argument(
         '--quality',
-        type=_quality,
+        type=quality,
         help='quality of JPEG and WebP, 1 to 100 (default: JPEG 95, WebP lossless)',
     )
     result.add_argument('--strip', action='store_true', help='leave out EXIF, ICC profile and XMP')
@@ -338,9 +338,3 @@ def _tile(text: str) -> int | None:
 def _devices(text: str) -> list[str | None]:
     names = {name: f'cuda:{name}' if name.isdecimal() else name for name in text.split(',')}
     return [None if name == 'auto' else names[name] for name in text.split(',')]
-
-
-def _quality(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f'expected a number from 1 to 100, got {text}')
-    return int(text)

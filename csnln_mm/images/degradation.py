@@ -1,7 +1,10 @@
 """Pairs of HR and LR images by the protocol of the field."""
 
+import io
+
 import numpy as np
 import torch
+from PIL import Image
 
 from csnln_mm.ops.imresize import imresize
 
@@ -91,3 +94,18 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     x = torch.from_numpy(image.astype(np.float64)).reshape(*image.shape[:2], -1)
     y = imresize(x.permute(2, 0, 1), size).permute(1, 2, 0)
     return y.round().clamp(0, 255).numpy().astype(np.uint8).reshape(*size, *image.shape[2:])
+
+
+def compress_as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """What JPEG leaves of an image, with colour at half the resolution, as cameras write it.
+
+    Args:
+        image: uint8 RGB, [H, W, 3].
+        quality: 1 to 100, of libjpeg.
+
+    Returns:
+        uint8 RGB of the same shape.
+    """
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, 'JPEG', quality=quality, subsampling='4:2:0')
+    return np.array(Image.open(file))

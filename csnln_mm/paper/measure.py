@@ -51,6 +51,7 @@ def measure(
     scale: int,
     *,
     metrics: Sequence[Metric] = (),
+    jpeg: Sequence[int] = (),
     with_time: bool = False,
     track: Track = lambda test_set, comparisons, count: comparisons,
 ) -> list[Result]:
@@ -66,6 +67,8 @@ def measure(
             their sizes are multiples of ``scale`` only, all methods are measured on such crops.
         scale: of all methods.
         metrics: further metrics, of the uncropped RGB images.
+        jpeg: qualities; at each of them, measure on reduced images that were compressed as JPEG.
+            Such a test set is called 'Set5, JPEG 50'.
         with_time: measure seconds as well.
         track: called with the name, the comparisons and their number, for each test set; yields the
             comparisons, and may report progress.
@@ -73,26 +76,32 @@ def measure(
     Raises:
         UserError: for the reasons of ``compare_methods``, or if a test set has no finished results.
     """
+    cases = {
+        name if quality is None else f'{name}, JPEG {quality}': (name, quality)
+        for name in sets
+        for quality in jpeg or (None,)
+    }
     comparisons = {
-        name: compare_methods(
-            paths,
+        case: compare_methods(
+            sets[name],
             {method: _of_set(run, name, len(sets)) for method, run in methods.items()},
             scale=scale,
             multiple=_CROPPED_TO,
+            jpeg=quality,
         )
-        for name, paths in sets.items()
+        for case, (name, quality) in cases.items()
     }
     rows = {name: Result(name, {}, perceptual={}) for name in methods}
-    for test_set, of_set in comparisons.items():
+    for case, of_case in comparisons.items():
         scores: dict[str, list[Score]] = {name: [] for name in methods}
         further: dict[str, list[list[float]]] = {name: [] for name in methods}
-        for comparison in track(test_set, of_set, len(sets[test_set])):
+        for comparison in track(case, of_case, len(sets[cases[case][0]])):
             for name, result in comparison.results.items():
                 scores[name].append(comparison.scores[name])
                 further[name].append([metric(result, comparison.gt) for metric in metrics])
         for name, row in rows.items():
-            row.scores[test_set] = Score.mean(scores[name])
-            row.perceptual[test_set] = np.mean(further[name], axis=0).tolist()
+            row.scores[case] = Score.mean(scores[name])
+            row.perceptual[case] = np.mean(further[name], axis=0).tolist()
     for name, run in methods.items():
         if isinstance(run, Upscaler):
             rows[name] = rows[name]._replace(

@@ -8,7 +8,7 @@ import numpy as np
 
 from csnln_mm.datasets.pairs import pair_images
 from csnln_mm.errors import UserError
-from csnln_mm.images.degradation import downsample, upsample
+from csnln_mm.images.degradation import compress_as_jpeg, downsample, upsample
 from csnln_mm.images.image_file import list_images, read_rgb
 from csnln_mm.images.metrics import Score, read_gt
 from csnln_mm.tables import format_table
@@ -47,6 +47,7 @@ def compare_methods(
     *,
     scale: int | None = None,
     multiple: int | None = None,
+    jpeg: int | None = None,
     device: str | None = None,
     on_tile: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Comparison]:
@@ -63,6 +64,7 @@ def compare_methods(
         scale: S; by default that of the networks, or 2 without any.
         multiple: crop both sides to multiples of this number; by default S. If the sizes of
             finished results say so, S or 12 is used instead.
+        jpeg: compress the reduced images as JPEG of this quality, 1 to 100, first.
         device, on_tile: see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Returns:
@@ -95,7 +97,7 @@ def compare_methods(
         raise UserError(f'the scale must be at least 2, got {scale}')
     finished = [run for run in runs.values() if isinstance(run, dict)]
     multiple = _fitting_multiple(finished, scale, multiple or scale)
-    return (_compare(path, runs, scale, multiple, on_tile) for path in paths)
+    return (_compare(path, runs, scale, multiple, jpeg, on_tile) for path in paths)
 
 
 def _images(gt: str | Path | Sequence[Path]) -> list[Path]:
@@ -147,10 +149,13 @@ def _compare(
     runs: Mapping[str, Run],
     scale: int,
     multiple: int,
+    jpeg: int | None,
     on_tile: Callable[[int, int], None],
 ) -> Comparison:
     gt = read_gt(path, multiple, scale)
     lq = downsample(gt, scale)
+    if jpeg is not None:
+        lq = compress_as_jpeg(lq, jpeg)
     results = {}
     for name, run in runs.items():
         if run is None:

@@ -32,7 +32,7 @@ BUDGET = {
     'tests/networks': 900,
     'tests/ops': 800,
     'tests/packaging': 600,
-    'tests/paper': 600,
+    'tests/paper': 650,
     'tests/slurm': 350,
     'tests/tools': 550,
     'tests/upscaling': 1300,

@@ -13,7 +13,7 @@ from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.cli import main
 from csnln_mm.datasets.benchmarks import find_test_sets
 from csnln_mm.images import downsample, psnr, read_rgb, ssim, upsample, write_image
-from csnln_mm.images.degradation import mod_crop
+from csnln_mm.images.degradation import compress_as_jpeg, mod_crop
 from csnln_mm.integrations.safetensors import export_safetensors
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.paper.measure import collect_images, measure, multiply_adds
@@ -44,6 +44,19 @@ def test_means_over_images_cropped_to_multiples_of_12(folder):
     np.testing.assert_allclose(row.scores['Set5'], expected)
     assert list(row.scores) == ['Set5', 'Mine']
     assert row.parameters is None
+
+
+def test_jpeg_before_upscaling(folder):
+    """The less of an image JPEG leaves, the less like it is what is upscaled."""
+    sets = collect_images(['sets/Set5'])
+    (row,) = measure(sets, {'bicubic': 'bicubic'}, 2, jpeg=(90, 30))
+    assert list(row.scores) == ['Set5, JPEG 90', 'Set5, JPEG 30']
+    gts = [smooth_noise(41, 50, 1)[:36, :48], smooth_noise(36, 36, 2)]
+    results = [upsample(compress_as_jpeg(downsample(gt, 2), 30), 2) for gt in gts]
+    expected = np.mean([psnr(r, g, 2) for r, g in zip(results, gts)])
+    assert row.scores['Set5, JPEG 30'].psnr == pytest.approx(expected)
+    (clean,) = measure(sets, {'bicubic': 'bicubic'}, 2)
+    assert clean.scores['Set5'].psnr > row.scores['Set5, JPEG 90'].psnr > expected
 
 
 def test_multiply_adds_are_those_of_a_result_of_1280x720():
