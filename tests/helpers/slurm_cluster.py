@@ -1,6 +1,5 @@
 """A Slurm cluster of two nodes on this machine, with its own daemons in a folder of its own."""
 
-import contextlib
 import getpass
 import os
 import re
@@ -53,6 +52,26 @@ PartitionName=urgent Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=60
 """
 
 
+# Also when these tests are killed: it waits for the end of its input. Every process of the cluster,
+# jobs included, has its configuration in its environment.
+_REAPER = """
+trap '' INT TERM HUP
+cat >/dev/null
+timeout 20 env SLURM_CONF="$1/slurm.conf" scancel --signal=KILL --full -u "$(id -un)"
+for _ in $(seq 100); do
+    [ -n "$(timeout 5 env SLURM_CONF="$1/slurm.conf" squeue -h)" ] || break
+    sleep 0.2
+done
+for signal in TERM KILL; do
+    for process in /proc/[0-9]*; do
+        grep -qsa "SLURM_CONF=$1/" "$process/environ" && kill -$signal "${process#/proc/}"
+    done
+    sleep 1
+done
+rm -rf "$1"
+"""
+
+
 def why_not():
     """Why there can be no cluster here; empty if there can."""
     search = f'{os.environ["PATH"]}{os.pathsep}/usr/sbin'
@@ -75,6 +94,13 @@ class SlurmCluster:
         self.folder = Path(tempfile.mkdtemp(prefix='csnln-slurm-'))
         self.folder.chmod(0o755)
         self.processes = {}
+        self.reaper = subprocess.Popen(
+            ['bash', '-c', _REAPER, 'reaper', str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         ports = [free_port() for _ in range(3)]
         cgroups = os.access('/sys/fs/cgroup/freezer', os.W_OK)
         nodes = [
@@ -126,17 +152,10 @@ class SlurmCluster:
         return self
 
     def __exit__(self, *error):
-        with contextlib.suppress(AssertionError, KeyError, subprocess.SubprocessError):
-            self.run('scancel', '--signal=KILL', '--full', '-u', getpass.getuser(), fails=True)
-            eventually(lambda: not self.run('squeue', '-h', fails=True), 20)
-        for process in reversed(self.processes.values()):
-            process.terminate()
-        for process in reversed(self.processes.values()):
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.reaper.stdin.close()
+        self.reaper.wait()
+        for process in self.processes.values():
+            process.wait()
 
     def _start(self, name, *arguments, known_as=None):
         path = shutil.which(name, path=f'{os.environ["PATH"]}{os.pathsep}/usr/sbin')
