@@ -21,7 +21,8 @@ VENV_LATEST ?= .venv-latest
 TESTS_OLDEST ?= tests/test_compatibility.py tests/ops tests/networks tests/mmagic tests/datasets tests/checkpoints
 # The tests that compare numbers, but for those that take long for other reasons.
 TESTS_CPUS ?= tests/images tests/ops tests/networks tests/upscaling tests/checkpoints tests/visualization
-TESTS_CORE ?= $(TESTS_CPUS) tests/packaging/test_core_alone.py tests/test_files.py tests/test_device.py
+TESTS_CORE ?= $(TESTS_CPUS) tests/packaging/test_core_alone.py tests/test_files.py tests/test_device.py \
+	tests/test_memory_limits.py tests/test_shard.py
 NO_NUMBERS := compile or export or bad_images or properties or malicious or hostile
 DEMO := work_dirs/csnln_x2_demo
 FAST := work_dirs/csnln_x2_fast/upscaled

@@ -179,6 +179,16 @@ def _left_by_rlimits() -> Iterator[int]:
             yield limit - used * resource.getpagesize()
 
 
+def address_space_limit() -> int | None:
+    """Bytes of addresses that this process may have (``ulimit -v``); None if all."""
+    if sys.platform == 'win32':
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that a device ran out of memory."""
     import torch

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from csnln_mm.device import address_space_limit
 from csnln_mm.errors import RunInterrupted, UserError, wants_traceback
 from csnln_mm.version import __version__
 
@@ -91,6 +92,16 @@ def exit_status(command: Callable[[], int | None]) -> int:
         # The reader is gone; Python's flush at exit should not raise this again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+    except ImportError as error:
+        # The libraries of torch take gigabytes of addresses before they take any memory.
+        limit = address_space_limit()
+        if limit is None or 'segment' not in str(error) or wants_traceback():
+            raise
+        _tell(
+            f'csnln: error: PyTorch cannot be loaded: {error}; the address space is limited to '
+            f'{limit / 1e9:.1f} GB: raise the limit (ulimit -v)'
+        )
+        return 2
     except (UserError, OSError) as error:
         message, is_bug = str(error), False
         if isinstance(error, OSError):

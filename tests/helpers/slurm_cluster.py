@@ -177,7 +177,7 @@ class SlurmCluster:
         """What a command printed."""
         done = subprocess.run(
             [str(word) for word in command],
-            env=self.environment,
+            env=options.pop('env', self.environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
