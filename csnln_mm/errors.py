@@ -42,6 +42,11 @@ def wants_traceback() -> bool:
     return os.environ.get('CSNLN_TRACEBACK', '0') not in ('', '0')
 
 
+def one_line(error: Exception) -> str:
+    """The text of an error in one line, or its type if it has none."""
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
 def failure_reason(error: Exception) -> str:
     """Say in one line why a file failed; unexpected errors are named by their type."""
     if isinstance(error, UserError):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from csnln_mm.checkpoints.from_tensors import infer_architecture, is_csnln
 from csnln_mm.checkpoints.released import convert_released_state_dict
-from csnln_mm.errors import UserError
+from csnln_mm.errors import UserError, one_line
 from csnln_mm.limits import CONFIG_BYTES, CONFIG_DEPTH, CONFIG_NUMBER
 from csnln_mm.networks.build import PARTS
 
@@ -83,7 +83,7 @@ def read_architecture(
         _check_depth(network)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(
-            f'the config in checkpoint {path} is refused: {_one_line(error)}; '
+            f'the config in checkpoint {path} is refused: {one_line(error):.200}; '
             'name one that you trust with --config'
         ) from error
     _refuse_settings(settings, path)
@@ -208,7 +208,7 @@ def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> No
         difference = differences(trained, network)
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(
-            f'the config in checkpoint {path} is refused: {_one_line(error)}'
+            f'the config in checkpoint {path} is refused: {one_line(error):.200}'
         ) from error
     if difference:
         raise UserError(f'checkpoint {path} does not fit the config: {difference}')
@@ -358,7 +358,3 @@ class _DictCalls(ast.NodeTransformer):
             raise ValueError(f'line {node.lineno} calls a function')
         values = [self.visit(item.value) for item in node.keywords]
         return ast.Dict([ast.Constant(name) for name in names], values)
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:200]

@@ -19,7 +19,7 @@ from csnln_mm.checkpoints.architecture import (
 )
 from csnln_mm.checkpoints.load import load_checkpoint
 from csnln_mm.checkpoints.released import convert_released_state_dict, is_released
-from csnln_mm.errors import UserError
+from csnln_mm.errors import UserError, one_line
 from csnln_mm.limits import NETWORK_SIZE
 from csnln_mm.networks.build import PARTS
 
@@ -213,5 +213,4 @@ def _build(architecture: Mapping[str, Any], source: str) -> nn.Module:
     try:
         return networks.build_network(architecture)
     except Exception as error:  # plain data can be wrong in many ways
-        reason = ' '.join(str(error).split())
-        raise UserError(f'{source} is refused: {reason:.200}') from error
+        raise UserError(f'{source} is refused: {one_line(error):.200}') from error

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from csnln_mm.compatibility import why_missing
-from csnln_mm.errors import UserError, wants_traceback
+from csnln_mm.errors import UserError, one_line, wants_traceback
 from csnln_mm.mmagic.config import suggest
 from csnln_mm.mmagic.loaders import Loader, list_parts
 
@@ -103,7 +103,7 @@ def config_errors(
 
 
 def _explain(error: Exception, place: str, part: Any, known: Registry | Callable) -> str:
-    text = ' '.join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if found := _UNKNOWN_ARGUMENT.search(text):
         owner, name = found.groups()
         function = known.get(owner) if isinstance(known, Registry) else known

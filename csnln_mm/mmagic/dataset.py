@@ -8,7 +8,7 @@ from mmagic.datasets import BasicImageDataset
 from mmagic.registry import DATASETS
 
 from csnln_mm.datasets.pairs import find_pairs, split_pairs
-from csnln_mm.errors import UserError
+from csnln_mm.errors import UserError, one_line
 from csnln_mm.images.image_file import read_rgb
 
 
@@ -47,8 +47,7 @@ class ImagePairDataset(BasicImageDataset):
             paths = [sample[f'{key}_path'] for key in self.data_prefix]
             for path in paths:
                 read_rgb(path)  # names the one that cannot be read
-            reason = ' '.join(str(error).split()) or type(error).__name__
-            raise UserError(f'{" and ".join(paths)}: {reason}') from error
+            raise UserError(f'{" and ".join(paths)}: {one_line(error)}') from error
 
 
 @DATASETS.register_module()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from csnln_mm.device import select_device
-from csnln_mm.errors import UserError
+from csnln_mm.errors import UserError, one_line
 
 # Compares a result with its ground truth, both uint8 RGB, [H, W, 3].
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -33,9 +33,8 @@ def load_metric(name: str, device: str | None = None) -> Metric:
     try:
         model = pyiqa.create_metric(name, device=on)
     except Exception as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
         raise UserError(
-            f'{name}: pyiqa cannot load its weights, which it downloads once: {reason:.200}'
+            f'{name}: pyiqa cannot download or load its weights: {one_line(error):.200}'
         ) from error
 
     def metric(image: np.ndarray, gt: np.ndarray) -> float:
