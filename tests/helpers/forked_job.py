@@ -43,16 +43,18 @@ def start_job(folder, tool, *arguments, processes=2):
     ]
 
 
-def end_of_job(folder, job):
-    """(exit status of each process, what all of them printed)"""
+def end_of_job(folder, job, expect=0):
+    """What all processes printed; each must end with this exit status."""
     statuses = [end_of(process) for process in job]
-    outputs = [(folder / f'rank_{rank}.txt').read_text() for rank in range(len(job))]
-    return statuses, ''.join(outputs)
+    output = ''.join((folder / f'rank_{rank}.txt').read_text() for rank in range(len(job)))
+    assert statuses == [expect] * len(job), output[-20000:]
+    return output
 
 
-def run_job(folder, tool, *arguments, processes=2):
-    """(exit status of each process, what all of them printed)"""
-    return end_of_job(folder, start_job(folder, tool, *arguments, processes=processes))
+def run_job(folder, tool, *arguments, processes=2, expect=0):
+    """The same of a job that this starts."""
+    job = start_job(folder, tool, *arguments, processes=processes)
+    return end_of_job(folder, job, expect)
 
 
 def run_torchrun(folder, tool, *arguments, options=()):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from command_line import ROOT
-from forked_tool import end_of, start_tool
+from forked_tool import end_of, run_tool, start_tool  # noqa: F401
 from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -45,10 +45,10 @@ def start(folder, *arguments, fault=None):
     return start_tool(folder, 'train.py', arguments, fault=fault)
 
 
-def train(folder, work_dir, *arguments, fault=None):
-    """(exit status, output) of a training; the status is negative for a signal."""
-    process = start(folder, CONFIG, '--work-dir', work_dir, *arguments, fault=fault)
-    return end_of(process), output_of(folder)
+def train(folder, work_dir, *arguments, expect=0, fault=None):
+    """The output of a run that ends with this exit status, negative for a signal."""
+    words = CONFIG, '--work-dir', work_dir, *arguments
+    return run_tool(folder, 'train.py', *words, expect=expect, fault=fault)
 
 
 def output_of(folder):

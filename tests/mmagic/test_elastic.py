@@ -34,8 +34,7 @@ def train(folder, work_dir, processes, steps):
     )
     arguments = 'record.py', '--work-dir', work_dir, '--resume', *options
     (folder / work_dir).mkdir(exist_ok=True)
-    statuses, output = run_job(folder, 'train.py', *arguments, processes=processes)
-    assert not any(statuses), output[-5000:]
+    run_job(folder, 'train.py', *arguments, processes=processes)
     return read_batches(folder / work_dir, processes)
 
 

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = 8
 OLD_CHECKPOINT = Path(__file__).parents[1] / 'data/version_0.1.0_iter_4.pth'
+KILLED = -signal.SIGKILL
 KILLS = int(os.environ.get('CSNLN_TEST_KILLS', 6))
 
 
@@ -37,17 +38,10 @@ def folder(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp('interrupted'))
 
 
-def finish(folder, work_dir, *options):
-    """The output of a training that ends well, resumed if there is something to resume."""
-    status, output = train(folder, work_dir, '--resume', *options)
-    assert status == 0, output
-    return output
-
-
 @pytest.fixture(scope='module')
 def uninterrupted(folder):
     options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': -1})
-    finish(folder, 'uninterrupted', *options)
+    train(folder, 'uninterrupted', *options)
     return folder / 'uninterrupted'
 
 
@@ -63,9 +57,8 @@ def uninterrupted(folder):
 )
 def test_killed_while_a_checkpoint_is_written(folder, uninterrupted, tmp_path, fault, resumed):
     options = settings(STEPS, **{'default_hooks.checkpoint.max_keep_ckpts': 2})
-    status, output = train(folder, tmp_path, *options, fault=fault)
-    assert status == -signal.SIGKILL, output
-    output = finish(folder, tmp_path, *options)
+    train(folder, tmp_path, *options, expect=KILLED, fault=fault)
+    output = train(folder, tmp_path, '--resume', *options)
     assert f'resuming from {tmp_path}/iter_{resumed}.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / f'iter_{STEPS}.pth')
@@ -75,7 +68,7 @@ def test_killed_while_a_checkpoint_is_written(folder, uninterrupted, tmp_path, f
 def test_a_checkpoint_of_version_0_1_is_resumed(folder, uninterrupted, tmp_path):
     """Written by the same training run before the package was rearranged, with torch 2.14."""
     shutil.copy(OLD_CHECKPOINT, tmp_path / 'iter_4.pth')
-    output = finish(folder, tmp_path, *settings(STEPS))
+    output = train(folder, tmp_path, '--resume', *settings(STEPS))
     assert f'resuming from {tmp_path}/iter_4.pth' in output
     expected, resumed = checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS)
     for key in 'iter', 'data_order':
@@ -86,13 +79,11 @@ def test_a_checkpoint_of_version_0_1_is_resumed(folder, uninterrupted, tmp_path)
 
 def test_killed_when_half_of_a_checkpoint_is_written(folder, uninterrupted, tmp_path):
     half = (uninterrupted / 'iter_5.pth').stat().st_size // 2
-    status, output = train(
-        folder, tmp_path, *settings(STEPS), fault=DieHalfWritten('.iter_5.pth', half)
-    )
-    assert status == -signal.SIGXFSZ, output
+    options, fault = settings(STEPS), DieHalfWritten('.iter_5.pth', half)
+    train(folder, tmp_path, *options, expect=-signal.SIGXFSZ, fault=fault)
     (partial,) = tmp_path.glob('.iter_5.pth.*.partial')
     assert partial.stat().st_size == half
-    output = finish(folder, tmp_path, *settings(STEPS))
+    output = train(folder, tmp_path, '--resume', *options)
     assert f'resuming from {tmp_path}/iter_4.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
 
@@ -102,7 +93,7 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
     steps = 2 * STEPS
     options = settings(steps, **{'train_cfg.val_interval': 4})
     began = time.monotonic()
-    finish(folder, tmp_path / 'whole', *options)
+    train(folder, tmp_path / 'whole', *options)
     seconds = time.monotonic() - began
     moments = random.Random(0)
     killed = 0
@@ -119,7 +110,7 @@ def test_killed_at_random_moments(folder, uninterrupted, tmp_path):
         process.kill()
         process.join()
         killed += 1
-    finish(folder, tmp_path / 'killed', *options)
+    train(folder, tmp_path / 'killed', '--resume', *options)
     whole, resumed = (checkpoint(tmp_path / name, steps) for name in ('whole', 'killed'))
     assert_same_training(whole, resumed)
     (best,) = (tmp_path / 'whole').glob('best_*.pth')
@@ -130,10 +121,10 @@ def test_no_seed_and_other_dataloader_workers(folder, tmp_path):
     """What a seed decides is in the checkpoint; who loads the samples decides nothing."""
     options = {'randomness.seed': '', 'train_dataloader.persistent_workers': False}
     words = {n: settings(STEPS, **options, **{'train_dataloader.num_workers': n}) for n in (0, 2)}
-    finish(folder, tmp_path / 'whole', *words[0])
+    train(folder, tmp_path / 'whole', *words[0])
     (tmp_path / 'resumed').mkdir()
     shutil.copy(tmp_path / f'whole/iter_{STEPS - 2}.pth', tmp_path / 'resumed')
-    finish(folder, tmp_path / 'resumed', *words[2])
+    train(folder, tmp_path / 'resumed', '--resume', *words[2])
     whole, resumed = (checkpoint(tmp_path / name, STEPS) for name in ('whole', 'resumed'))
     assert_same_training(whole, resumed)
 
@@ -143,7 +134,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_said(folder, uninterrupted, 
         shutil.copy(uninterrupted / f'iter_{step}.pth', tmp_path)
     newest = tmp_path / f'iter_{STEPS - 1}.pth'
     os.truncate(newest, newest.stat().st_size // 2)
-    output = finish(folder, tmp_path, *settings(STEPS))
+    output = train(folder, tmp_path, '--resume', *settings(STEPS))
     assert f'skipped: {newest} is cut off' in output
     assert f'resuming from {tmp_path}/iter_{STEPS - 2}.pth' in output
     assert_same_training(checkpoint(uninterrupted, STEPS), checkpoint(tmp_path, STEPS))
@@ -151,22 +142,19 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_said(folder, uninterrupted, 
 
 def test_killed_in_the_last_validation(folder, tmp_path):
     options = settings(2, **{'train_cfg.val_interval': 2})
-    status, output = train(folder, tmp_path, *options, fault=DieAt('open', '.best_PSNR'))
-    assert status == -signal.SIGKILL, output
+    train(folder, tmp_path, *options, expect=KILLED, fault=DieAt('open', '.best_PSNR'))
     assert not list(tmp_path.glob('best_*.pth'))
-    finish(folder, tmp_path, *options)
+    train(folder, tmp_path, '--resume', *options)
     assert [path.name for path in tmp_path.glob('best_*.pth')] == ['best_PSNR_iter_2.pth']
 
 
 def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
     options = settings(STEPS, **{'train_cfg.val_interval': 1})
-    status, output = train(
-        folder, tmp_path, *options, fault=DieAt('os.rename', '.best_PSNR', after=1)
-    )
-    assert status == -signal.SIGKILL, output
+    fault = DieAt('os.rename', '.best_PSNR', after=1)
+    train(folder, tmp_path, *options, expect=KILLED, fault=fault)
     (best,) = tmp_path.glob('best_*.pth')
     assert load_checkpoint(best)['meta']['iter'] == int(best.stem.split('_')[-1])
-    finish(folder, tmp_path, *options)
+    train(folder, tmp_path, '--resume', *options)
     (better,) = tmp_path.glob('best_*.pth')
     assert better != best
 
@@ -175,10 +163,9 @@ def test_what_would_spoil_another_training_is_refused(folder, uninterrupted, tmp
     """A fresh start among checkpoints; and resuming from those of another network."""
     shutil.copy(uninterrupted / 'iter_8.pth', tmp_path)
     before = (tmp_path / 'iter_8.pth').read_bytes()
-    status, output = train(folder, tmp_path, *settings(STEPS))
-    assert status == 2 and 'resume with --resume' in error_in(output), output
+    output = train(folder, tmp_path, *settings(STEPS), expect=2)
+    assert 'resume with --resume' in error_in(output)
     changed = settings(9, **{'model.generator.mid_channels': 6})
-    status, output = train(folder, tmp_path, '--resume', *changed)
-    assert status == 2, output
+    output = train(folder, tmp_path, '--resume', *changed, expect=2)
     assert 'does not fit the config: it was trained with mid_channels=' in error_in(output)
     assert (tmp_path / 'iter_8.pth').read_bytes() == before

