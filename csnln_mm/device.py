@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from csnln_mm.errors import UserError
+from csnln_mm.launchers import LAUNCHERS
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +54,10 @@ def select_device(name: str | None = None) -> torch.device:
 
 def _cuda_of_process(count: int) -> str:
     """One of several devices for each process that a launcher has started on this machine."""
-    for name in 'LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK':
-        if count > 1 and os.environ.get(name, '').isdecimal():
-            return f'cuda:{int(os.environ[name]) % count}'
+    for launcher in LAUNCHERS.values():
+        rank = os.environ.get(launcher.local_rank, '')
+        if count > 1 and rank.isdecimal():
+            return f'cuda:{int(rank) % count}'
     return 'cuda'
 
 
@@ -76,9 +78,8 @@ def free_memory(device: torch.device) -> int | None:
 
 def processes_here(environment: Mapping[str, str] = os.environ) -> int:
     """How many processes torchrun, Slurm or MPI have started together on this machine."""
-    for name in 'LOCAL_WORLD_SIZE', 'SLURM_STEP_TASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE':
-        # Slurm writes 2(x3),1 for two on each of three machines and one on another.
-        if counts := re.findall(r'(?:^|,)(\d+)', environment.get(name, '')):
+    for launcher in LAUNCHERS.values():
+        if counts := re.findall(r'(?:^|,)(\d+)', environment.get(launcher.local_size, '')):
             return max(1, *map(int, counts))
     return 1
 

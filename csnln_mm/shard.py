@@ -7,17 +7,9 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from csnln_mm.errors import UserError
+from csnln_mm.launchers import LAUNCHERS
 
 Item = TypeVar('Item')
-
-# What launchers tell: this process, and how many there are. torchrun's count comes first, since
-# Slurm may have started it. Slurm tells SLURM_NTASKS in a batch script as well, where there is one
-# process for all tasks; the number of a step's tasks is told in a step alone.
-_LAUNCHERS = (
-    ('RANK', 'WORLD_SIZE'),
-    ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS'),
-    ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),
-)
 
 
 class Shard(NamedTuple):
@@ -75,7 +67,8 @@ def shard_of_process(images: int, environment: Mapping[str, str] = os.environ) -
     shard = Shard()
     if images > 1 and 'SLURM_ARRAY_TASK_ID' in environment:
         shard = _of_array(environment)
-    for names in _LAUNCHERS:
+    for launcher in LAUNCHERS.values():
+        names = launcher.rank, launcher.world_size
         if all(name in environment for name in names):
             index, count = (_number(environment, name) for name in names)
             if index >= count:

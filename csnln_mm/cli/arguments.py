@@ -9,6 +9,7 @@ from typing import Any
 
 from csnln_mm.errors import UserError
 from csnln_mm.files import check_folder
+from csnln_mm.launchers import LAUNCHERS
 
 _SHARED: dict[str, dict[str, Any]] = {
     'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
@@ -31,12 +32,12 @@ _SHARED: dict[str, dict[str, Any]] = {
     '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
     '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
 }
-# A variable that each launcher sets, and the tool that uses the launcher.
-_LAUNCHERS = {
-    'pytorch': ('RANK', 'tools/dist_train.sh or dist_test.sh'),
-    'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh or slurm_test.sh'),
-    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun'),
-}
+# What uses each launcher.
+_TOOLS = dict(
+    pytorch='tools/dist_train.sh or dist_test.sh',
+    slurm='tools/slurm_train.sh or slurm_test.sh',
+    mpi='mpirun',
+)
 
 
 def at_least_one(text: str) -> int:
@@ -199,7 +200,7 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
     """Add what distributed launchers set."""
     parser.add_argument(
         '--launcher',
-        choices=['none', *_LAUNCHERS],
+        choices=['none', *LAUNCHERS],
         default='none',
         help='how this process was started; the .sh scripts set it',
     )
@@ -210,11 +211,11 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
 def launcher(args: argparse.Namespace) -> str:
     """Return ``--launcher`` and set LOCAL_RANK; UserError if it did not start this process."""
     if args.launcher != 'none':
-        variable, tool = _LAUNCHERS[args.launcher]
+        variable = LAUNCHERS[args.launcher].rank
         if variable not in os.environ:
             raise UserError(
                 f'--launcher {args.launcher}: this process was not started by it '
-                f'({variable} is not set); use {tool}'
+                f'({variable} is not set); use {_TOOLS[args.launcher]}'
             )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args.launcher

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 
 from csnln_mm.errors import UserError
+from csnln_mm.launchers import LAUNCHERS
 
 
 def join_processes(cfg: Config) -> None:
@@ -54,15 +55,11 @@ def _init_gloo(settings: dict[str, Any]) -> None:
 
 def _set_variables(launcher: str) -> None:
     """Set torch's environment variables from those of Slurm or MPI."""
-    names = {
-        'slurm': dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID'),
-        'mpi': dict(
-            RANK='OMPI_COMM_WORLD_RANK',
-            WORLD_SIZE='OMPI_COMM_WORLD_SIZE',
-            LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-        ),
-    }
-    for name, source in names.get(launcher, {}).items():
+    for name, source in zip(LAUNCHERS['pytorch'][:3], LAUNCHERS[launcher]):
+        if source not in os.environ:
+            raise UserError(
+                f'--launcher {launcher}: {source} is not set; start all processes by it'
+            )
         os.environ[name] = os.environ[source]
     os.environ.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' not in os.environ:

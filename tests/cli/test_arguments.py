@@ -113,7 +113,7 @@ def test_a_folder_without_the_right_to_write(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     'launcher, variable',
-    [('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_LOCAL_RANK')],
+    [('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')],
 )
 def test_a_launcher_that_did_not_start_it(monkeypatch, capsys, launcher, variable):
     args, _ = parse(capsys, '--launcher', launcher)

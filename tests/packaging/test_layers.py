@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parents[2] / 'csnln_mm'
 
 # From the ground up; what stands in one line may not import one another.
 FLOORS = [
-    {'errors', 'limits', 'version', 'compatibility', 'scales'},
+    {'errors', 'limits', 'version', 'compatibility', 'scales', 'launchers'},
     {'files', 'device', 'installed_configs', 'shard', 'tables'},
     {'ops'},
     {'networks'},
