@@ -84,6 +84,13 @@ def processes_here(environment: Mapping[str, str] = os.environ) -> int:
     return 1
 
 
+def cores_here() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def free_main_memory() -> int | None:
     """:func:`free_memory` of the CPU, without torch."""
     free = [_available_memory(), *_left_by_cgroups(Path('/proc/self')), *_left_by_rlimits()]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from csnln_mm.device import cores_here
 from csnln_mm.errors import RunInterrupted, UserError
 
 Event = dict[str, Any]
@@ -79,10 +80,7 @@ def _run(work: Callable[[int, Tell], Any], index: int, count: int, sender: Conne
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Control-C is for the first one, which ends this
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // count)))
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores_here() // count)))
     for name, number in ('RANK', index), ('WORLD_SIZE', count):
         os.environ[name] = os.environ[f'LOCAL_{name}'] = str(number)
     try:

@@ -1,7 +1,6 @@
 """Process many files in parallel."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from typing import TypeVar
 import cv2
 import torch
 
+from csnln_mm.device import cores_here
 from csnln_mm.errors import UserError
 
 Task = TypeVar('Task')
@@ -38,7 +38,7 @@ def run_parallel(
 
     if not tasks:
         return []
-    processes = min(len(tasks), processes or _cores())
+    processes = min(len(tasks), processes or cores_here())
     failures = {}
     with (
         Progress(*Progress.get_default_columns()[1:], MofNCompleteColumn()) as progress,
@@ -62,12 +62,6 @@ def run_parallel(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [(tasks[i], failures[i]) for i in sorted(failures)]
-
-
-def _cores() -> int:
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _context() -> BaseContext:

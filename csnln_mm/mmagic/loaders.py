@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from csnln_mm.datasets.pairs import find_misfits
+from csnln_mm.device import cores_here
 from csnln_mm.errors import UserError
 
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
@@ -92,7 +93,7 @@ def parts(value: Any, place: str = '') -> list[tuple[str, ConfigDict]]:
 def limit_workers(cfg: Config) -> None:
     """Reduce the dataloader workers in ``cfg`` to the cores of each training process."""
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-    limit = max(1, len(os.sched_getaffinity(0)) // processes)
+    limit = max(1, cores_here() // processes)
     for loader in loaders(cfg):
         loader.config.num_workers = min(loader.config.get('num_workers', 0), limit)
 
