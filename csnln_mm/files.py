@@ -3,8 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,16 +16,28 @@ from csnln_mm.limits import JSON_BYTES
 def atomic_write(
     path: Path, content: bytes, *, durable: bool = False, allowed: Callable[[], None] | None = None
 ) -> None:
-    """Write a file under a temporary name, and move it into place.
+    """Write a file of this content, as :func:`atomic_file` does."""
+    with atomic_file(path, durable=durable, allowed=allowed) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_file(
+    path: Path, *, durable: bool = False, allowed: Callable[[], None] | None = None
+) -> Iterator[BinaryIO]:
+    """Open a file under a temporary name, and move it into place when the block ends.
 
     Args:
         path: of the file; missing folders are made, and symbolic links are followed.
-        content: of the file.
         durable: return only when the file would survive a loss of power.
         allowed: called right before the move; an exception in it prevents the move.
 
+    Yields:
+        The file, open for reading and writing.
+
     Raises:
-        OSError: if the file cannot be written; nothing is left behind.
+        OSError: if the file cannot be written; nothing is left behind, as with any error in the
+            block.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,8 +46,8 @@ def atomic_write(
         with partial.open('wb') as locked:
             _lock(locked)
             # Closed before it is moved: some file systems report a full disk only then.
-            with partial.open('wb') as file:
-                file.write(content)
+            with partial.open('w+b') as file:
+                yield file
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())

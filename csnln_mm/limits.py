@@ -17,6 +17,11 @@ JPEG_SCANS = 100
 DECODING_SECONDS = 10
 DECODING_SECONDS_PER_MEGAPIXEL = 1
 
+# TIFF: bytes of a row of strips or tiles, if rows are to take little memory; channels of a
+# microscope.
+TIFF_SEGMENT_BYTES = 2**28
+TIFF_BANDS = 1024
+
 # Checkpoints: the text of a config, how deep it is nested, and sizes in it.
 CONFIG_BYTES = MIB
 CONFIG_DEPTH = 16

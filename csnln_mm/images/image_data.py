@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from csnln_mm.images.bands import check_bands
+from csnln_mm.images.georeference import Georeference
 
 # Values of float images beyond it stand for none, whatever the file says.
 LARGEST = 1e30
@@ -21,6 +22,8 @@ class ImageHeader(NamedTuple):
         lossy: whether its compression has visibly changed the image.
         groups: sizes of the groups of bands, as of :class:`ImageData`.
         dtype: of the pixels, one of :data:`csnln_mm.images.value_range.DTYPES`.
+        has_place: whether it has a georeference.
+        by_rows: whether it can be read by rows, with little memory.
     """
 
     size: tuple[int, int]
@@ -30,6 +33,8 @@ class ImageHeader(NamedTuple):
     lossy: bool = False
     groups: tuple[int, ...] = (3,)
     dtype: str = 'uint8'
+    has_place: bool = False
+    by_rows: bool = False
 
 
 class ImageData(NamedTuple):
@@ -46,6 +51,7 @@ class ImageData(NamedTuple):
             ...) of others.
         value_range: values that are black and white, as the file says; None if it does not.
         nodata: the value that stands for none; None without any. NaN does in any case.
+        georeference: where it lies; None if the file does not say.
         texts: keywords and texts, such as the chunks of a PNG, or a comment.
     """
 
@@ -57,6 +63,7 @@ class ImageData(NamedTuple):
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     nodata: float | None = None
+    georeference: Georeference | None = None
     texts: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -81,6 +88,7 @@ class ImageData(NamedTuple):
             self.alpha is not None,
             groups=self.groups,
             dtype=str(self.pixels.dtype),
+            has_place=self.georeference is not None and self.georeference.has_place,
         )
 
     def rows(self, top: int, bottom: int) -> 'ImageData':
@@ -96,8 +104,12 @@ class ImageData(NamedTuple):
         """
         pixels = as_bands(self.pixels)
         check_bands(groups, pixels.shape[2])
-        pixels = np.ascontiguousarray(pixels[..., [band for group in groups for band in group]])
-        return self._replace(pixels=pixels, bands=tuple(len(group) for group in groups))
+        bands = [band for group in groups for band in group]
+        return self._replace(
+            pixels=np.ascontiguousarray(pixels[..., bands]),
+            bands=tuple(len(group) for group in groups),
+            georeference=self.georeference and self.georeference.select(bands),
+        )
 
 
 class RowSource(Protocol):

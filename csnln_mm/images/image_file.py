@@ -2,31 +2,21 @@
 
 import io
 import math
-import struct
 import time
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
-from PIL import (
-    ExifTags,
-    Image,
-    ImageCms,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    TiffTags,
-)
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from csnln_mm import limits
 from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
-from csnln_mm.files import atomic_write
+from csnln_mm.files import atomic_file, atomic_write
 from csnln_mm.images.foreign_formats import identify, raw_file
 from csnln_mm.images.formats import (
     MAX_SIDES,
@@ -43,9 +33,21 @@ from csnln_mm.images.formats import (
     sample_bits,
 )
 from csnln_mm.images.image_data import ImageData, ImageHeader, as_bands
-from csnln_mm.images.metadata import read_dpi, read_metadata, read_texts, update_exif, update_xmp
-from csnln_mm.images.value_range import find_range, full_range
+from csnln_mm.images.metadata import (
+    read_dpi,
+    read_exif,
+    read_metadata,
+    read_texts,
+    read_xmp,
+    update_exif,
+    update_xmp,
+)
+from csnln_mm.images.value_range import DTYPES, find_range, full_range
 
+if TYPE_CHECKING:
+    from csnln_mm.images.tiff_file import TiffImage
+
+_TIFF = ('.tif', '.tiff')
 _WITHOUT_PROFILE = ('BMP', 'GIF', 'JXL', 'PPM')
 
 # Of a segment of JPEG, less its own length and name.
@@ -54,7 +56,6 @@ _MAX_JPEG_XMP = 65533 - 29
 
 _GREY_MODES = ('L', 'LA', 'La', '1')
 _ORIENTATION = ExifTags.Base.Orientation
-_DNG_VERSION = 50706
 
 # Mean step of JPEG's quantization of luma that harms an image: that of quality 98 is 2.5 ...
 _VISIBLE_QUANTIZATION = 2.5
@@ -84,8 +85,12 @@ def read_header(path: str | Path) -> ImageHeader:
     Raises:
         UserError: as :func:`read_image` does, for all that a header shows.
     """
-    with _open_file(path) as file, _open_image(file, path) as image, _reading(path):
-        return _read_header(file, image, path)
+    with _open_file(path) as file:
+        tiff = _open_tiff(file, path)
+        if tiff is not None:
+            return tiff.header
+        with _open_image(file, path) as image, _reading(path):
+            return _read_header(file, image, path)
 
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
@@ -105,17 +110,61 @@ def read_image(path: str | Path) -> ImageData:
             million pixels (:data:`csnln_mm.limits.IMAGE_PIXELS`), or decoding it takes more time or
             memory than there is for its size; one line that names it.
     """
-    with _open_file(path) as file, _open_image(file, path) as image, _reading(path):
-        header, size = _read_header(file, image, path), image.size
-        _check_costs(file, image, path)
-        image.load()  # refuses a broken file, which OpenCV would fill with grey
-        if image.size != size:
-            raise UserError(f'{path} is damaged: it decodes to another size than its header says')
-        exif, xmp = read_metadata(image)
-        texts = read_texts(image)
-        decoded = _read_16_bits(file, image, path) if header.deep else _read_8_bits(image)
-        _check_decoded(decoded, _upright(size, image, image.getexif()), path)
-        return decoded._replace(exif=exif, xmp=xmp, texts=texts)
+    with _open_file(path) as file:
+        tiff = _open_tiff(file, path)
+        if tiff is not None:
+            return _read_tiff(tiff, file, path)
+        with _open_image(file, path) as image, _reading(path):
+            header, size = _read_header(file, image, path), image.size
+            _check_costs(file, image.size, path, is_jpeg=image.format == 'JPEG')
+            image.load()  # refuses a broken file, which OpenCV would fill with grey
+            if image.size != size:
+                raise UserError(
+                    f'{path} is damaged: it decodes to another size than its header says'
+                )
+            exif, xmp = read_metadata(image)
+            texts = read_texts(image)
+            decoded = _read_16_bits(file, image, path) if header.deep else _read_8_bits(image)
+            _check_decoded(decoded, _upright(size, image, image.getexif()), path)
+            return decoded._replace(exif=exif, xmp=xmp, texts=texts)
+
+
+class RowReader:
+    """An image that is read by rows, with little memory: a TIFF whose header says ``by_rows``.
+
+    Within a ``with`` block, after which the file is closed.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UserError: as :func:`read_image` does, of the rows when they are read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self._file = path, _open_file(path)
+        self._tiff = _open_tiff(self._file, path)
+        assert self._tiff is not None  # as the header says
+        self._exif = _tiff_exif(self._file, self._tiff.size)
+
+    def __enter__(self) -> 'RowReader':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        assert self._tiff is not None
+        return self._tiff.size
+
+    def rows(self, top: int, bottom: int) -> ImageData:
+        """These rows of the image."""
+        assert self._tiff is not None
+        with _reading(self.path):
+            image = self._tiff.rows(top, bottom)
+        return image._replace(exif=self._exif, xmp=read_xmp(image.xmp))
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -178,6 +227,35 @@ def write_image(
         raise UserError(f'cannot write {path}: {error}') from error
 
 
+def write_rows(
+    path: Path,
+    strips: Iterable[ImageData],
+    size: tuple[int, int],
+    *,
+    software: str | None = None,
+    strip: bool = False,
+) -> None:
+    """Write a TIFF whose rows come one after the other, completely or not at all.
+
+    Args:
+        path: of the file, which becomes the one that :func:`write_image` writes of the whole.
+        strips: the rows from top to bottom.
+        size: (width, height) of the image.
+        software: see :func:`encode_image`, as ``strip``.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    from csnln_mm.images.tiff_writer import write_tiff
+
+    described = (_describe(image, size, 'TIFF', software, strip)[0] for image in strips)
+    try:
+        with atomic_file(path) as file:
+            write_tiff(file, described, size)
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+
+
 def encode_image(
     image: ImageData | np.ndarray,
     path: Path,
@@ -214,14 +292,16 @@ def encode_image(
     if quality is not None and pillow_format in WITH_QUALITY:
         options = dict(options, quality=quality)
         options.pop('lossless', None)
-    image, software = _describe(image, pillow_format, software, strip)
+    image, software = _describe(image, image.size, pillow_format, software, strip)
+    if pillow_format == 'TIFF':
+        return _encode_tiff(image)
+    if image.pixels.shape[2:] == (1,):
+        image = image._replace(pixels=image.pixels[..., 0])
     deep = image.pixels.dtype == np.uint16
     if deep and image.alpha is not None and image.pixels.ndim == 2:
         # OpenCV writes no grey with alpha, Pillow reads none of 16 bits. A profile of grey goes.
         pixels = np.stack([image.pixels] * 3, -1)
         image = image._replace(pixels=pixels, icc_profile=None)
-    if pillow_format == 'TIFF':
-        return _encode_tiff(image)
     if deep and pillow_format == 'AVIF':
         metadata = dict(exif=image.exif, xmp=image.xmp, icc_profile=image.icc_profile)
         return encode_deep_avif(_for_opencv(image), options['quality'], metadata)
@@ -259,6 +339,12 @@ def check_format(path: Path, header: ImageHeader) -> None:
         raise UserError(
             f'{path}: {suffix} cannot hold transparency; use one of {", ".join(WITH_ALPHA)}'
         )
+    if suffix not in _TIFF and (
+        header.dtype not in ('uint8', 'uint16') or header.groups not in ((1,), (3,))
+    ):
+        many = header.groups not in ((1,), (3,))
+        what = f'{sum(header.groups)} bands' if many else f'{header.dtype} values'
+        raise UserError(f'{path}: {suffix} cannot hold {what}; use {" or ".join(_TIFF)}')
     if header.deep and suffix not in WITH_16_BITS:
         raise UserError(
             f'{path}: {suffix} cannot hold 16 bits; use one of {", ".join(WITH_16_BITS)}'
@@ -283,10 +369,12 @@ class _TimedFile(io.BufferedReader):
         return super().read(size)
 
 
-def _check_costs(file: _TimedFile, image: Image.Image, path: str | Path) -> None:
+def _check_costs(
+    file: _TimedFile, size: tuple[int, int], path: str | Path, *, is_jpeg: bool = False
+) -> None:
     """Refuse what takes too much time or memory to decode; from here on the time is counted."""
-    pixels = math.prod(image.size)
-    if image.format == 'JPEG':
+    pixels = math.prod(size)
+    if is_jpeg:
         place = file.tell()
         file.seek(0)
         scans = file.read().count(b'\xff\xda')  # within a scan, 0 follows each ff
@@ -297,7 +385,7 @@ def _check_costs(file: _TimedFile, image: Image.Image, path: str | Path) -> None
         needed, free = pixels * limits.IMAGE_BYTES_PER_PIXEL, free_main_memory()
         if free is not None and needed > free:
             raise UserError(
-                f'{path}: reading {image.size[0]}x{image.size[1]} pixels takes about '
+                f'{path}: reading {size[0]}x{size[1]} pixels takes about '
                 f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free'
             )
     seconds = limits.DECODING_SECONDS_PER_MEGAPIXEL * pixels / 1e6
@@ -327,6 +415,47 @@ def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
         return Image.open(file, formats=formats_of(Path(name).suffix, kind))
 
 
+def _open_tiff(file: BinaryIO, name: str | Path) -> 'TiffImage | None':
+    """The TIFF in an open file, read with tifffile; None if it is another format, or for Pillow."""
+    if file.read(2) not in (b'II', b'MM'):
+        file.seek(0)
+        return None
+    from csnln_mm.images.tiff_file import RawTiff, open_tiff
+
+    file.seek(0)
+    with _reading(name):
+        identify(file, name)
+        try:
+            tiff = open_tiff(file, str(name))
+        except RawTiff:
+            raise raw_file(name) from None
+        file.seek(0)
+        return tiff
+
+
+def _read_tiff(tiff: 'TiffImage', file: _TimedFile, name: str | Path) -> ImageData:
+    pixels = math.prod(tiff.size)
+    if pixels > limits.IMAGE_PIXELS:
+        raise UserError(
+            f'{name} is refused: {pixels} pixels exceeds limit of {limits.IMAGE_PIXELS} pixels'
+        )
+    _check_costs(file, tiff.size, name)
+    with _reading(name):
+        image = tiff.whole()
+        _check_decoded(image, tiff.size, name)
+        return image._replace(exif=_tiff_exif(file, image.size), xmp=read_xmp(image.xmp))
+
+
+def _tiff_exif(file: BinaryIO, size: tuple[int, int]) -> bytes | None:
+    def read() -> Image.Exif:
+        exif = Image.Exif()
+        file.seek(0)
+        exif.load_from_fp(file)
+        return exif
+
+    return read_exif(read, size)
+
+
 @contextmanager
 def _reading(name: str | Path) -> Iterator[None]:
     """Make one line that names the file of whatever decoders raise, and no warnings."""
@@ -350,8 +479,6 @@ def _reading(name: str | Path) -> Iterator[None]:
 
 
 def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageHeader:
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and _DNG_VERSION in image.tag_v2:
-        raise raw_file(name)
     if image.mode in ('F', 'I'):
         raise UserError(
             f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
@@ -400,8 +527,8 @@ def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) ->
     """Refuse what a decoder returned unless it is what the header promised."""
     shape, pixels, alpha = size[::-1], image.pixels, image.alpha
     if (
-        pixels.shape not in (shape, (*shape, 3))
-        or pixels.dtype not in (np.uint8, np.uint16)
+        pixels.shape not in (shape, (*shape, sum(image.groups)))
+        or str(pixels.dtype) not in DTYPES
         or (alpha is not None and (alpha.shape != shape or alpha.dtype != pixels.dtype))
     ):
         raise UserError(
@@ -417,68 +544,29 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     if image.format == 'PNG':
         file.seek(0)
         return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
-    if sample_bits(file, image) > 8:
-        return True
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode in ('RGB', 'RGBA', 'RGBX'):
-        return max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) == 16
-    return False
+    return sample_bits(file, image) > 8
 
 
 def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
     file.seek(0)
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    planar = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
     bits = sample_bits(file, image)
-    if bits > 8:
-        data = read_deep(file, image, bits)
-        if data is None:
-            raise UserError(f'{name}: {bits} bits in an arrangement that is not supported')
-        data = _turn_upright(data, image.getexif().get(_ORIENTATION, 1))
-    elif image.format == 'JXL':
+    if image.format == 'JXL':
         data = np.asarray(image)
-    elif planar and not image.mode.startswith('I;16'):
-        data = _read_planar_tiff(file, image.size, name)
     else:
-        data = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if data is None or data.dtype != np.uint16:
-            raise UserError(f'{name}: 16 bits in an arrangement that is not supported')
-        if data.ndim == 3:
-            data = data[..., [2, 1, 0, 3][: data.shape[2]]]
-        if image.format == 'PNG':  # OpenCV turns TIFF upright itself
-            data = _turn_upright(data, image.getexif().get(_ORIENTATION, 1))
+        # Of 16 bits it leaves white as it is.
+        data = read_deep(file, image, bits if bits > 8 else 16)
+    if data is None:
+        raise UserError(f'{name}: {bits} bits in an arrangement that is not supported')
+    if image.format != 'JXL':
+        data = _turn_upright(data, image.getexif().get(_ORIENTATION, 1))
     colour, alpha = data, None
     if data.ndim == 3:
         colour = data[..., 0] if image.mode == 'LA' else data[..., :3]  # OpenCV makes it RGBA
-        # A fourth channel of a TIFF that does not call it transparency is none.
-        if data.shape[2] == 4 and (image.format != 'TIFF' or image.mode == 'RGBA'):
-            alpha = data[..., 3]
+        if data.shape[2] == 4:
+            alpha = np.ascontiguousarray(data[..., 3])
     elif 'transparency' in image.info:  # the one transparent grey of a PNG
         alpha = np.where(data == image.info['transparency'], 0, 65535).astype(np.uint16)
-    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # 0 is white
-        colour = 65535 - colour
-    if alpha is not None and 1 in tags.get(TiffImagePlugin.EXTRASAMPLES, ()):
-        colour = _divide_by_alpha(colour, alpha)
-    alpha = None if alpha is None else np.ascontiguousarray(alpha)
     return ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
-
-
-def _read_planar_tiff(file: BinaryIO, size: tuple[int, int], name: str | Path) -> np.ndarray:
-    """uint16, [H, W, C] RGB or RGBA, upright: one channel after the other, unknown to OpenCV."""
-    import tifffile
-
-    with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages[0]
-        channels, *sides = page.shape
-        if channels not in (3, 4) or sorted(sides) != sorted(size):
-            raise UserError(f'{name}: planes of the shape {page.shape} are not supported')
-        orientation = page.tags.valueof(_ORIENTATION, 1)
-        return _turn_upright(np.moveaxis(page.asarray(), 0, -1), orientation)
-
-
-def _divide_by_alpha(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """What a colour was before it was multiplied by its opacity; 0 where nothing shows."""
-    opacity = np.maximum(alpha, 1)[..., None] / 65535.0
-    return (colour / opacity).round().clip(0, 65535).astype(np.uint16)
 
 
 def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:
@@ -523,23 +611,24 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _describe(
-    image: ImageData, pillow_format: str, software: str | None, strip: bool
+    image: ImageData, size: tuple[int, int], pillow_format: str, software: str | None, strip: bool
 ) -> tuple[ImageData, str | None]:
     """The image with the metadata, and the note, that go into a file of this format."""
     if image.icc_profile and not strip and pillow_format in _WITHOUT_PROFILE:
         srgb = _to_srgb(Image.fromarray(image.pixels), image.icc_profile)
         image = image._replace(pixels=np.asarray(srgb))
     if strip or pillow_format == 'PPM':
-        return ImageData(image.pixels, image.alpha), None
+        kept = dict(bands=image.bands, value_range=image.value_range, nodata=image.nodata)
+        return ImageData(image.pixels, image.alpha, **kept), None
     if pillow_format in _WITHOUT_PROFILE:
         image = image._replace(icc_profile=None)
     texts = () if pillow_format in ('PNG', 'GIF') else image.texts
-    exif = update_exif(image.exif, image.size, software, texts)
-    xmp = update_xmp(image.xmp, image.size)
+    exif = update_exif(image.exif, size, software, texts)
+    xmp = update_xmp(image.xmp, size)
     if pillow_format == 'JPEG':
         for kept in image.exif, None:
             if exif and len(exif) > _MAX_JPEG_EXIF:
-                exif = update_exif(kept, image.size, software)
+                exif = update_exif(kept, size, software)
         if xmp and len(xmp) > _MAX_JPEG_XMP:
             xmp = None
     return image._replace(exif=exif, xmp=xmp), software
@@ -612,57 +701,8 @@ def _encode_16_bit_png(image: ImageData, software: str | None) -> bytes:
 
 
 def _encode_tiff(image: ImageData) -> bytes:
-    import tifffile
+    from csnln_mm.images.tiff_writer import write_tiff
 
-    data = image.pixels
-    if image.alpha is not None:
-        data = np.dstack([data, image.alpha])
     file = io.BytesIO()
-    tifffile.imwrite(
-        file,
-        np.ascontiguousarray(data),
-        byteorder='<',
-        photometric='minisblack' if image.pixels.ndim == 2 else 'rgb',
-        planarconfig='contig' if data.ndim == 3 else None,
-        extrasamples=['unassalpha'] if image.alpha is not None else None,
-        compression='zlib',
-        metadata=None,
-        software=False,
-    )
-    content = bytearray(file.getvalue())
-    if content[2] == 42:  # not a BigTIFF, whose directories are others
-        _add_tags(content, image)
-    return bytes(content)
-
-
-def _add_tags(content: bytearray, image: ImageData) -> None:
-    """Give a little-endian TIFF the profile and metadata, which tifffile writes but in part."""
-    tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b'II')
-    if image.exif:
-        exif = Image.Exif()
-        exif.load(image.exif)
-        for tag, value in exif.items():
-            is_ifd = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-            tags[tag] = exif.get_ifd(tag) if is_ifd else value
-    for tag, tag_type, value in (
-        (TiffImagePlugin.XMP, TiffTags.BYTE, image.xmp),
-        (TiffImagePlugin.ICCPROFILE, TiffTags.UNDEFINED, image.icc_profile),
-    ):
-        if value:
-            tags.tagtype[tag] = tag_type
-            tags[tag] = value
-    if not tags:
-        return
-    # Behind the file its second directory, and behind that one of the entries of both.
-    first, second = struct.unpack_from('<I', content, 4)[0], len(content) + len(content) % 2
-    content += bytes(second - len(content))
-    content += tags.tobytes(second)
-    entries = {}
-    for start in first, second:
-        (count,) = struct.unpack_from('<H', content, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            entries[struct.unpack_from('<H', content, entry)] = content[entry : entry + 12]
-    content += bytes(len(content) % 2)
-    struct.pack_into('<I', content, 4, len(content))
-    content += struct.pack('<H', len(entries))
-    content += b''.join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    write_tiff(file, [image], image.size)
+    return file.getvalue()

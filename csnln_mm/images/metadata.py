@@ -1,7 +1,7 @@
 """EXIF, XMP and texts of an image whose orientation and size change on its way."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from PIL import Image
@@ -51,20 +51,55 @@ def read_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None]:
     The thumbnail is left out, and so is what cannot be read: metadata are no reason to refuse an
     image.
     """
+    exif = read_exif(image.getexif, image.size, _said_dpi(image))
+    return exif, read_xmp(image.info.get('xmp'))
+
+
+def read_exif(
+    read: Callable[[], Image.Exif], size: tuple[int, int], dpi: tuple[float, ...] = (0.0,)
+) -> bytes | None:
+    """EXIF as of :func:`read_metadata`.
+
+    Args:
+        read: what gives the tags of the file.
+        size: (width, height) of its image.
+        dpi: dots per inch that it says beside EXIF; 0 if it does not.
+    """
     try:
-        exif = _read_exif(image)
+        return _clean_exif(read(), size, dpi)
     except Exception:  # whatever broken bytes make Pillow stumble over
-        exif = None
-    xmp = image.info.get('xmp')
+        return None
+
+
+def read_xmp(xmp: Any) -> bytes | None:
+    """An XMP packet as of :func:`read_metadata`."""
     if isinstance(xmp, str):
         xmp = xmp.encode()
     if not isinstance(xmp, bytes):
-        return exif, None
+        return None
     for name in _DROPPED_XMP:
         # As an attribute, and as an element with all that is in it.
         xmp = re.sub(rb'\s%s\s*=\s*("[^"]*"|\'[^\']*\')' % name, b'', xmp)
         xmp = re.sub(rb'<(%s)(\s[^>]*)?(/>|>.*?</\1\s*>)' % name, b'', xmp, flags=re.S)
-    return exif, _set_xmp(xmp, b'tiff:Orientation', 1)
+    return _set_xmp(xmp, b'tiff:Orientation', 1)
+
+
+def scale_resolution(
+    exif: bytes | None, factors: tuple[float, float], *, always: bool
+) -> bytes | None:
+    """EXIF of an image that has so many times the pixels across and down, and is as large.
+
+    Dots per inch are what somebody wants to print; they change only ``always``.
+    """
+    if not exif:
+        return exif
+    tags = Image.Exif()
+    tags.load(exif)
+    if always or tags.get(Base.ResolutionUnit) == 3:
+        for tag, factor in zip(_RESOLUTION, factors):
+            if tag in tags:
+                tags[tag] = float(tags[tag]) * factor
+    return _dump(tags, _details(tags, IFD.Exif), _details(tags, IFD.GPSInfo))
 
 
 def read_texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
@@ -143,8 +178,7 @@ def update_xmp(xmp: bytes | None, size: tuple[int, int]) -> bytes | None:
     return _scale_panorama(xmp, size)
 
 
-def _read_exif(image: Image.Image) -> bytes | None:
-    tags = image.getexif()
+def _clean_exif(tags: Image.Exif, size: tuple[int, int], dpi: tuple[float, ...]) -> bytes | None:
     kept = Image.Exif()
     for tag in _DESCRIPTIVE:
         if tag in tags:
@@ -154,15 +188,15 @@ def _read_exif(image: Image.Image) -> bytes | None:
             kept.pop(tag, None)
     elif Base.XResolution in kept:
         kept.setdefault(Base.ResolutionUnit, 2)  # inch
-    elif min(_said_dpi(image)) > 0:
-        for tag, value in zip(_RESOLUTION, _said_dpi(image)):
+    elif min(dpi) > 0:
+        for tag, value in zip(_RESOLUTION, dpi):
             kept[tag] = round(float(value), 2)
         kept[Base.ResolutionUnit] = 2
     if str(kept.get(Base.ImageDescription)).startswith(_LAYOUTS):
         del kept[Base.ImageDescription]
     details = _details(tags, IFD.Exif)
     if details:  # whatever they say: what the file has
-        details[Base.ExifImageWidth], details[Base.ExifImageHeight] = image.size
+        details[Base.ExifImageWidth], details[Base.ExifImageHeight] = size
     return _dump(kept, details, _details(tags, IFD.GPSInfo))
 
 

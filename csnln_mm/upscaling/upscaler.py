@@ -16,6 +16,7 @@ from csnln_mm.device import free_memory, is_out_of_memory, select_device
 from csnln_mm.errors import UserError
 from csnln_mm.images.bands import fit_groups, parse_bands
 from csnln_mm.images.image_data import ImageData, RowSource, as_bands, hidden_pixels, read_rows
+from csnln_mm.images.metadata import scale_resolution
 from csnln_mm.images.value_range import (
     DTYPES,
     RangeOption,
@@ -324,6 +325,13 @@ class _Work:
     ) -> Iterator[ImageData]:
         scale = cast(int, self.upscaler.network.upscale_factor)
         target, height = size[::-1], source[1]
+        like = self.like
+        if like.georeference is not None:
+            factors = size[0] / source[0], size[1] / source[1]
+            like = like._replace(
+                exif=scale_resolution(like.exif, factors, always=like.georeference.has_place),
+                georeference=like.georeference.scaled(*factors),
+            )
         upscaled = RowwiseResize((scale * height, scale * source[0]), target)
         alpha = _Queue(RowwiseResize(source[::-1], target))
         hidden = _Queue(RowwiseResize(source[::-1], target, nearest=True))
@@ -392,7 +400,7 @@ class _Work:
                     limits = full_range(self.like.pixels.dtype)
                     opacity = opacity.clip(*limits).astype(self.like.pixels.dtype)
             pixels = rows[..., 0] if self.like.pixels.ndim == 2 else rows
-            yield self.like._replace(pixels=pixels, alpha=opacity)
+            yield like._replace(pixels=pixels, alpha=opacity)
 
     def _run(self, x: Tensor) -> Tensor:
         """The network on all bands of a tile; behind them what exceeds 0..1, where it can."""

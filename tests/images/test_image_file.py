@@ -229,7 +229,7 @@ def test_the_header_says_what_is_read(tmp_path, image):
     for content in written:
         path.write_bytes(content)
         header, read = read_header(path), read_image(path)
-        assert header._replace(software='', lossy=False) == read.header
+        assert header._replace(software='', lossy=False, by_rows=False) == read.header
         if b'a test' in content:
             assert header.software == 'a test'
 
@@ -274,7 +274,9 @@ def test_a_decoder_whose_answer_is_not_what_the_header_says(tmp_path, image, mon
     tifffile.imwrite(path, planes, photometric='rgb', planarconfig='separate', extratags=[tag])
     content, depth = path.read_bytes(), struct.pack('<HHII', 32997, 4, 1, 3)
     path.write_bytes(content.replace(struct.pack('<HHII', *tag[:1], 4, 1, 3), depth))
-    with pytest.raises(UserError, match=r'volume.tif: planes of the shape \(3, 3, 20, 26\)'):
+    with pytest.raises(
+        UserError, match=r'volume.tif: an arrangement .* not supported: \(3, 3, 20, 26\)'
+    ):
         read_image(path)
     # Stand-ins for decoders that are wrong.
     path = tmp_path / 'deep.png'

@@ -59,13 +59,13 @@ def test_existing_results_are_skipped_or_replaced(upscale):
 def test_bad_files_do_not_stop_the_others(upscale):
     (SOURCE / 'cut.png').write_bytes((SOURCE / 'b.png').read_bytes()[:80])
     (SOURCE / 'empty.jpg').touch()
-    Image.fromarray(np.ones((4, 4), np.float32)).save(SOURCE / 'float.tif')
+    Image.fromarray(np.ones((4, 4), np.int32)).save(SOURCE / 'float.tif')
     long = 'a' * 300 + '.png'
     results = upscale([SOURCE, 'none.png', 'in/x*', 'nowhere', long], OUT)
     reasons = {Path(r.source).name: r.reason for r in results if r.status == 'failed'}
     assert len(results) == 9 and reasons.keys() >= {'cut.png', 'nowhere'}
     assert 'is empty' in reasons['empty.jpg'] and 'does not exist' in reasons['none.png']
-    assert '32 bits' in reasons['float.tif'] and 'no images match' in reasons['x*']
+    assert 'type int32' in reasons['float.tif'] and 'no images match' in reasons['x*']
     assert 'too long' in reasons[long]
     assert names(OUT) == ['a.png', 'b.png']
 

@@ -170,8 +170,8 @@ def test_16_bit_tiff_in_other_arrangements(tmp_path):
     np.testing.assert_allclose(premultiplied.pixels, colour, atol=3)
     np.testing.assert_array_equal(premultiplied.alpha, opaque // 2)
     unnamed = read(four, extrasamples=['unspecified'])
-    np.testing.assert_array_equal(unnamed.pixels, colour)
-    assert unnamed.alpha is None
+    np.testing.assert_array_equal(unnamed.pixels, four)
+    assert unnamed.alpha is None and unnamed.groups == (3, 1)
 
 
 def test_the_transparent_grey_of_a_16_bit_png(tmp_path):
