@@ -135,9 +135,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     result.add_argument(
         '-f',
         '--format',
-        default='png',
         choices=['png', 'jpg', 'webp', 'avif', 'jxl', 'tiff', 'gif', 'bmp', 'same'],
-        help='format of the results; same: that of each input (default: png)',
+        help='format of the results; same: that of each input (default: '
+        'png, and tiff for what a PNG cannot hold: bands, a georeference, negative values)',
     )
     result.add_argument(
         '--quality',
@@ -267,7 +267,7 @@ def _upscale(
         checkpoint=network(args.model, args.config, args.settings),
         recursive=args.recursive,
         overwrite=args.overwrite,
-        suffix='same' if args.format == 'same' else f'.{args.format}',
+        suffix=_suffix(args.format),
         scale=args.scale,
         width=args.width,
         strip=args.strip,
@@ -301,7 +301,7 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         out = args.out
         if to_stdout:
-            suffix = f'.{args.format}'
+            suffix = f'.{args.format or "png"}'
             if args.format == 'same':
                 suffix = Path(source).suffix or '.png'
             out = f'{folder}/stdout{suffix}'
@@ -325,6 +325,12 @@ def _report_failures(
         where = '' if result.source in result.reason else f'{result.source}: '
         print(f'failed: {where}{result.reason}'.replace(folder, ''), file=sys.stderr)
     return 1 if failed else 0
+
+
+def _suffix(format: str | None) -> str:
+    if format is None:
+        return 'auto'
+    return 'same' if format == 'same' else f'.{format}'
 
 
 def _tile(text: str) -> int | None:

@@ -14,14 +14,14 @@ from csnln_mm.checkpoints import choose_pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.files import remove_partials
 from csnln_mm.images.bands import parse_bands
-from csnln_mm.images.image_file import ImageData, read_image, write_image
+from csnln_mm.images.image_file import ImageData, RowReader, read_image, write_image, write_rows
 from csnln_mm.images.value_range import RangeOption, ValueRange, check_range
 from csnln_mm.limits import LARGE_IMAGE_PIXELS
 from csnln_mm.shard import Shard, shard_of_process
 from csnln_mm.upscaling.pipeline import run_pipeline
-from csnln_mm.upscaling.plan import SOFTWARE, Job, plan_jobs, plan_sizes
+from csnln_mm.upscaling.plan import SOFTWARE, Job, is_by_rows, plan_jobs, plan_sizes
 from csnln_mm.upscaling.progress import Tell, reporter
-from csnln_mm.upscaling.tile_size import tile_cost
+from csnln_mm.upscaling.tile_size import Tiling, tile_cost
 from csnln_mm.upscaling.upscaler import Upscaler, check_scale, scaled_size
 from csnln_mm.version import __version__
 
@@ -49,7 +49,7 @@ def upscale(
     checkpoint: str | Path | nn.Module | None = None,
     recursive: bool = False,
     overwrite: bool = False,
-    suffix: str = '.png',
+    suffix: str = 'auto',
     scale: float | None = None,
     width: int | None = None,
     strip: bool = False,
@@ -80,7 +80,8 @@ def upscale(
             lossy files have models of their own.
         recursive: search subfolders.
         overwrite: replace results that exist; otherwise they are skipped.
-        suffix: format of the results, such as '.png'; 'same' for that of each input.
+        suffix: format of the results, such as '.png'; 'same' for that of each input; 'auto' for
+            '.png', and '.tif' for what a PNG cannot hold: bands, a georeference, negative values.
         scale: upscaling factor, if it is not the network's: the network's output is resized.
         width: of the results in pixels, in place of a factor.
         strip: write no EXIF, ICC profile and XMP.
@@ -143,7 +144,13 @@ def upscale(
         factor = upscalers[False].scale
     label = f'w{width}' if width else f'x{factor or 0:g}'
     jobs, left_out, not_read = plan_jobs(
-        inputs, out, recursive=recursive, suffix=suffix, label=label, overwrite=overwrite
+        inputs,
+        out,
+        recursive=recursive,
+        suffix=suffix,
+        label=label,
+        overwrite=overwrite,
+        bands=bands,
     )
     if shard == 'auto':
         share = shard_of_process(len(jobs))
@@ -239,19 +246,33 @@ class _Run:
         )
 
     def _is_large(self, index: int) -> bool:
-        header = self.jobs[index].header
-        return header is not None and math.prod(header.size) >= LARGE_IMAGE_PIXELS
+        job = self.jobs[index]
+        large = job.header is not None and math.prod(job.header.size) >= LARGE_IMAGE_PIXELS
+        return large or is_by_rows(job)
 
-    def _read(self, index: int) -> ImageData | None:
-        return None if self._exists(index) else read_image(self.jobs[index].source)
+    def _read(self, index: int) -> ImageData | RowReader | None:
+        if self._exists(index):
+            return None
+        job = self.jobs[index]
+        return RowReader(job.source) if is_by_rows(job) else read_image(job.source)
 
     def _exists(self, index: int) -> bool:
         """Whether another process has written the result since the work was planned."""
         target = self.jobs[index].target
         return not self.overwrite and target is not None and target.is_file()
 
-    def _upscale(self, index: int, image: ImageData | None) -> ImageData | None:
-        if image is None or self._exists(index):
+    def _upscale(
+        self, index: int, image: ImageData | RowReader | None
+    ) -> ImageData | Literal['written'] | None:
+        if isinstance(image, RowReader):
+            with image:
+                return self._upscale_image(index, image)
+        return None if image is None else self._upscale_image(index, image)
+
+    def _upscale_image(
+        self, index: int, image: ImageData | RowReader
+    ) -> ImageData | Literal['written'] | None:
+        if self._exists(index):
             return None
         job, tiling, upscaler = self.jobs[index], self.tilings[index], self.upscalers[index]
         # Of what was read: a PNG may say behind its pixels that it lies on its side.
@@ -281,29 +302,41 @@ class _Run:
             if values.origin == 'data':
                 self.tell(event='values', **about, low=values.low, high=values.high)
 
-        return upscaler(
-            image,
+        options: dict[str, Any] = dict(
             size=size,
-            tiling=tiling,
             on_tile=on_tile,
             value_range=self.value_range,
             bands=self.bands,
             on_range=on_range,
         )
+        if isinstance(image, ImageData):
+            return upscaler(image, tiling=tiling, **options)
 
-    def _write(self, index: int, image: ImageData | None) -> UpscaleResult:
+        def write(tiling: Tiling) -> Literal['written']:
+            assert job.target is not None
+            rows = upscaler.rows(image, tiling=tiling, **options)
+            write_rows(job.target, rows, size, software=self._note(index), strip=self.strip)
+            return 'written'
+
+        return upscaler.with_smaller_tiles(write, image.size, size, tiling)
+
+    def _note(self, index: int) -> str:
+        return f'{SOFTWARE} {__version__}, x{self.upscalers[index].network.upscale_factor}'
+
+    def _write(self, index: int, image: ImageData | Literal['written'] | None) -> UpscaleResult:
         job = self.jobs[index]
         assert job.target is not None
         if image is None:
             self.tell(event='skipped', source=job.source, target=str(job.target))
             return UpscaleResult(job.source, job.target, 'skipped')
-        write_image(
-            job.target,
-            image,
-            quality=self.quality,
-            software=f'{SOFTWARE} {__version__}, x{self.upscalers[index].network.upscale_factor}',
-            strip=self.strip,
-        )
+        if image != 'written':
+            write_image(
+                job.target,
+                image,
+                quality=self.quality,
+                software=self._note(index),
+                strip=self.strip,
+            )
         self.tell(
             event='done',
             number=index + 1,

@@ -1,6 +1,7 @@
 """Which images are upscaled, where the results go, and what cannot be done, before any work."""
 
 import glob
+import math
 import os
 import re
 from collections import Counter
@@ -8,11 +9,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import check_file
+from csnln_mm.images.bands import check_bands, parse_bands
 from csnln_mm.images.foreign_formats import FOREIGN_SUFFIXES, describe_foreign
 from csnln_mm.images.formats import OUTPUT_FORMATS, SUFFIXES, load_plugin
 from csnln_mm.images.image_file import ImageHeader, check_format, read_header
+from csnln_mm.limits import LARGE_IMAGE_PIXELS
 
 # What names end with when results lie beside their inputs.
 _LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|w\d+)')
@@ -93,6 +99,7 @@ def plan_jobs(
     suffix: str,
     label: str = '',
     overwrite: bool = False,
+    bands: str | None = None,
 ) -> Plan:
     """Find the images, and read their headers.
 
@@ -106,16 +113,18 @@ def plan_jobs(
             None: beside each input, as ``{stem}_{label}{suffix}``; files with such names, beside
             an input, are results as well.
         recursive: search subfolders.
-        suffix: of the results, such as '.png'; 'same' for that of the input.
+        suffix: of the results, such as '.png'; 'same' for that of the input; 'auto' for '.png', and
+            '.tif' for what a PNG cannot hold.
         label: such as 'x2'.
         overwrite: replace results that exist.
+        bands: those that are upscaled, as of :func:`~csnln_mm.images.bands.parse_bands`.
 
     Raises:
         UserError: if the format is unknown, or ``out`` cannot hold the results.
     """
-    if suffix != 'same' and suffix not in OUTPUT_FORMATS:
+    if suffix not in ('same', 'auto', *OUTPUT_FORMATS):
         raise UserError(f'unknown format {suffix}; use same or one of {", ".join(OUTPUT_FORMATS)}')
-    if suffix != 'same':
+    if suffix not in ('same', 'auto'):
         load_plugin(OUTPUT_FORMATS[suffix][0])
     out = None if out is None else Path(out).expanduser()
     unwritable = (FOREIGN_SUFFIXES | set(SUFFIXES)) - OUTPUT_FORMATS.keys()
@@ -155,6 +164,7 @@ def plan_jobs(
     sources = {os.path.realpath(file.path) for file in found}
     taken: dict[str, Path] = {}
     for file in found:
+        file = _with_bands(file, bands)
         target = _target(file, out, suffix, label, alone=len(found) == 1)
         job = Job(str(file.path), target)
         real = os.path.realpath(target)
@@ -188,6 +198,7 @@ def plan_sizes(
             job = job._replace(size=size(header.size))
             try:
                 check_format(target, header._replace(size=job.size))
+                _check_memory(job)
             except UserError as error:
                 job = job._replace(refusal=str(error))
         planned.append(job)
@@ -208,11 +219,66 @@ def _check(job: Job, file: _Found, overwrite: bool) -> Job:
 
 def _target(file: _Found, out: Path | None, suffix: str, label: str, *, alone: bool) -> Path:
     kind = file.path.suffix if suffix == 'same' else suffix
+    if suffix == 'auto':
+        kind = '.tif' if file.header and _needs_tiff(file.header) else '.png'
     if out is None:
         return file.path.with_name(f'{file.path.stem}_{label}{kind}')
     if alone and file.place is None and _names_image(out):
         return out
     return out / (file.place or Path(file.path.name)).with_suffix(kind)
+
+
+def _with_bands(file: _Found, bands: str | None) -> _Found:
+    """The same file, whose header has the bands that are chosen."""
+    if file.header is None or bands is None:
+        return file
+    groups = parse_bands(bands)
+    try:
+        check_bands(groups, sum(file.header.groups))
+    except UserError as error:
+        return file._replace(problem=f'{file.path}: {error}')
+    return file._replace(header=file.header._replace(groups=tuple(map(len, groups))))
+
+
+def _needs_tiff(header: ImageHeader) -> bool:
+    """Whether a PNG cannot hold such an image, or loses where it lies."""
+    return (
+        header.has_place
+        or header.groups not in ((1,), (3,))
+        or header.dtype not in ('uint8', 'uint16')
+    )
+
+
+def is_by_rows(job: Job) -> bool:
+    """Whether an image is read and written by rows: a large one, from TIFF to TIFF."""
+    if job.header is None or job.target is None:
+        return False
+    pixels = max(math.prod(job.header.size), math.prod(job.size))
+    is_tiff = job.target.suffix.lower() in ('.tif', '.tiff')
+    return job.header.by_rows and is_tiff and pixels >= LARGE_IMAGE_PIXELS
+
+
+def _check_memory(job: Job) -> None:
+    """Raise UserError if an image that is not read by rows cannot be in memory with its result."""
+    assert job.header is not None
+    result = math.prod(job.size)
+    if result < LARGE_IMAGE_PIXELS or is_by_rows(job):
+        return
+    bands = sum(job.header.groups) + job.header.alpha
+    size = np.dtype(job.header.dtype).itemsize
+    # The pixels of both, and the file before it is written.
+    needed = bands * size * (math.prod(job.header.size) + 2 * result)
+    free = free_main_memory()
+    if free is not None and needed > free:
+        how = (
+            'write .tif, which takes little'
+            if job.header.by_rows
+            else 'convert it to TIFF, and write .tif, which takes little'
+        )
+        raise UserError(
+            f'{job.target}: a result of {job.size[0]}x{job.size[1]} pixels takes about '
+            f'{needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; {how}'
+        )
 
 
 def _check_out(out: Path, found: list[_Found]) -> None:
