@@ -26,6 +26,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
 _NONE, _JPEG, _DEFLATE = 1, 7, (8, 32946)
 # Beside these: LZW, LZMA, PackBits, LERC, ZSTD, WebP.
 _COMPRESSIONS = (_NONE, 5, _JPEG, *_DEFLATE, 34925, 32773, 34887, 50000, 50001)
+_FOR_PILLOW = 2, 3, 4, 6  # of fax machines, and the older JPEG
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _BITS, _ICC, _XMP = 258, 34675, 700
 _MIN_SAMPLE, _MAX_SAMPLE, _SMIN_SAMPLE, _SMAX_SAMPLE = 280, 281, 340, 341
@@ -188,7 +189,7 @@ def open_tiff(file: BinaryIO, name: str) -> TiffImage | None:
     if bits < 8:
         return None
     if compression not in _COMPRESSIONS:
-        if bits == 8 and page.samplesperpixel <= 4:
+        if compression in _FOR_PILLOW:
             return None
         raise UserError(f'{name}: {page.compression.name}, its compression, is not supported')
     if page.dtype is None or str(np.dtype(page.dtype).newbyteorder('=')) not in DTYPES:
@@ -365,7 +366,7 @@ def _planes(
     if not (tiff.is_ome or tiff.is_imagej) or page.samplesperpixel != 1:
         return [_Plane(page, page, file, name)]
     series = tiff.series[0]
-    axes, shape = series.get_axes(False), series.get_shape(False)
+    axes, shape = series.axes, series.shape
     if 'C' not in axes[:-2] or not axes.endswith('YX'):
         return [_Plane(page, page, file, name)]
     at = axes.index('C')

@@ -1,0 +1,196 @@
+"""TIFF files of satellites and microscopes, judged by the libraries that wrote them."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import tifffile
+from tiny_network import save_checkpoint
+
+from csnln_mm.images.image_file import read_header, read_image
+from csnln_mm.upscaling import upscale
+
+HEIGHT, WIDTH = 50, 70
+DTYPES = 'uint8', 'uint16', 'int16', 'float32'
+# The options of rasterio and what it is to be judged by; bands, kind of georeference.
+LAYOUTS = [
+    {},
+    dict(tiled=True, blockxsize=32, blockysize=16, compress='deflate'),
+    dict(interleave='band', compress='lzw'),
+    dict(interleave='band', tiled=True, blockxsize=16, blockysize=16, BIGTIFF='YES'),
+    dict(compress='zstd', predictor=2, ENDIANNESS='BIG'),
+]
+KINDS = 'area', 'rotated', 'point', 'gcps'
+CASES = [
+    (dtype, bands, layout, KINDS[i % 4])
+    for i, (dtype, bands, layout) in enumerate(
+        itertools.product(DTYPES, (1, 2, 3, 4, 10), range(len(LAYOUTS)))
+    )
+]
+
+
+def smooth(dtype, bands):
+    """[bands, H, W], of little that a network could change."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    bases = [np.sin((x * (i + 1) + y) / 25) + np.cos(y / 17 + i) for i in range(bands)]
+    base = (np.stack(bases) + 2) / 4
+    low, high = {'uint8': (0, 255), 'uint16': (0, 9000), 'int16': (-900, 2000)}.get(dtype, (-1, 1))
+    return (base * (high - low) + low).astype(dtype)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp('plain') / 'plain.pth'
+    return save_checkpoint(path, plain=True, cell=dict(branches=('local',)))
+
+
+def run(source, checkpoint, **options):
+    target = source.with_name('result.tif')
+    options = dict(dict(checkpoint=checkpoint, device='cpu', overwrite=True), **options)
+    (result,) = upscale([source], target, **options)
+    assert result.status == 'done', result.reason
+    return target
+
+
+def halved(pixels):
+    """The mean of 2x2 pixels, [..., H, W]."""
+    return pixels.reshape(*pixels.shape[:-2], HEIGHT, 2, WIDTH, 2).mean((-3, -1), dtype=float)
+
+
+def check_pixels(result, source):
+    assert np.abs(halved(result) - source).max() < 0.05 * np.ptp(source.astype(float))
+
+
+@pytest.mark.parametrize('dtype, bands, layout, kind', CASES)
+def test_a_georeferenced_image_lies_where_it_lay(tmp_path, checkpoint, dtype, bands, layout, kind):
+    rasterio = pytest.importorskip('rasterio')
+    pytest.importorskip('imagecodecs')
+    from rasterio.control import GroundControlPoint
+    from rasterio.transform import Affine
+
+    pixels = smooth(dtype, bands)
+    options = dict(LAYOUTS[layout], width=WIDTH, height=HEIGHT, count=bands, dtype=dtype)
+    turn = (10, 2, 6e5, 1.5, -10, 5.2e6) if kind == 'rotated' else (10, 0, 6e5, 0, -10, 5.2e6)
+    if kind != 'gcps':
+        options.update(crs='EPSG:32632', transform=Affine(*turn))
+    if dtype != 'uint8':
+        options['nodata'] = 0 if dtype == 'uint16' else -9999
+        pixels[:, 20:30, 30:50] = options['nodata']
+    with rasterio.open(tmp_path / 'a.tif', 'w', driver='GTiff', **options) as file:
+        file.write(pixels)
+        if kind == 'point':
+            file.update_tags(AREA_OR_POINT='Point')
+        if kind == 'gcps':
+            corners = [(0, 0), (50, 0), (0, 70), (50, 70)]
+            points = [GroundControlPoint(r, c, 6e5 + 9 * c, 5.2e6 - 11 * r) for r, c in corners]
+            file.gcps = points, rasterio.crs.CRS.from_epsg(32632)
+        file.set_band_description(bands, 'infrared')
+    target = run(tmp_path / 'a.tif', checkpoint)
+    with rasterio.open(tmp_path / 'a.tif') as before, rasterio.open(target) as after:
+        assert after.crs == before.crs and after.dtypes == before.dtypes
+        assert after.nodata == before.nodata and after.descriptions == before.descriptions
+        assert after.tags().get('AREA_OR_POINT') == before.tags().get('AREA_OR_POINT')
+        if kind == 'gcps':
+            (old, crs), (new, crs_after) = before.gcps, after.gcps
+            assert crs == crs_after and len(old) == len(new) == 4
+            for a, b in zip(old, new):
+                assert (b.row, b.col, b.x, b.y) == (2 * a.row, 2 * a.col, a.x, a.y)
+        else:
+            np.testing.assert_allclose(after.bounds, before.bounds, rtol=0, atol=1e-9)
+            assert after.transform.almost_equals(before.transform @ Affine.scale(0.5), 1e-9)
+        result = after.read()
+    hidden = np.zeros(pixels.shape, bool) if dtype == 'uint8' else pixels == options['nodata']
+    np.testing.assert_array_equal(
+        np.kron(hidden, np.ones((2, 2))), hidden.any() & (result == options.get('nodata'))
+    )
+    difference = np.abs(halved(result) - pixels)[~hidden]
+    assert difference.max() < 0.06 * np.ptp(pixels[~hidden].astype(float))
+
+
+def test_bands_are_chosen_with_what_is_said_of_them(tmp_path, checkpoint):
+    rasterio = pytest.importorskip('rasterio')
+    pixels = smooth('uint16', 5)
+    options = dict(driver='GTiff', width=WIDTH, height=HEIGHT, count=5, dtype='uint16')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        with rasterio.open(tmp_path / 'a.tif', 'w', **options) as file:
+            file.write(pixels)
+            file.descriptions = list('ABCDE')
+        target = run(tmp_path / 'a.tif', checkpoint, bands='4,3,2+5')
+        with rasterio.open(target) as after:
+            assert after.descriptions == ('D', 'C', 'B', 'E')
+            check_pixels(after.read(), pixels[[3, 2, 1, 4]])
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'float32'])
+@pytest.mark.parametrize(
+    'axes, options',
+    [
+        ('CYX', dict(ome=True)),
+        ('ZCYX', dict(ome=True, compression='zlib')),
+        ('ZCYX', dict(imagej=True)),
+        ('YXS', dict(ome=True)),
+    ],
+)
+def test_channels_of_a_microscope(tmp_path, checkpoint, dtype, axes, options):
+    pixels = smooth(dtype, 3)
+    data = np.stack([pixels, np.zeros_like(pixels)]) if axes[0] == 'Z' else pixels
+    data = np.moveaxis(data, 0, -1) if axes[-1] == 'S' else data
+    photometric = 'rgb' if axes[-1] == 'S' else 'minisblack'
+    tifffile.imwrite(
+        tmp_path / 'a.tif', data, photometric=photometric, metadata=dict(axes=axes), **options
+    )
+    result = tifffile.imread(run(tmp_path / 'a.tif', checkpoint))
+    assert result.dtype == dtype
+    check_pixels(np.moveaxis(result, -1, 0), pixels)
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14])
+def test_packed_bits_say_what_is_white(tmp_path, checkpoint, bits):
+    pytest.importorskip('imagecodecs')
+    white = 2**bits - 1
+    pixels = (smooth('float32', 1)[0] * 0.2 * white + white / 2).astype(np.uint16)
+    tifffile.imwrite(tmp_path / 'a.tif', pixels, bitspersample=bits)
+    assert read_image(tmp_path / 'a.tif').value_range == (0, white)
+    target = run(tmp_path / 'a.tif', checkpoint)
+    assert read_image(target).value_range == (0, white)
+    check_pixels(tifffile.imread(target), pixels)
+
+
+def test_what_files_say_of_their_values(tmp_path):
+    pixels = smooth('uint16', 1)[0]
+
+    def said(dtype=np.uint16, **options):
+        tifffile.imwrite(tmp_path / 'a.tif', pixels.astype(dtype), **options)
+        return read_image(tmp_path / 'a.tif').value_range
+
+    assert said() is None
+    assert said(extratags=[(281, 'H', 1, 16383, True)]) == (0, 16383)
+    assert said(extratags=[(281, 'H', 1, 65535, True)]) is None
+    assert said(np.float32, extratags=[(340, 'f', 1, -5, True), (341, 'f', 1, 9, True)]) == (-5, 9)
+    assert said(imagej=True, metadata={'min': 0.0, 'max': 4095.0}) == (0, 4095)
+    # A contrast that somebody liked.
+    assert said(imagej=True, metadata={'min': 117.0, 'max': 803.0}) is None
+    ome = dict(axes='YX', SignificantBits=14)
+    assert said(ome=True, metadata=ome) in (None, (0, 16383))
+
+
+@pytest.mark.parametrize('dtype', ['int32', 'uint32', 'float64', 'int8', 'complex64'])
+def test_other_types_are_refused_in_one_line(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / 'a.tif', np.ones((4, 4), dtype))
+    (result,) = upscale([tmp_path / 'a.tif'], tmp_path / 'b.tif', device='cpu')
+    assert f'a.tif: pixels of the type {dtype} are not supported; convert' in result.reason
+
+
+def test_without_a_format_a_png_is_written_where_it_loses_nothing(tmp_path, checkpoint):
+    for name, bands in ('grey', 1), ('bands', 5):
+        pixels = np.moveaxis(smooth('uint8', bands), 0, -1)
+        pixels = pixels[..., 0] if bands == 1 else pixels
+        options = dict(planarconfig='contig') if bands > 1 else {}
+        tifffile.imwrite(tmp_path / f'{name}.tif', pixels, photometric='minisblack', **options)
+    results = upscale([tmp_path], tmp_path / 'out', checkpoint=checkpoint, device='cpu')
+    assert sorted(result.target.name for result in results) == ['bands.tif', 'grey.png']
+    (result,) = upscale([tmp_path / 'bands.tif'], tmp_path / 'b.png', checkpoint=checkpoint)
+    assert '.png cannot hold 5 bands; use .tif or .tiff' in result.reason
+    assert read_header(tmp_path / 'bands.tif').groups == (1,) * 5
