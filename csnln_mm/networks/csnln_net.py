@@ -1,6 +1,7 @@
 """The cross-scale non-local network (CSNLN), section 4.3 and Figure 3."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +11,13 @@ from torch.utils.checkpoint import checkpoint
 from csnln_mm.networks.build import build_part, register_part
 from csnln_mm.networks.cell import Cell
 from csnln_mm.networks.conv_prelu import ConvPReLU
+from csnln_mm.ops.uncompiled import is_compiling
 
 # Of DIV2K, as the released code has it.
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
+# Elements of a hidden state that exist at once in inference, if the cell's reach is known: 16 MiB,
+# so that little goes to memory and back.
+BLOCK = 2**22
 
 
 @register_part
@@ -169,13 +174,47 @@ class CSNLNNet(nn.Module):
                 )
             else:
                 features, part = self._recur(features, i + 1, kernel, bias)
-            image = image + part
+            # In place where it is the sum so far, which nobody else has.
+            image = image + part if i == 0 or torch.is_grad_enabled() else image.add_(part)
         return image
 
     def _recur(
         self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
         """The next features, if any, and the hidden state's part of the image."""
+        radii, scale = self.cell.receptive_radii, self.upscale_factor
+        count, channels, height, width = features.shape
+        side = max(32, isqrt(BLOCK // (count * channels * scale**2)))
+        if (
+            torch.is_grad_enabled()
+            or is_compiling()
+            or torch.jit.is_tracing()
+            or radii is None
+            or max(height, width) <= side
+        ):
+            return self._recur_at_once(features, recurrence, kernel, bias)
+        following = None if recurrence == self.num_recurrences else torch.empty_like(features)
+        part = features.new_empty(count, len(kernel), scale * height, scale * width)
+        for top, bottom in _spans(height, side):
+            for left, right in _spans(width, side):
+                # With what the block's result depends on around it.
+                y, x = max(0, top - max(radii)), max(0, left - max(radii))
+                block = features[..., y : bottom + max(radii), x : right + max(radii)]
+                new, image = self._recur_at_once(block, recurrence, kernel, bias)
+                if following is not None and new is not None:
+                    new = new[..., top - y : bottom - y, left - x : right - x]
+                    following[..., top:bottom, left:right] = new
+                part[..., scale * top : scale * bottom, scale * left : scale * right] = image[
+                    ...,
+                    scale * (top - y) : scale * (bottom - y),
+                    scale * (left - x) : scale * (right - x),
+                ]
+        return following, part
+
+    def _recur_at_once(
+        self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None
+    ) -> tuple[Tensor | None, Tensor]:
+        """As :meth:`_recur`."""
         attending = self.attention_recurrences
         following, hidden = self.cell(
             features,
@@ -185,3 +224,10 @@ class CSNLNNet(nn.Module):
         if self.recurrence_skip and following is not None:
             following = features + following
         return following, F.conv2d(hidden, kernel, bias, padding=1)
+
+
+def _spans(length: int, most: int) -> list[tuple[int, int]]:
+    """The fewest spans of at most so much that make up a length, alike to one."""
+    count = -(-length // most)
+    edges = [length * i // count for i in range(count + 1)]
+    return list(zip(edges, edges[1:]))

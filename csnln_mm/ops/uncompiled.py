@@ -11,7 +11,7 @@ P = ParamSpec('P')
 R = TypeVar('R')
 
 # Compilers take either for a constant; torch.compiler has none before torch 2.3.
-_is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
+is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -19,7 +19,7 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _is_compiling():
+        if is_compiling():
             disabled = cast('Callable[P, R]', torch.compiler.disable(function))
             return disabled(*args, **kwargs)
         return function(*args, **kwargs)

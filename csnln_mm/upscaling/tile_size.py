@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from csnln_mm.device import is_out_of_memory
+from csnln_mm.networks.csnln_net import BLOCK
 from csnln_mm.upscaling.tiling import self_ensemble, tile_starts, tiled_forward
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ CPU_TILE = 64
 GPU_TILE = 128
 # Without attention larger ones save work where tiles overlap, and only memory bounds them.
 LOCAL_TILE = 256
+# Bytes that an image run whole may take, of however much memory.
+WHOLE_MEMORY = 2**31
 SMALLEST_TILE = 32
 OVERLAP = 16
 
@@ -66,7 +69,7 @@ def choose_tiling(
     halved while the memory that a tile takes (:func:`tile_memory`) is more than half of what is
     free, but not below 32. An image goes through whole where that costs no more than its tiles
     (:func:`tile_cost`), and the memory suffices: with attention up to about twice the area of a
-    tile, without it always.
+    tile, without it if it takes up to 2 GiB.
 
     Args:
         size: (width, height) of the LR image.
@@ -90,7 +93,8 @@ def choose_tiling(
         tile //= 2
     tiles, whole = cut(size, network, tile, overlap), cut(size, network, 0, overlap)
     cost = tiles.count * tile_cost(tiles.pixels, network)
-    if fits(whole.pixels) and tile_cost(whole.pixels, network) <= cost:
+    small = tile_memory(whole.pixels, network, device) <= WHOLE_MEMORY
+    if small and fits(whole.pixels) and tile_cost(whole.pixels, network) <= cost:
         return whole
     return tiles
 
@@ -230,8 +234,13 @@ def tile_memory(pixels: int, network: nn.Module, device: torch.device) -> int:
     """Estimate the bytes that the network needs, besides its weights, for a tile of so many pixels.
 
     Measured: nine float32 feature maps of the upscaled size; taken as ten, and on a GPU 256
-    MiB more for the blocks that the attention works in.
+    MiB more for the blocks that the attention works in. Without attention five maps of the tile's
+    own size, five images of the upscaled size, and one of the blocks that a recurrence is done in.
     """
     channels, scale = cast(int, network.mid_channels), cast(int, network.upscale_factor)
+    if getattr(network, 'receptive_radius', None) is not None:
+        images = 5 * cast(int, network.in_channels) * scale**2
+        block = 10 * min(BLOCK, channels * scale**2 * pixels)
+        return 4 * (pixels * (5 * channels + images) + block)
     blocks = 0 if device.type == 'cpu' else 2**28
     return 10 * 4 * channels * scale**2 * pixels + blocks

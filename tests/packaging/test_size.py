@@ -12,7 +12,7 @@ BUDGET = {
     'csnln_mm/images': 2800,
     'csnln_mm/integrations': 750,
     'csnln_mm/mmagic': 3300,
-    'csnln_mm/networks': 1300,
+    'csnln_mm/networks': 1450,
     'csnln_mm/ops': 1500,
     'csnln_mm/paper': 850,
     'csnln_mm/upscaling': 2050,
