@@ -16,7 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from doc_pages import PAGES, ROOT, Command, blocks, commands
 from golden import load_golden
@@ -51,6 +53,7 @@ NOT_RUN = {
 # The same for Python blocks: a line of the block.
 PYTHON_NOT_RUN = {
     'from mmagic.apis import MMagicInferencer': 'tests/mmagic/test_generator.py compares pixels',
+    'import pydicom': 'tests/upscaling/test_fields.py reads such a file',
     # They stay registered, so that one test takes them back.
     '@register_part': 'tests/networks/test_own_parts.py runs all of them',
     'KERNELS[8]': 'tests/networks/test_own_parts.py runs all of them',
@@ -104,6 +107,13 @@ def folder(tmp_path_factory):
     write_image(root / 'photos/test/a.png', smooth_noise(24, 36, 2))
     for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
         write_image(root / name, smooth_noise(12, 14, 2))
+    deep = smooth_noise(12, 14, 3).astype(np.uint16) * 16
+    bands = np.concatenate([deep] * 3, -1)[..., :8]
+    tifffile.imwrite(root / 'scene.tif', bands, planarconfig='contig', photometric='minisblack')
+    tifffile.imwrite(root / 'detector.tif', deep[..., 0], photometric='minisblack')
+    cells = dict(photometric='minisblack', metadata=dict(axes='CYX'))
+    tifffile.imwrite(root / 'cells.ome.tif', deep.transpose(2, 0, 1), **cells)
+    tifffile.imwrite(root / 'scan.tif', deep, photometric='rgb', resolution=(300, 300))
     save_checkpoint(root, 'csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root, 'csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
     save_checkpoint(root, 'csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')

@@ -9,7 +9,7 @@ import tifffile
 from tiny_network import save_checkpoint
 
 from csnln_mm.images.image_file import read_header, read_image
-from csnln_mm.upscaling import upscale
+from csnln_mm.upscaling import Upscaler, upscale
 
 HEIGHT, WIDTH = 50, 70
 DTYPES = 'uint8', 'uint16', 'int16', 'float32'
@@ -194,3 +194,22 @@ def test_without_a_format_a_png_is_written_where_it_loses_nothing(tmp_path, chec
     (result,) = upscale([tmp_path / 'bands.tif'], tmp_path / 'b.png', checkpoint=checkpoint)
     assert '.png cannot hold 5 bands; use .tif or .tiff' in result.reason
     assert read_header(tmp_path / 'bands.tif').groups == (1,) * 5
+
+
+def test_a_slice_of_dicom_by_its_own_library(tmp_path, checkpoint):
+    pydicom = pytest.importorskip('pydicom')
+    pixels = smooth('int16', 1)[0]
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    made = pydicom.Dataset()
+    made.file_meta, made.Rows, made.Columns = meta, HEIGHT, WIDTH
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, 'MONOCHROME2'
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 1
+    made.RescaleSlope, made.RescaleIntercept = '1', '-100'
+    made.PixelData = pixels.clip(-2048, 2047).tobytes()
+    made.save_as(tmp_path / 'a.dcm', enforce_file_format=False)
+    dicom = pydicom.dcmread(tmp_path / 'a.dcm', force=True)
+    units = dicom.pixel_array.astype(np.float32) * float(dicom.RescaleSlope)
+    units += float(dicom.RescaleIntercept)
+    result = Upscaler(checkpoint, device='cpu')(units, value_range=(-1024, 3071))
+    check_pixels(result, pixels - 100.0)
