@@ -57,8 +57,9 @@ def _set_variables(launcher: str) -> None:
     """Set torch's environment variables from those of Slurm or MPI."""
     for name, source in zip(LAUNCHERS['pytorch'][:3], LAUNCHERS[launcher]):
         if source not in os.environ:
+            tool = dict(slurm='srun', mpi='mpirun').get(launcher, 'torchrun')
             raise UserError(
-                f'--launcher {launcher}: {source} is not set; start all processes by it'
+                f'--launcher {launcher}: {source} is not set; start the processes with {tool}'
             )
         os.environ[name] = os.environ[source]
     os.environ.setdefault('MASTER_PORT', '29500')
