@@ -7,8 +7,8 @@ from csnln_mm.cli import arguments
 HELP = """\
 List the models that come with the package.
 
-PSNR and SSIM on Y were measured by csnln measure. csnln upscale uses the first model of a scale;
--n NAME chooses another.
+PSNR and SSIM on Y were measured by csnln measure. csnln upscale uses the first model of a
+scale, for JPEG and other lossy files that of them; -n NAME chooses another.
 
 example: csnln upscale photo.jpg -n csnln-x2-fast"""
 
@@ -23,12 +23,14 @@ def run(args: argparse.Namespace) -> None:
 
     models = list_pretrained()
     sets = list(dict.fromkeys(name for model in models for name in model.scores))
-    header = ['name', 'scale', 'attention', 'parameters', 'size', *sets, 'licence', 'trained on']
+    header = ['name', 'scale', 'attention', 'made for', 'parameters', 'size', *sets]
+    header += ['licence', 'trained on']
     rows = [
         [
             model.name,
             f'x{model.scale}',
             'yes' if model.with_attention else 'no',
+            'lossy files' if model.for_lossy else 'images',
             f'{model.parameters:,}',
             f'{model.path.stat().st_size / 1e6:.1f} MB',
             *(
