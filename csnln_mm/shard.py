@@ -65,8 +65,8 @@ def shard_of_process(images: int, environment: Mapping[str, str] = os.environ) -
         UserError: if what they tell makes no sense.
     """
     shard = Shard()
-    if images > 1 and 'SLURM_ARRAY_TASK_ID' in environment:
-        shard = _of_array(environment)
+    if images > 1:
+        shard = shard_of_array(environment)
     for launcher in LAUNCHERS.values():
         names = launcher.rank, launcher.world_size
         if all(name in environment for name in names):
@@ -94,7 +94,14 @@ def wait_for_others(*, failed: bool) -> None:
         ended = store.add(key, 0)
 
 
-def _of_array(environment: Mapping[str, str]) -> Shard:
+def shard_of_array(environment: Mapping[str, str] = os.environ) -> Shard:
+    """The share of a job in an array of Slurm; all where there is none.
+
+    Raises:
+        UserError: if Slurm does not tell which it is.
+    """
+    if 'SLURM_ARRAY_TASK_ID' not in environment:
+        return Shard()
     task, first, last, step = (
         _number(environment, f'SLURM_ARRAY_TASK_{name}') for name in ('ID', 'MIN', 'MAX', 'STEP')
     )

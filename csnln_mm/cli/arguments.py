@@ -30,6 +30,12 @@ _SHARED: dict[str, dict[str, Any]] = {
         'image_skip=True recurrence_skip=False; a message names what is needed',
     ),
     '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
+    '--shard': dict(
+        metavar='K/N',
+        default='auto',
+        help='take a share of the images only, such as 3/8; 1/1 for all (default: the share that '
+        'torchrun, srun, mpirun or a job array of Slurm gives this process)',
+    ),
     '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
 }
 # What uses each launcher.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
+from csnln_mm.shard import Shard, shard_of_array
 
 HELP = """\
 Measure PSNR and SSIM of a checkpoint on the test sets in data/, or on images of your own.
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_config_options(parser)
     arguments.add_launcher_options(parser)
-    arguments.add_shared(parser, '--verbose')
+    arguments.add_shared(parser, '--shard', '--verbose')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -61,6 +62,10 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'{args.config} is no config: a config file ends in .py')
     if args.data and not args.data.is_dir():
         raise UserError(f'--data: {args.data} is not a folder')
+    arguments.detect_launcher(args)
+    shard = shard_of_array() if args.shard == 'auto' else Shard.parse(args.shard)
+    if shard.count > 1:
+        print(f'share {shard} of the images, by {shard.origin}; the metrics are those of the share')
     from csnln_mm.mmagic.config import load_config
     from csnln_mm.mmagic.own_images import config_of_checkpoint, set_test_images
     from csnln_mm.mmagic.runner import build_test_runner
@@ -79,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         set_test_images(cfg, args.data)
     checkpoint = args.config if alone else args.checkpoint
     metrics = run_test(
-        build_test_runner(cfg, checkpoint, quiet=not args.verbose),
+        build_test_runner(cfg, checkpoint, shard=shard, quiet=not args.verbose),
         out=args.out,
         images=args.save_images,
         per_image=args.per_image,

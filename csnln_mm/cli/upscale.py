@@ -157,13 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='share the images among N processes of this machine (default: one for each device)',
     )
-    sharing.add_argument(
-        '--shard',
-        metavar='K/N',
-        default='auto',
-        help='upscale a share of the images only, such as 3/8; 1/1 for all (default: the share '
-        'that torchrun, srun, mpirun or a job array of Slurm gives this process)',
-    )
+    add_shared(sharing, '--shard')
     result.add_argument(
         '--progress',
         choices=['text', 'json', 'none'],

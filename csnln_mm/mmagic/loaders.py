@@ -16,6 +16,7 @@ from torch import nn
 from csnln_mm.datasets.pairs import find_misfits
 from csnln_mm.device import cores_here
 from csnln_mm.errors import UserError
+from csnln_mm.shard import Shard
 
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 _SECONDS_BETWEEN_LINES = 5.0
@@ -133,6 +134,25 @@ def leave_out_missing_tests(cfg: Config) -> None:
     if any(missing):
         for name in 'test_dataloader', 'test_evaluator':
             cfg[name] = [x for (_, x), gone in zip(parts(cfg[name]), missing) if not gone]
+
+
+def take_share(cfg: Config, shard: Shard) -> None:
+    """Leave a share of each test set in a config.
+
+    Raises:
+        UserError: if it has no image.
+    """
+    kept = []
+    for number, (_, _, dataset) in enumerate(loaders(cfg, 'test_dataloader')):
+        listing = dict(copy.deepcopy(dataset), pipeline=[], serialize_data=False)
+        dataset.indices = shard.of(list(range(len(DATASETS.build(listing)))))
+        if dataset.indices:
+            kept.append(number)
+    if not kept:
+        raise UserError(f'share {shard} has no image: there are fewer than that')
+    for name in 'test_dataloader', 'test_evaluator':
+        if isinstance(cfg[name], (list, tuple)):
+            cfg[name] = [cfg[name][number] for number in kept]
 
 
 def check_dataset(

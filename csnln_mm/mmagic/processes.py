@@ -62,7 +62,9 @@ def _set_variables(launcher: str) -> None:
                 f'--launcher {launcher}: {source} is not set; start the processes with {tool}'
             )
         os.environ[name] = os.environ[source]
-    os.environ.setdefault('MASTER_PORT', '29500')
+    # Several jobs may share a machine.
+    job = int(os.environ.get('SLURM_JOB_ID', 0)) if launcher == 'slurm' else 0
+    os.environ.setdefault('MASTER_PORT', str(12000 + job % 17000) if job else '29500')
     if 'MASTER_ADDR' not in os.environ:
         if launcher != 'slurm':
             raise UserError(

@@ -11,8 +11,9 @@ from csnln_mm.files import atomic_write
 def tell_job_script(state: str, steps: int) -> None:
     """Write a state and the number of completed steps to the file ``CSNLN_RUN_STATE``.
 
-    The states are ``checked``, after ``--check``; ``training``, from the first step on; and the
-    name of a signal, such as ``SIGUSR1``, when all processes have agreed to end and have saved.
+    The states are ``checked``, after ``--check``; ``training``, from the first step on;
+    ``done``, after the last; and the name of a signal, such as ``SIGUSR1``, when all processes have
+    agreed to end and have saved.
     Only the main process writes, and only if the variable is set.
 
     Raises:

@@ -19,7 +19,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.mmagic.atomic_checkpoint import AtomicCheckpointHook
 from csnln_mm.mmagic.channels_last import train_channels_last
 from csnln_mm.mmagic.check_config import build_parts, optim_wrappers
-from csnln_mm.mmagic.loaders import check_images, leave_out_missing_tests, limit_workers
+from csnln_mm.mmagic.loaders import check_images, leave_out_missing_tests, limit_workers, take_share
 from csnln_mm.mmagic.processes import join_processes
 from csnln_mm.mmagic.resume import (
     Start,
@@ -31,6 +31,7 @@ from csnln_mm.mmagic.resume import (
 )
 from csnln_mm.mmagic.run_token import RunToken
 from csnln_mm.mmagic.terminal import QuietRunner
+from csnln_mm.shard import Shard
 
 # File systems allocate whole blocks: less may still fit into the last one of a full disk.
 _BLOCK = 4096
@@ -110,13 +111,16 @@ def check_training(
     return model, start
 
 
-def build_test_runner(cfg: Config, checkpoint: str | None = None, *, quiet: bool = False) -> Runner:
+def build_test_runner(
+    cfg: Config, checkpoint: str | None = None, *, shard: Shard | None = None, quiet: bool = False
+) -> Runner:
     """Build a runner whose ``test()`` tests a checkpoint on the test sets that exist.
 
     Args:
         cfg: from :func:`~csnln_mm.mmagic.config.load_config`; changed in place. Missing test sets
             are skipped with a warning.
         checkpoint: file; None for a network without weights, such as bicubic interpolation.
+        shard: test this share of each test set; by default all images.
         quiet: print only what users need; the log file has everything.
 
     Raises:
@@ -136,6 +140,8 @@ def build_test_runner(cfg: Config, checkpoint: str | None = None, *, quiet: bool
     for name in 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler':
         cfg.pop(name, None)
     check_images(cfg, model, dict(test_dataloader='test'))
+    if shard and shard.count > 1:
+        take_share(cfg, shard)
     cfg.load_from, cfg.resume = checkpoint, False
     _check_writable(Path(cfg.work_dir))
     return _make_runner(cfg, model, cfg, quiet=quiet)

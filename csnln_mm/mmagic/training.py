@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
+from csnln_mm.mmagic.run_state import tell_job_script
 from csnln_mm.mmagic.run_token import TakenOver
 from csnln_mm.mmagic.training_summary import TrainingSummaryHook
 from csnln_mm.networks import CSNLNNet
@@ -38,6 +39,7 @@ def run_training(runner: Runner) -> None:
     try:
         with graceful_shutdown(runner):
             runner.train()
+            tell_job_script('done', runner.iter)
         if result := describe_result(runner):
             runner.logger.info(result)
     except UserError as error:

@@ -1,5 +1,6 @@
 """Hooks for distributed tests: something happens to one of the processes."""
 
+import atexit
 import os
 import signal
 import time
@@ -22,6 +23,14 @@ class DieOnceHook(Hook):
         if get_rank() == self.rank and runner.iter + 1 == self.step and not self.mark.exists():
             self.mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+@HOOKS.register_module()
+class DieAtExitHook(Hook):
+    """It is signalled while it ends, after the training."""
+
+    def after_train(self, runner):
+        atexit.register(os.kill, os.getpid(), signal.SIGUSR1)
 
 
 @HOOKS.register_module()

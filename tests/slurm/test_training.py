@@ -148,6 +148,15 @@ def test_cancelled_it_ends_for_good(cluster, folder):
 
 
 @pytest.mark.slow
+def test_a_signal_after_the_last_step_is_no_failure(cluster, folder):
+    write_config(folder, 'ends.py', dict(type='DieAtExitHook'), pause=0)
+    job = Job(cluster, folder, 'ends', config='ends.py')
+    assert job.ends('COMPLETED')['Restarts'] == '0'
+    assert 'User defined signal 1' in job.output()
+    assert checkpoint(job.work_dir, STEPS)
+
+
+@pytest.mark.slow
 def test_a_failure_is_not_queued_again(cluster, folder):
     """Slurm ends the other task by SIGTERM, which the job's exit status tells."""
     write_config(folder, 'dies.py', dict(type='DieOnceHook', rank=1, step=3, mark='died'))

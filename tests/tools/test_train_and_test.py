@@ -6,9 +6,11 @@ import re
 
 import pytest
 import torch
-from command_line import ROOT
-from forked_tool import error_of, run_tool
+from command_line import ROOT, free_port
+from forked_job import Rank
+from forked_tool import end_of, error_of, run_tool, start_tool
 from short_training import CONFIG, make_data, settings
+from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
 
@@ -56,3 +58,42 @@ def test_mistakes_are_one_clear_line(trained, folder):
     assert 'trained with mid_channels=4, not 16' in error_of(folder, 'test.py', CONFIG, good)
     assert 'name a checkpoint' in error_of(folder, 'test.py', CONFIG)
     assert 'no test images' in error_of(folder, 'test.py', ROOT / 'configs/bicubic_x4.py')
+
+
+def metrics_of_each(path):
+    return {image['image']: image for image in json.loads(path.read_text())}
+
+
+def test_shares_of_a_test_make_up_the_whole(tmp_path):
+    make_benchmark(tmp_path / 'data', 3)
+    words = 'csnln-x2-fast', '--data', 'data', '--per-image'
+    run_tool(tmp_path, 'test.py', *words, 'whole.json')
+    shares = {}
+    for k in 1, 2:
+        output = run_tool(tmp_path, 'test.py', *words, f'{k}.json', '--shard', f'{k}/2')
+        assert f'share {k}/2 of the images, by --shard' in output
+        share = metrics_of_each(tmp_path / f'{k}.json')
+        assert len(share) == 3 - k
+        shares |= share
+    assert shares == metrics_of_each(tmp_path / 'whole.json')
+    assert 'share 4/4 has no image' in run_tool(
+        tmp_path, 'test.py', *words, '4.json', '--shard', '4/4', expect=2
+    )
+
+
+def test_processes_of_a_launcher_test_together(tmp_path):
+    """Also if --launcher does not say so: not each of them all images."""
+    make_benchmark(tmp_path / 'data', 3)
+    words = 'csnln-x2-fast', '--data', 'data', '--out'
+    run_tool(tmp_path, 'test.py', *words, 'one.json')
+    port = free_port()
+    job = [
+        start_tool(
+            tmp_path, 'test.py', [*words, 'two.json'], output=f'{k}.txt', fault=Rank(k, 2, port)
+        )
+        for k in (0, 1)
+    ]
+    assert [end_of(process) for process in job] == [0, 0]
+    assert (tmp_path / '0.txt').read_text().startswith('2 processes share the images, by RANK\n')
+    one, two = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('one', 'two'))
+    assert one == pytest.approx(two, abs=1e-6) and one
