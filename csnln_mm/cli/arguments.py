@@ -10,6 +10,7 @@ from typing import Any
 from csnln_mm.errors import UserError
 from csnln_mm.files import check_folder
 from csnln_mm.launchers import LAUNCHERS
+from csnln_mm.shard import shard_of_process
 
 _SHARED: dict[str, dict[str, Any]] = {
     'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
@@ -212,6 +213,16 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
     )
     # torchrun sets a variable, older launchers this argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def detect_launcher(args: argparse.Namespace) -> None:
+    """Where none is named, name the launcher that started this process as one of several."""
+    shard = shard_of_process(1)
+    if args.launcher != 'none' or shard.count == 1:
+        return
+    args.launcher = next(n for n, names in LAUNCHERS.items() if names.rank == shard.origin)
+    if shard.index == 0:
+        print(f'{shard.count} processes share the images, by {shard.origin}', flush=True)
 
 
 def launcher(args: argparse.Namespace) -> str:
