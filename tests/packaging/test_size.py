@@ -34,7 +34,7 @@ BUDGET = {
     'tests/packaging': 600,
     'tests/paper': 650,
     'tests/slurm': 350,
-    'tests/tools': 550,
+    'tests/tools': 600,
     'tests/upscaling': 1600,
     'tests/visualization': 700,
     'tools': 300,
