@@ -2,12 +2,14 @@
 
 import itertools
 import warnings
+import zlib
 
 import numpy as np
 import pytest
 import tifffile
 from tiny_network import save_checkpoint
 
+from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import read_header, read_image
 from csnln_mm.upscaling import Upscaler, upscale
 
@@ -213,3 +215,17 @@ def test_a_slice_of_dicom_by_its_own_library(tmp_path, checkpoint):
     units += float(dicom.RescaleIntercept)
     result = Upscaler(checkpoint, device='cpu')(units, value_range=(-1024, 3071))
     check_pixels(result, pixels - 100.0)
+
+
+def test_a_tile_that_becomes_more_than_its_pixels(tmp_path):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8), tile=(64, 64), compression='zlib')
+    content = zlib.compress(bytes(3 * 2**20))
+    start = path.stat().st_size
+    with path.open('ab') as file:
+        file.write(content)
+    with tifffile.TiffFile(path, mode='r+') as tiff:
+        tiff.pages[0].tags['TileOffsets'].overwrite([start])
+        tiff.pages[0].tags['TileByteCounts'].overwrite([len(content)])
+    with pytest.raises(UserError, match='a.tif is damaged: a strip or tile has too many pixels'):
+        read_image(path)
