@@ -620,8 +620,8 @@ def _describe(
         srgb = _to_srgb(Image.fromarray(image.pixels), image.icc_profile)
         image = image._replace(pixels=np.asarray(srgb))
     if strip or pillow_format == 'PPM':
-        kept = dict(bands=image.bands, value_range=image.value_range, nodata=image.nodata)
-        return ImageData(image.pixels, image.alpha, **kept), None
+        bare = ImageData(image.pixels, image.alpha, bands=image.bands, nodata=image.nodata)
+        return bare._replace(value_range=image.value_range), None
     if pillow_format in _WITHOUT_PROFILE:
         image = image._replace(icc_profile=None)
     texts = () if pillow_format in ('PNG', 'GIF') else image.texts

@@ -188,14 +188,15 @@ def open_tiff(file: BinaryIO, name: str) -> TiffImage | None:
         return None
     if bits < 8:
         return None
+    kind = getattr(page.compression, 'name', compression)
     if compression not in _COMPRESSIONS:
         if compression in _FOR_PILLOW:
             return None
-        raise UserError(f'{name}: {page.compression.name}, its compression, is not supported')
+        raise UserError(f'{name}: {kind}, its compression, is not supported')
     if page.dtype is None or str(np.dtype(page.dtype).newbyteorder('=')) not in DTYPES:
-        kind = page.dtype or f'{bits} bits'
+        dtype = page.dtype or f'{bits} bits'
         raise UserError(
-            f'{name}: pixels of the type {kind} are not supported; convert them to '
+            f'{name}: pixels of the type {dtype} are not supported; convert them to '
             f'{", ".join(DTYPES[:-1])} or {DTYPES[-1]} first'
         )
     if page.imagedepth != 1 or page.is_subsampled and not ycbcr or 0 in page.shape:
@@ -203,9 +204,7 @@ def open_tiff(file: BinaryIO, name: str) -> TiffImage | None:
     if not _can_decode(page, compression, bits):
         if bits == 8 and page.samplesperpixel <= 4:
             return None
-        raise UserError(
-            f'{name}: its compression, {page.compression.name}, needs the package imagecodecs'
-        )
+        raise UserError(f'{name}: its compression, {kind}, needs the package imagecodecs')
     return TiffImage(file, tiff, name)
 
 
@@ -343,7 +342,9 @@ class _RawPlane(_Plane):
     def __init__(self, offset: int, keyframe: tifffile.TiffPage, file: BinaryIO, name: str) -> None:
         class Page:
             dataoffsets = (offset,)
-            databytecounts = (keyframe.imagewidth * keyframe.imagelength * keyframe.dtype.itemsize,)
+            databytecounts = (
+                keyframe.imagewidth * keyframe.imagelength * np.dtype(keyframe.dtype).itemsize,
+            )
 
         super().__init__(Page, _OneStrip(keyframe), file, name)  # type: ignore[arg-type]
 

@@ -18,7 +18,7 @@ _TILE = 256
 # Less than 4 GiB by what the directory takes: from there on offsets have 64 bits.
 _BIG = 2**32 - 2**26
 _XMP, _MIN_SAMPLE, _MAX_SAMPLE, _SMIN_SAMPLE, _SMAX_SAMPLE = 700, 280, 281, 340, 341
-_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 2, 3, 4, 5, 7
+_BYTE, _ASCII, _SHORT, _LONG, _UNDEFINED = 1, 2, 3, 4, 7
 _SHORTER = {ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit}
 _DIRECTORIES = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 
@@ -154,12 +154,8 @@ def _tag(code: int, kind: int, value: Any) -> tuple[int, int, int, Any, bool]:
         return code, kind, 0, str(value).encode('utf-8', 'replace'), True
     if isinstance(value, bytes):
         return code, kind, len(value), value, True
-    values = value if isinstance(value, tuple) else (value,)
-    if kind in (_RATIONAL, 10):
-        pairs = [float(one).as_integer_ratio() for one in values]
-        flat = tuple(int(number) for pair in pairs for number in pair)
-        return code, kind, len(values), flat, True
-    return code, kind, len(values), values if len(values) > 1 else values[0], True
+    values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+    return code, kind, len(values), values if len(values) > 1 else next(iter(values), 0), True
 
 
 def _resolution(exif: bytes | None) -> dict[str, Any]:

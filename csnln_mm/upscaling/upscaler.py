@@ -324,17 +324,17 @@ class _Work:
         self, read: Callable[[int, int], ImageData], source: tuple[int, int], size: tuple[int, int]
     ) -> Iterator[ImageData]:
         scale = cast(int, self.upscaler.network.upscale_factor)
-        target, height = size[::-1], source[1]
+        (width, height), target = source, (size[1], size[0])
         like = self.like
         if like.georeference is not None:
-            factors = size[0] / source[0], size[1] / source[1]
+            factors = size[0] / width, size[1] / height
             like = like._replace(
                 exif=scale_resolution(like.exif, factors, always=like.georeference.has_place),
                 georeference=like.georeference.scaled(*factors),
             )
-        upscaled = RowwiseResize((scale * height, scale * source[0]), target)
-        alpha = _Queue(RowwiseResize(source[::-1], target))
-        hidden = _Queue(RowwiseResize(source[::-1], target, nearest=True))
+        upscaled = RowwiseResize((scale * height, scale * width), target)
+        alpha = _Queue(RowwiseResize((height, width), target))
+        hidden = _Queue(RowwiseResize((height, width), target, nearest=True))
         results, seen = _Queue(upscaled), 0
         hides = self.like.nodata is not None or self.like.pixels.dtype.kind == 'f'
 
@@ -364,7 +364,7 @@ class _Work:
         strips = tiled_rows(
             self._run,
             read_tensor,
-            (height, source[0]),
+            (height, width),
             scale,
             tile=self.tiling.tile,
             overlap=self.tiling.overlap,
@@ -519,9 +519,10 @@ def _fill(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
             if pixels.dtype.kind == 'f':
                 filled[..., bands] = 0
             continue
-        _, nearest = cv2.distanceTransformWithLabels(
+        _, labels = cv2.distanceTransformWithLabels(
             hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
+        nearest = labels.astype(np.int64)
         of_label = np.zeros((nearest.max() + 1, filled[..., bands].shape[2]), pixels.dtype)
         of_label[nearest[~hidden]] = pixels[~hidden][:, bands]
         filled[..., bands] = of_label[nearest]
