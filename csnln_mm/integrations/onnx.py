@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,7 @@ def export_onnx(
             raise UserError(f'the metadata {key!r} follows from the export; leave it out')
     meta.update(dict(csnln_mm_version=__version__), **(metadata or {}))
     network = set_traceable(copy.deepcopy(network)).cpu().float().eval().requires_grad_(False)
+    _replace_transposed(network)
     if half:
         for key, value in network.state_dict().items():
             to_half(key, value)
@@ -124,6 +126,45 @@ def _import_onnx() -> ModuleType:
             'with torch 2.14'
         )
     return onnx
+
+
+def _replace_transposed(module: nn.Module) -> None:
+    """Replace a network's transposed convolutions, where the other form has no more work."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.ConvTranspose2d) and _is_shuffled(child):
+            setattr(module, name, _ShuffledConv(child))
+        else:
+            _replace_transposed(child)
+
+
+def _is_shuffled(conv: nn.ConvTranspose2d) -> bool:
+    """Whether :class:`_ShuffledConv` computes the same as this one."""
+    s = conv.stride[0]
+    form = conv.kernel_size, conv.stride, conv.padding, conv.output_padding, conv.dilation
+    plain = conv.groups == 1 and conv.bias is not None
+    return plain and form == ((3 * s, 3 * s), (s, s), (s, s), (0, 0), (1, 1))
+
+
+class _ShuffledConv(nn.Sequential):
+    """A transposed convolution as a 3x3 convolution and a pixel shuffle: faster in onnxruntime.
+
+    Args:
+        transposed: with a stride s, a kernel size 3 s and a padding s.
+    """
+
+    def __init__(self, transposed: nn.ConvTranspose2d) -> None:
+        scale, channels = transposed.stride[0], transposed.out_channels
+        conv = nn.Conv2d(transposed.in_channels, channels * scale**2, 3, padding=1)
+        # Of output pixel s y + r and input pixel y + d, the kernel's element s + r - s d.
+        shape = channels, scale, scale, transposed.in_channels, 3, 3
+        kernels = conv.weight.data.view(shape)
+        for y, x, row, column in product(range(scale), range(scale), range(3), range(3)):
+            element = transposed.weight[..., y + scale * (2 - row), x + scale * (2 - column)]
+            kernels[:, y, x, :, row, column] = element.T
+        assert transposed.bias is not None
+        conv.bias = nn.Parameter(transposed.bias.repeat_interleave(scale**2))
+        super().__init__(conv, nn.PixelShuffle(scale))
+        self.requires_grad_(False)
 
 
 class _HalfPrecision(nn.Module):

@@ -28,6 +28,7 @@ except ImportError as error:
     raise UserError(f'needs spandrel ({error}): pip install "csnln-mm[spandrel]"') from error
 
 OnTile = Callable[[int, int], None]
+Check = Callable[[], None]
 
 
 class TiledNetwork(nn.Module):
@@ -38,19 +39,29 @@ class TiledNetwork(nn.Module):
 
     Args:
         network: a :class:`~csnln_mm.networks.CSNLNNet`.
-        on_tile: see below.
+        on_tile: see below, as ``check``.
 
     Attributes:
         on_tile: called with (done, total) after each tile, or None; an exception in it ends the
             call.
+        check: called many times within a tile, or None; an exception in it ends the call.
     """
 
-    def __init__(self, network: nn.Module, on_tile: OnTile | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, on_tile: OnTile | None = None, check: Check | None = None
+    ) -> None:
         super().__init__()
         # The upscaler's memory format, for speed and equal rounding.
         self.network = network.to(memory_format=torch.channels_last)
-        self.on_tile = on_tile
+        self.on_tile, self.check = on_tile, check
+        for module in network.modules():
+            if not list(module.children()):
+                module.register_forward_pre_hook(self._check)
         self._free_memory: dict[torch.device, int | None] = {}
+
+    def _check(self, *_: Any) -> None:
+        if self.check:
+            self.check()
 
     def forward(self, x: Tensor) -> Tensor:
         """Upscale [N, c, H, W] in 0..1 to [N, c, S H, S W], not clipped, in the dtype of ``x``.
@@ -92,18 +103,19 @@ class CSNLNArch(Architecture[TiledNetwork]):
 
     Args:
         on_tile: :attr:`TiledNetwork.on_tile` of the networks.
+        check: :attr:`TiledNetwork.check` of the networks.
     """
 
-    def __init__(self, on_tile: OnTile | None = None) -> None:
+    def __init__(self, on_tile: OnTile | None = None, check: Check | None = None) -> None:
         super().__init__(id='CSNLN', detect=_detect)
-        self.on_tile = on_tile
+        self.on_tile, self.check = on_tile, check
 
     def load(self, state_dict: StateDict) -> ImageModelDescriptor[TiledNetwork]:
         """Build the network of a state dict; UserError if the two do not fit."""
         loaded = build_from_checkpoint(state_dict, 'loaded by spandrel')
         network: Any = loaded.network
         channels = network.head[0][0].in_channels
-        model = TiledNetwork(network, self.on_tile)
+        model = TiledNetwork(network, self.on_tile, self.check)
         return ImageModelDescriptor(
             model,
             model.state_dict(),
@@ -120,15 +132,23 @@ class CSNLNArch(Architecture[TiledNetwork]):
         )
 
 
-def register(registry: ArchRegistry = MAIN_REGISTRY, *, on_tile: OnTile | None = None) -> None:
-    """Let spandrel load CSNLN from now on; another call changes ``on_tile``.
+def register(
+    registry: ArchRegistry = MAIN_REGISTRY,
+    *,
+    on_tile: OnTile | None = None,
+    check: Check | None = None,
+) -> None:
+    """Let spandrel load CSNLN from now on; another call changes ``on_tile`` and ``check``.
 
     Args:
         registry: by default that of ``ModelLoader()``.
         on_tile: called with (done, total) after each tile of an image, for progress; an exception
             in it ends the work.
+        check: called before each layer, where a program looks whether the user has cancelled; an
+            exception in it ends the work.
     """
     if 'CSNLN' in registry:
-        registry['CSNLN'].architecture.on_tile = on_tile
+        registered = registry['CSNLN'].architecture
+        registered.on_tile, registered.check = on_tile, check
     else:
-        registry.add(ArchSupport.from_architecture(CSNLNArch(on_tile)))
+        registry.add(ArchSupport.from_architecture(CSNLNArch(on_tile, check)))

@@ -183,15 +183,13 @@ class CSNLNNet(nn.Module):
     ) -> tuple[Tensor | None, Tensor]:
         """The next features, if any, and the hidden state's part of the image."""
         radii, scale = self.cell.receptive_radii, self.upscale_factor
+        # Tracing must not ask for sizes, which would make constants of them.
+        tracing = is_compiling() or torch.jit.is_tracing()
+        if radii is None or torch.is_grad_enabled() or tracing:
+            return self._recur_at_once(features, recurrence, kernel, bias)
         count, channels, height, width = features.shape
         side = max(32, isqrt(BLOCK // (count * channels * scale**2)))
-        if (
-            torch.is_grad_enabled()
-            or is_compiling()
-            or torch.jit.is_tracing()
-            or radii is None
-            or max(height, width) <= side
-        ):
+        if max(height, width) <= side:
             return self._recur_at_once(features, recurrence, kernel, bias)
         following = None if recurrence == self.num_recurrences else torch.empty_like(features)
         part = features.new_empty(count, len(kernel), scale * height, scale * width)

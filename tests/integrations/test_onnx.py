@@ -70,6 +70,17 @@ def test_other_scales(tmp_path, scale):
     assert_same(tmp_path / 'a.onnx', network, torch.rand(2, 3, 8, 8))
 
 
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_transposed_convolutions_become_others_where_that_is_no_more_work(tmp_path, scale):
+    torch.manual_seed(0)
+    options = dict(upscale_factor=scale, cell=dict(branches=['local']))
+    network = CSNLNNet(mid_channels=4, num_recurrences=1, **options).eval()
+    export_onnx(network, tmp_path / 'a.onnx', tile=8)
+    assert_same(tmp_path / 'a.onnx', network, torch.rand(2, 3, 8, 8), atol=1e-6)
+    operators = {node.op_type for node in onnx.load(tmp_path / 'a.onnx').graph.node}
+    assert ('DepthToSpace' in operators, 'ConvTranspose' in operators) == (scale < 4, scale == 4)
+
+
 def test_half_precision(tmp_path):
     """Softmax in float32, so that similarities beyond float16 do no harm."""
     network = CSNLNNet(mid_channels=4, num_recurrences=1, cell=dict(branches=['in_scale'])).eval()

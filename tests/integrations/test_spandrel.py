@@ -178,8 +178,10 @@ def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
         pass
 
     cancelled_after = []
+    checks = []
 
     def throw_exception_if_processing_interrupted():
+        checks.append(len(moves))
         if len(moves) in cancelled_after:
             raise Interrupted
 
@@ -203,6 +205,7 @@ def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
         np.testing.assert_array_equal(whole, Upscaler(compact, device='cpu')(image))
         tiles = moves[-1][1]
         assert moves == [(i + 1, tiles) for i in range(tiles)] and tiles > 1
+        assert {checks.count(i) for i in range(tiles)} == {checks.count(0)} and checks.count(0) > 9
         moves.clear()
         cancelled_after.append(1)
         with pytest.raises(Interrupted):

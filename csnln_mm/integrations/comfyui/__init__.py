@@ -2,7 +2,7 @@
 
 It adds no node: ComfyUI's own "Load Upscale Model" and "Upscale Image (using Model)" take CSNLN,
 from ``models/upscale_models``, once this folder is there. The progress bar of the latter moves with
-the tiles that a network cuts the image into, and cancelling works between them.
+the tiles that a network cuts the image into, and cancelling works between a network's layers.
 """
 
 from csnln_mm.integrations.spandrel import register
@@ -11,12 +11,17 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 
 def show_tile(done: int, total: int) -> None:
-    """Move the progress bar of the node at work; raises what ends it when it is cancelled."""
-    from comfy.model_management import throw_exception_if_processing_interrupted
+    """Move the progress bar of the node at work."""
     from comfy.utils import ProgressBar
 
-    throw_exception_if_processing_interrupted()
     ProgressBar(total).update_absolute(done)
 
 
-register(on_tile=show_tile)
+def check_cancelled() -> None:
+    """Raise what ends the node at work if it was cancelled."""
+    from comfy.model_management import throw_exception_if_processing_interrupted
+
+    throw_exception_if_processing_interrupted()
+
+
+register(on_tile=show_tile, check=check_cancelled)
