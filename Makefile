@@ -9,6 +9,7 @@
 # make test-core   the tests of what needs no OpenMMLab package, where none is installed
 # make test-latest   the whole suite with what the package index has this week
 # make test-slurm  jobs of a Slurm cluster that the tests start here; skipped without Slurm
+# make test-comfyui COMFYUI=folder   upscales in a real ComfyUI, with COMFYUI_PYTHON if it has its own
 # make dist, make test-dist   source distribution and wheel in dist/, and their tests
 #
 # VENV=dir and VENV_OLDEST=dir put the environments elsewhere; PYTHON names the Python to make them
@@ -41,7 +42,7 @@ export PYTHON
 PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: env env-oldest env-core env-latest demo test test-oldest test-core test-latest test-cpus \
-	test-slurm lint docs dist test-dist
+	test-slurm test-comfyui lint docs dist test-dist
 
 env:
 	@requirements/install "$(VENV)" newest
@@ -89,6 +90,9 @@ test-cpus: env
 # TESTS_SLURM='-m "not slow"' runs the quickest three.
 test-slurm: env
 	$(BIN)/python -m pytest $(TESTS_SLURM) tests/slurm
+
+test-comfyui: env
+	$(BIN)/python -m pytest -s tests/integrations/test_comfyui.py
 
 lint: env
 	$(BIN)/python -m ruff check

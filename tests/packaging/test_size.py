@@ -10,7 +10,7 @@ BUDGET = {
     'csnln_mm/datasets': 700,
     'csnln_mm/explore': 1250,
     'csnln_mm/images': 2800,
-    'csnln_mm/integrations': 750,
+    'csnln_mm/integrations': 800,
     'csnln_mm/mmagic': 3300,
     'csnln_mm/networks': 1450,
     'csnln_mm/ops': 1500,
