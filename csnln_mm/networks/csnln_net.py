@@ -185,7 +185,8 @@ class CSNLNNet(nn.Module):
         radii, scale = self.cell.receptive_radii, self.upscale_factor
         # Tracing must not ask for sizes, which would make constants of them.
         tracing = is_compiling() or torch.jit.is_tracing()
-        if radii is None or torch.is_grad_enabled() or tracing:
+        # Nor is what blocks share a part of the network's size.
+        if radii is None or torch.is_grad_enabled() or tracing or features.is_meta:
             return self._recur_at_once(features, recurrence, kernel, bias)
         count, channels, height, width = features.shape
         side = max(32, isqrt(BLOCK // (count * channels * scale**2)))

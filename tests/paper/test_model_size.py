@@ -78,3 +78,10 @@ def test_frozen_parameters_and_the_model_itself_are_left_alone():
     assert generator.training
     with torch.no_grad():
         assert generator(torch.rand(1, 3, 4, 4)).abs().sum() > 0
+
+
+def test_convolutions_are_counted_once_for_each_pixel():
+    """Also of an image that a network upscales block by block."""
+    network = CSNLNNet(mid_channels=48, num_recurrences=2, cell=dict(branches=('local',)))
+    small, large = (model_size(network, size).multiply_adds for size in ((36, 64), (360, 640)))
+    assert large == 100 * small
