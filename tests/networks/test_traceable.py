@@ -30,6 +30,17 @@ def test_the_result_is_the_same(scale, cell):
 
 
 @newest
+@torch.no_grad()
+def test_export_for_any_size_without_attention():
+    net = set_traceable(network(cell=dict(branches=['local']), image_skip=True))
+    shapes = ({2: torch.export.Dim('height'), 3: torch.export.Dim('width')},)
+    exported = torch.export.export(net, (torch.rand(1, 3, 9, 8),), dynamic_shapes=shapes).module()
+    for side in 5, 40:
+        x = torch.rand(1, 3, side, 31)
+        torch.testing.assert_close(exported(x), net(x), rtol=0, atol=1e-6)
+
+
+@newest
 def test_export_for_any_number_of_images():
     net, x = set_traceable(network()), torch.rand(3, 3, 9, 8)
     shapes = ({0: torch.export.Dim('batch')},)
