@@ -47,9 +47,9 @@ class PretrainedModel(NamedTuple):
 
 
 def list_pretrained() -> list[PretrainedModel]:
-    """The models that come with the package, by scale and then by number of parameters."""
+    """The models that come with the package, by scale and number of parameters."""
     models = [_read(path) for path in WEIGHTS.glob('*.safetensors')]
-    return sorted(models, key=lambda model: (model.scale, model.parameters))
+    return sorted(models, key=lambda m: (m.scale, m.parameters, m.for_lossy))
 
 
 def choose_pretrained(

@@ -323,7 +323,7 @@ def _to_palette(image: Image.Image) -> Image.Image:
     """256 colours, or 255 and one that is transparent where less than half is visible."""
     if not image.has_transparency_data:
         return image if image.mode == 'L' else image.quantize(256)
-    hidden = image.getchannel('A').point(lambda alpha: 255 * (alpha < 128))
+    hidden = image.getchannel('A').point([255] * 128 + [0] * 128)
     image = image.convert('RGB').quantize(255)
     image.paste(255, mask=hidden)
     image.info['transparency'] = 255

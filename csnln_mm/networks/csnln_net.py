@@ -184,7 +184,7 @@ class CSNLNNet(nn.Module):
         """The next features, if any, and the hidden state's part of the image."""
         radii, scale = self.cell.receptive_radii, self.upscale_factor
         # Tracing must not ask for sizes, which would make constants of them.
-        tracing = is_compiling() or torch.jit.is_tracing()
+        tracing = is_compiling() or torch._C._get_tracing_state() is not None
         # Nor is what blocks share a part of the network's size.
         if radii is None or torch.is_grad_enabled() or tracing or features.is_meta:
             return self._recur_at_once(features, recurrence, kernel, bias)

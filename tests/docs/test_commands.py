@@ -43,7 +43,7 @@ NOT_RUN = {
     r'tools/(dist|slurm)_\w+\.sh': 'several devices or a cluster',
     r'([A-Z_]+=\S+ )+tools/(dist|slurm)_\w+\.sh': 'several machines or a cluster',
     r'csnln train': 'hours; tests/tools, configs and mmagic train',
-    r'csnln measure .*--time': 'half a minute; tests/paper/test_measure.py measures',
+    r'csnln measure .*--(time|jpeg)': 'minutes; tests/paper/test_measure.py measures',
     r'sbatch tools/train\.sbatch': 'a cluster',
     r'csnln explore': 'serves until it is ended; tests/explore uses the page',
     r'csnln ablation': 'days; tests/paper/test_ablation.py runs small budgets',
