@@ -31,8 +31,11 @@ CSS = """
 .pixels img {image-rendering: pixelated}
 .figures {display: grid; gap: 10px}
 .figures figure {margin: 0; font-size: 12px; line-height: 1.35; text-align: center}
-.figures figcaption {margin-top: 4px}
-.figures img {width: 100%; border-radius: 4px; margin: 0}
+.figures figcaption {padding-top: 4px}
+.figures img {width: 100%; border-radius: 4px; display: block}
+/* Gradio gives what is within margins of its own. */
+.figures a, .figures img, .figures figcaption {margin: 0 !important}
+#slider {height: min(560px, 90vw) !important}
 .crops {grid-template-columns: repeat(8, minmax(0, 88px))}
 .crops figcaption {white-space: nowrap; font-size: 10px}
 .crops img {aspect-ratio: 1; border: 3px solid}
@@ -147,9 +150,7 @@ class Page:
                 label='Tile',
                 min_width=140,
             )
-            self.ensemble = gr.Checkbox(
-                label='Ensemble', info='mean over 8 flips and rotations', min_width=160
-            )
+        self.ensemble = gr.Checkbox(label='Ensemble: mean over 8 flips and rotations')
         with gr.Row():
             self.upscale = gr.Button('Upscale', variant='primary', elem_id='upscale')
             self.stop = gr.Button('Stop', elem_id='stop')

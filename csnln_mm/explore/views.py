@@ -13,6 +13,7 @@ from csnln_mm import limits
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Session, as_uploaded, displayable
 from csnln_mm.images.degradation import resize
+from csnln_mm.tables import format_table
 from csnln_mm.upscaling.progress import format_duration
 from csnln_mm.upscaling.upscaler import scaled_size
 from csnln_mm.visualization import compare_methods, extract_attribution, largest_difference
@@ -215,11 +216,11 @@ def comparison_views(session: Session, names: Sequence[str], work: Work) -> tupl
     with as_uploaded(session.path):
         (comparison,) = compare_methods(session.path, methods, on_tile=work)
     x, y, width, height = box = largest_difference(comparison.gt, comparison.results)
-    table = ['| method | PSNR | SSIM |', '| --- | --- | --- |']
-    table += [
-        f'| {name} | {score.psnr:.2f} dB | {score.ssim:.4f} |'
+    rows = [
+        [name, f'{score.psnr:.2f} dB', f'{score.ssim:.4f}']
         for name, score in comparison.scores.items()
     ]
+    table = format_table(['method', 'PSNR', 'SSIM'], rows, style='markdown')
     shown = {'ground truth': comparison.gt, **comparison.results}
     details = [
         Crop(zoom(image[y : y + height, x : x + width], _DETAIL_ZOOM), name)
@@ -229,11 +230,7 @@ def comparison_views(session: Session, names: Sequence[str], work: Work) -> tupl
     errors = [
         Crop(error_map(image, comparison.gt), name) for name, image in comparison.results.items()
     ]
-    return (
-        '\n'.join(table),
-        _figures(session, 'large', details),
-        _figures(session, 'large', errors),
-    )
+    return (table, _figures(session, 'large', details), _figures(session, 'large', errors))
 
 
 def _figures(session: Session, kind: str, crops: Sequence[Crop]) -> str:

@@ -16,6 +16,7 @@ from csnln_mm.checkpoints.load import FILE_IN_FOLDER
 from csnln_mm.checkpoints.network import load_network
 from csnln_mm.errors import UserError
 from csnln_mm.integrations.safetensors import export_safetensors
+from csnln_mm.tables import format_table
 
 
 def export_hub(
@@ -111,12 +112,11 @@ def _card(
         'by': metadata.get('author'),
         'licence': metadata.get('license', 'not stated'),
     }
-    table = [
-        f'| {test_set} | {psnr:.2f} | {ssim:.4f} |' for test_set, (psnr, ssim) in scores.items()
-    ]
-    if table:
-        table[:0] = ['', 'PSNR in dB and SSIM, both on Y:', '', '| test set | PSNR | SSIM |']
-        table.insert(4, '| --- | --- | --- |')
+    table = ''
+    if scores:
+        rows = [[name, f'{psnr:.2f}', f'{ssim:.4f}'] for name, (psnr, ssim) in scores.items()]
+        table = format_table(['test set', 'PSNR', 'SSIM'], rows, style='markdown')
+        table = f'\nPSNR in dB and SSIM, both on Y:\n\n{table}\n'
     template = files('csnln_mm.integrations').joinpath('model_card.md').read_text()
     return Template(template).substitute(
         # JSON is YAML.
@@ -124,7 +124,7 @@ def _card(
         name=name,
         description='\n\n'.join([description, *filter(None, [metadata.get('description')])]),
         facts='\n'.join(f'| {title} | {text} |' for title, text in facts.items() if text),
-        scores=''.join(f'{line}\n' for line in table),
+        scores=table,
         quoted_folder=shlex.quote(f'{name}/'),
         folder=repr(f'{name}/'),
         scale=network.upscale_factor,
