@@ -33,7 +33,7 @@ BUDGET = {
     'tests/ops': 800,
     'tests/packaging': 600,
     'tests/paper': 650,
-    'tests/slurm': 350,
+    'tests/slurm': 400,
     'tests/tools': 600,
     'tests/upscaling': 1600,
     'tests/visualization': 700,
