@@ -111,7 +111,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const='float16',
         help='the same as --dtype float16: less time and memory on a GPU',
     )
-    size = parser.add_argument_group('size and format').add_mutually_exclusive_group()
+    sizes = parser.add_argument_group('size')
+    size = sizes.add_mutually_exclusive_group()
     size.add_argument(
         '-s',
         '--scale',
@@ -120,8 +121,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='upscaling factor, such as 3.5; if the network has another one, its output is resized '
         "(default: the network's, or 2)",
     )
-    size.add_argument(
-        '--width', type=int, metavar='PIXELS', help='width of the results, instead of --scale'
+    for option, metavar, text in (
+        ('--width', 'PIXELS', 'width of the results, instead of --scale; so are the next four'),
+        ('--longest', 'PIXELS', 'longest side of the results'),
+        ('--shortest', 'PIXELS', 'shortest side of the results'),
+        ('--fit', 'WxH', 'largest size of the results, such as 3840x2160'),
+        ('--at-least', 'WxH', 'smallest size of the results'),
+    ):
+        kind = int if metavar == 'PIXELS' else _size
+        size.add_argument(option, type=kind, metavar=metavar, help=text)
+    sizes.add_argument(
+        '--skip-larger', action='store_true', help='leave out images that would be reduced'
     )
     values = parser.add_argument_group('values and bands')
     add_range(values)
@@ -132,6 +142,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'grey (default: all, as colour where the file says so, others as grey)',
     )
     result = parser.add_argument_group('results')
+    result.add_argument(
+        '--name',
+        metavar='TEMPLATE',
+        help="name of the results, such as '{stem}_{model}_x{scale}'; also {width}, {height}",
+    )
     result.add_argument(
         '-f',
         '--format',
@@ -264,6 +279,12 @@ def _upscale(
         suffix=_suffix(args.format),
         scale=args.scale,
         width=args.width,
+        longest=args.longest,
+        shortest=args.shortest,
+        fit=args.fit,
+        at_least=args.at_least,
+        skip_larger=args.skip_larger,
+        name=args.name,
         strip=args.strip,
         quality=args.quality,
         tile=args.tile,
@@ -338,3 +359,10 @@ def _tile(text: str) -> int | None:
 def _devices(text: str) -> list[str | None]:
     names = {name: f'cuda:{name}' if name.isdecimal() else name for name in text.split(',')}
     return [None if name == 'auto' else names[name] for name in text.split(',')]
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition('x')
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f'expected a size such as 3840x2160, got {text}')
+    return int(width), int(height)

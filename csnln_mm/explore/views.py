@@ -15,7 +15,7 @@ from csnln_mm.explore.session import Session, as_uploaded, displayable
 from csnln_mm.images.degradation import resize
 from csnln_mm.tables import format_table
 from csnln_mm.upscaling.progress import format_duration
-from csnln_mm.upscaling.upscaler import scaled_size
+from csnln_mm.upscaling.sizes import scaled_size
 from csnln_mm.visualization import compare_methods, extract_attribution, largest_difference
 from csnln_mm.visualization.attention import attends
 from csnln_mm.visualization.comparison import BICUBIC

@@ -1,5 +1,6 @@
 """Upscaling files and folders: what becomes of each image."""
 
+import functools
 import math
 import threading
 import time
@@ -11,19 +12,22 @@ from typing import Any, Literal, NamedTuple, cast
 from torch import nn
 
 from csnln_mm.checkpoints import choose_pretrained
+from csnln_mm.checkpoints.pretrained import PretrainedModel
 from csnln_mm.errors import UserError
 from csnln_mm.files import remove_partials
 from csnln_mm.images.bands import parse_bands
+from csnln_mm.images.image_data import ImageHeader
 from csnln_mm.images.image_file import ImageData, RowReader, read_image, write_image, write_rows
 from csnln_mm.images.value_range import RangeOption, ValueRange, check_range
 from csnln_mm.limits import LARGE_IMAGE_PIXELS
 from csnln_mm.shard import Shard, shard_of_process
+from csnln_mm.upscaling.names import Names, check_template, made_by, software_note, split_template
 from csnln_mm.upscaling.pipeline import run_pipeline
-from csnln_mm.upscaling.plan import SOFTWARE, Job, is_by_rows, plan_jobs, plan_sizes
+from csnln_mm.upscaling.plan import Job, is_by_rows, plan_jobs, plan_sizes
 from csnln_mm.upscaling.progress import Tell, reporter
+from csnln_mm.upscaling.sizes import target_size
 from csnln_mm.upscaling.tile_size import Tiling, tile_cost
-from csnln_mm.upscaling.upscaler import Upscaler, check_scale, scaled_size
-from csnln_mm.version import __version__
+from csnln_mm.upscaling.upscaler import Upscaler, network_name
 
 
 class UpscaleResult(NamedTuple):
@@ -33,7 +37,7 @@ class UpscaleResult(NamedTuple):
         source: the input.
         target: where the result is; None if the input led to no image.
         status: 'done', 'skipped' (the result was there already) or 'failed'.
-        reason: why it failed.
+        reason: why it failed, or was skipped: what made the result that exists, if that says so.
     """
 
     source: str
@@ -52,6 +56,12 @@ def upscale(
     suffix: str = 'auto',
     scale: float | None = None,
     width: int | None = None,
+    longest: int | None = None,
+    shortest: int | None = None,
+    fit: tuple[int, int] | None = None,
+    at_least: tuple[int, int] | None = None,
+    skip_larger: bool = False,
+    name: str | None = None,
     strip: bool = False,
     quality: int | None = None,
     tile: int | None = None,
@@ -73,17 +83,24 @@ def upscale(
     Args:
         inputs: files, folders and glob patterns.
         out: folder, or a file for a single input file; None for ``{stem}_x{scale}{suffix}``
-            beside each input.
+            beside each input. It may have the fields of ``name``.
         checkpoint: file, name of a model, or network; see :class:`~csnln_mm.upscaling.Upscaler`,
             as for tile, overlap, ensemble, device and dtype. By default the model of the package
-            that suits the scale, or the largest factor to ``width``, and each image: JPEG and other
-            lossy files have models of their own.
+            that suits the factor of each image; JPEG and other lossy files have models of their
+            own.
         recursive: search subfolders.
         overwrite: replace results that exist; otherwise they are skipped.
         suffix: format of the results, such as '.png'; 'same' for that of each input; 'auto' for
             '.png', and '.tif' for what a PNG cannot hold: bands, a georeference, negative values.
         scale: upscaling factor, if it is not the network's: the network's output is resized.
-        width: of the results in pixels, in place of a factor.
+        width: of the results in pixels, in place of a factor; so are the next four.
+        longest: side of the results.
+        shortest: side of the results.
+        fit: (width, height) that the results fill in one direction and do not exceed.
+        at_least: (width, height) that the results have at least, in one direction exactly.
+        skip_larger: leave out images that are as large already, which would be reduced.
+        name: of the results, without suffix: ``{stem}``, ``{model}``, ``{scale}``, ``{width}`` and
+            ``{height}`` are filled in.
         strip: write no EXIF, ICC profile and XMP.
         quality: 1 to 100, of JPEG and WebP; by default 95 and lossless.
         value_range: the values that are black and white, and
@@ -106,66 +123,76 @@ def upscale(
         >>> result.status, result.target.name
         ('done', 'photo.png')
     """
-    if scale is not None and width is not None:
-        raise UserError('give a scale or a width, not both')
-    if width is not None and not 0 < width <= 2**17:
-        raise UserError(f'width must be from 1 to {2**17} pixels, got {width}')
-    check_scale(scale)
+    wanted = target_size(
+        scale=scale, width=width, longest=longest, shortest=shortest, fit=fit, at_least=at_least
+    )
+    if skip_larger and wanted is None:
+        raise UserError('leaving out larger images takes a size, such as a width')
+    folder, template, suffix = split_template(out, suffix)
+    if template and name:
+        raise UserError('give the name by --name or in the output, not both')
+    template = template or name
+    fields = check_template(template) if template else set()
     check_range(value_range)
     if bands is not None:
         parse_bands(bands)
     share = Shard() if shard in (None, 'auto') else Shard.parse(shard)
 
-    def load(factor: float | None, lossy: bool = False) -> Upscaler:
+    def load(network: str | Path | nn.Module) -> Upscaler:
         return Upscaler(
-            choose_pretrained(factor, lossy=lossy).path if checkpoint is None else checkpoint,
-            tile=tile,
-            overlap=overlap,
-            ensemble=ensemble,
-            device=device,
-            dtype=dtype,
+            network, tile=tile, overlap=overlap, ensemble=ensemble, device=device, dtype=dtype
         )
 
-    def size_of(size: tuple[int, int]) -> tuple[int, int]:
-        ratio = width / size[0] if width else factor
-        assert ratio is not None  # as until the network is loaded
-        return scaled_size(size, ratio)
-
-    def kind_of(job: Job) -> bool:
-        return checkpoint is None and job.header is not None and job.header.lossy
-
     # A checkpoint is loaded when it is known that there is work, unless names need its factor.
-    factor = scale
-    upscalers: dict[bool, Upscaler] = {}  # for lossy files, and for all others
-    if checkpoint is None and width is None:
-        factor = scale or choose_pretrained(scale).scale
-    elif out is None and scale is None and width is None:
-        upscalers[False] = load(None)
-        factor = upscalers[False].scale
-    label = f'w{width}' if width else f'x{factor or 0:g}'
+    upscalers: dict[str, Upscaler] = {}
+    if wanted is None and checkpoint is None:
+        wanted = target_size(scale=choose_pretrained(None).scale)
+    elif wanted is None and ((folder is None and template is None) or fields - {'stem', 'model'}):
+        assert checkpoint is not None
+        loaded = load(checkpoint)
+        upscalers[loaded.name] = loaded
+        wanted = target_size(scale=loaded.scale)
+    choose = functools.cache(choose_pretrained)
+
+    def choice(header: ImageHeader) -> PretrainedModel:
+        assert wanted is not None  # as without a checkpoint
+        return choose(math.ceil(min(64.0, wanted.factor(header.size))), lossy=header.lossy)
+
+    def model_of(header: ImageHeader) -> str:
+        return choice(header).name if checkpoint is None else network_name(checkpoint)
+
+    def values_of(header: ImageHeader) -> dict[str, str]:
+        values = dict(model=model_of(header)) if 'model' in fields else {}
+        if wanted is not None and fields - {'stem', 'model'}:
+            scale, (width, height) = wanted.factor(header.size), wanted.of(header.size)
+            values |= dict(scale=f'{scale:.4g}', width=str(width), height=str(height))
+        return values
+
     jobs, left_out, not_read = plan_jobs(
         inputs,
-        out,
+        Names(folder, template, wanted.label if wanted else '', values_of),
         recursive=recursive,
         suffix=suffix,
-        label=label,
         overwrite=overwrite,
         bands=bands,
     )
     if shard == 'auto':
         share = shard_of_process(len(jobs))
-    if factor or width:
-        jobs = plan_sizes(jobs, size_of)
-    largest, of = _largest_factor(jobs, width) if width else factor, len(jobs)
+    if wanted:
+        jobs = plan_sizes(jobs, wanted, skip_larger=skip_larger)
+    of = len(jobs)
     jobs = share.of(jobs)
     # Those of others may be written on another machine, whose locks are not seen here.
     remove_partials(job.target for job in jobs if job.target)
-    for job in jobs:
-        if job.is_open and kind_of(job) not in upscalers:
-            upscalers[kind_of(job)] = load(largest, kind_of(job))
-    if upscalers and not factor and not width:
-        factor = upscalers[False].scale
-        jobs = plan_sizes(jobs, size_of)
+    models = [model_of(job.header) if job.header else '' for job in jobs]
+    for job, model in zip(jobs, models, strict=True):
+        if job.is_open and model not in upscalers:
+            assert job.header is not None
+            upscalers[model] = load(choice(job.header).path if checkpoint is None else checkpoint)
+    if upscalers and wanted is None:
+        wanted = target_size(scale=next(iter(upscalers.values())).scale)
+        assert wanted is not None
+        jobs = plan_sizes(jobs, wanted)
     with reporter(progress) as report:
         lock = threading.Lock()
 
@@ -174,19 +201,23 @@ def upscale(
                 report(event)
 
         todo = [job for job in jobs if job.is_open]
+        of_jobs = [upscalers[m] for job, m in zip(jobs, models, strict=True) if job.is_open]
+        headers = [job.header for job in todo if job.header] if checkpoint is None else []
+        for_lossy = [header for header in headers if choice(header).for_lossy]
         tell(
             event='start',
             images=len(todo),
             left_out=left_out,
             not_read=not_read,
-            lossy_model=upscalers[True].name if True in upscalers else None,
+            lossy_model=choice(for_lossy[0]).name if for_lossy else None,
             shard=f'{share} of {of} images, by {share.origin}' if share.count > 1 else None,
         )
         results = [_result(job) for job in jobs if not job.is_open]
         for result in results:
-            about = dict(reason=result.reason) if result.reason else dict(target=str(result.target))
-            tell(event=result.status, source=result.source, **about)
-        of_jobs = [upscalers[kind_of(job)] for job in todo]
+            about = dict(reason=result.reason) if result.reason else {}
+            target = dict(target=str(result.target)) if result.target else {}
+            tell(event=result.status, source=result.source, **about, **target)
+        size_of = wanted.of if wanted else tuple  # without work there is none
         options = strip, quality, value_range, bands, overwrite
         results += _Run(of_jobs, todo, size_of, tell, *options)()
         counts = Counter(result.status for result in results)
@@ -198,16 +229,9 @@ def _result(job: Job) -> UpscaleResult:
     """That of a job without work."""
     if job.refusal:
         return UpscaleResult(job.source, None, 'failed', job.refusal)
-    return UpscaleResult(job.source, job.target, 'skipped')
-
-
-def _largest_factor(jobs: Iterable[Job], width: int) -> float | None:
-    """The factor by which the narrowest image becomes ``width`` pixels wide.
-
-    Of all images, also those that are done or another process's: it chooses the model.
-    """
-    headers = [job.header for job in jobs if job.header and not job.refusal]
-    return max((min(64.0, width / header.size[0]) for header in headers), default=None)
+    if job.target is None:
+        return UpscaleResult(job.source, None, 'skipped', f'it has {job.note} pixels already')
+    return UpscaleResult(job.source, job.target, 'skipped', made_by(job.note)[1])
 
 
 class _Run:
@@ -321,7 +345,8 @@ class _Run:
         return upscaler.with_smaller_tiles(write, image.size, size, tiling)
 
     def _note(self, index: int) -> str:
-        return f'{SOFTWARE} {__version__}, x{self.upscalers[index].network.upscale_factor}'
+        upscaler = self.upscalers[index]
+        return software_note(upscaler.name, cast(int, upscaler.network.upscale_factor))
 
     def _write(self, index: int, image: ImageData | Literal['written'] | None) -> UpscaleResult:
         job = self.jobs[index]

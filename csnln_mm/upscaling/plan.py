@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +19,11 @@ from csnln_mm.images.foreign_formats import FOREIGN_SUFFIXES, describe_foreign
 from csnln_mm.images.formats import OUTPUT_FORMATS, SUFFIXES, load_plugin
 from csnln_mm.images.image_file import ImageHeader, check_format, read_header
 from csnln_mm.limits import LARGE_IMAGE_PIXELS
+from csnln_mm.upscaling.names import SOFTWARE, Names
+from csnln_mm.upscaling.sizes import TargetSize
 
 # What names end with when results lie beside their inputs.
-_LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|w\d+)')
-# What this package calls itself in its results.
-SOFTWARE = 'csnln-mm'
+_LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|(w|longest|shortest)\d+|(fit|at-least)\d+x\d+)')
 
 
 class Job(NamedTuple):
@@ -34,7 +34,8 @@ class Job(NamedTuple):
         target: where the result goes; None if there is none.
         header: of the source; None if it could not be read.
         refusal: why it cannot be upscaled; '' if it can.
-        is_done: whether the result exists and is to stay.
+        is_done: whether the result exists and is to stay, or none is needed.
+        note: why it is done: what made the result that exists, or that the image is large enough.
         size: (width, height) of the result; (0, 0) until :func:`plan_sizes`.
     """
 
@@ -43,6 +44,7 @@ class Job(NamedTuple):
     header: ImageHeader | None = None
     refusal: str = ''
     is_done: bool = False
+    note: str = ''
     size: tuple[int, int] = (0, 0)
 
     @property
@@ -93,11 +95,10 @@ class _Found(NamedTuple):
 
 def plan_jobs(
     inputs: Iterable[str | Path],
-    out: str | Path | None,
+    names: Names,
     *,
     recursive: bool,
     suffix: str,
-    label: str = '',
     overwrite: bool = False,
     bands: str | None = None,
 ) -> Plan:
@@ -108,14 +109,12 @@ def plan_jobs(
 
     Args:
         inputs: files, folders and glob patterns (``**`` for any depth).
-        out: a folder, made if need be; or, for one file, a file with the suffix of an image.
-            Images keep their place below an input folder or the fixed part of a pattern.
-            None: beside each input, as ``{stem}_{label}{suffix}``; files with such names, beside
-            an input, are results as well.
+        names: where results go; ``out`` is a folder, made if need be, or, for one file, a file with
+            the suffix of an image. Images keep their place below an input folder or the fixed part
+            of a pattern. Files with the names of results, beside an input, are results as well.
         recursive: search subfolders.
         suffix: of the results, such as '.png'; 'same' for that of the input; 'auto' for '.png', and
             '.tif' for what a PNG cannot hold.
-        label: such as 'x2'.
         overwrite: replace results that exist.
         bands: those that are upscaled, as of :func:`~csnln_mm.images.bands.parse_bands`.
 
@@ -126,7 +125,7 @@ def plan_jobs(
         raise UserError(f'unknown format {suffix}; use same or one of {", ".join(OUTPUT_FORMATS)}')
     if suffix not in ('same', 'auto'):
         load_plugin(OUTPUT_FORMATS[suffix][0])
-    out = None if out is None else Path(out).expanduser()
+    out = names.out
     unwritable = (FOREIGN_SUFFIXES | set(SUFFIXES)) - OUTPUT_FORMATS.keys()
     if out is not None and out.suffix.lower() in unwritable and not out.is_dir():
         raise UserError(
@@ -165,7 +164,7 @@ def plan_jobs(
     taken: dict[str, Path] = {}
     for file in found:
         file = _with_bands(file, bands)
-        target = _target(file, out, suffix, label, alone=len(found) == 1)
+        target = _target(file, names, suffix, alone=len(found) == 1)
         job = Job(str(file.path), target)
         real = os.path.realpath(target)
         if real in sources:
@@ -182,20 +181,23 @@ def plan_jobs(
     return Plan(jobs, left_out, dict(Counter(path.suffix.lower() for path in sorted(foreign))))
 
 
-def plan_sizes(
-    jobs: Iterable[Job], size: Callable[[tuple[int, int]], tuple[int, int]]
-) -> list[Job]:
+def plan_sizes(jobs: Iterable[Job], size: TargetSize, *, skip_larger: bool = False) -> list[Job]:
     """The same jobs with the size of their results; those that no file can hold are refused.
 
     Args:
         jobs: from :func:`plan_jobs`.
-        size: (width, height) of an image to that of its result.
+        size: of the results.
+        skip_larger: leave images as they are that need not grow for it.
     """
     planned = []
     for job in jobs:
         header, target = job.header, job.target
         if job.is_open and header is not None and target is not None:
-            job = job._replace(size=size(header.size))
+            job = job._replace(size=size.of(header.size))
+            if skip_larger and size.factor(header.size) <= 1:
+                width, height = header.size
+                planned.append(job._replace(is_done=True, target=None, note=f'{width}x{height}'))
+                continue
             try:
                 check_format(target, header._replace(size=job.size))
                 _check_memory(job)
@@ -209,7 +211,11 @@ def _check(job: Job, file: _Found, overwrite: bool) -> Job:
     """The job with what can be known of it before any work."""
     assert job.target is not None
     if not overwrite and os.path.isfile(job.target):
-        return job._replace(header=file.header, is_done=True)
+        try:
+            software = read_header(job.target).software
+        except UserError:
+            software = ''
+        return job._replace(header=file.header, is_done=True, note=software)
     try:
         check_file(job.target)
     except UserError as error:
@@ -217,15 +223,16 @@ def _check(job: Job, file: _Found, overwrite: bool) -> Job:
     return job._replace(header=file.header, refusal=file.problem)
 
 
-def _target(file: _Found, out: Path | None, suffix: str, label: str, *, alone: bool) -> Path:
-    kind = file.path.suffix if suffix == 'same' else suffix
+def _target(file: _Found, names: Names, suffix: str, *, alone: bool) -> Path:
+    kind, out = file.path.suffix if suffix == 'same' else suffix, names.out
     if suffix == 'auto':
         kind = '.tif' if file.header and _needs_tiff(file.header) else '.png'
     if out is None:
-        return file.path.with_name(f'{file.path.stem}_{label}{kind}')
-    if alone and file.place is None and _names_image(out):
+        return file.path.with_name(names.fill(file.path.stem, file.header) + kind)
+    if alone and file.place is None and names.template is None and _names_image(out):
         return out
-    return out / (file.place or Path(file.path.name)).with_suffix(kind)
+    place = (file.place or Path(file.path.name)).with_suffix('')
+    return out / (names.fill(str(place), file.header) + kind)
 
 
 def _with_bands(file: _Found, bands: str | None) -> _Found:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
@@ -87,7 +88,7 @@ class _Lines:
         self.images = self.left_out = 0
         self.about: dict[int, str] = {}
         self.not_read: dict[str, int] = {}
-        self.existing: list[str] = []
+        self.skipped: list[dict[str, Any]] = []
 
     def __call__(self, event: dict[str, Any]) -> None:
         kind = event['event']
@@ -107,7 +108,7 @@ class _Lines:
             if kind == 'failed':
                 self.print_failure(_failure(event))
             elif kind == 'skipped':
-                self.existing.append(event['target'])
+                self.skipped.append(event)
             elif kind == 'end':
                 self.print_line(self._end(event))
             return
@@ -128,11 +129,7 @@ class _Lines:
             self.print_failure(f'[{event["number"]}/{self.images}] {_failure(event)}')
 
     def _end(self, event: dict[str, Any]) -> str:
-        skipped = f'{event["skipped"]} skipped'
-        if len(self.existing) == 1:
-            skipped += f' because {self.existing[0]} exists (--overwrite replaces it)'
-        elif self.existing:
-            skipped += ' because their results exist (--overwrite replaces them)'
+        skipped = f'{event["skipped"]} skipped' + _why_skipped(self.skipped)
         left_out = f'; left out: {self.left_out} results of earlier runs' if self.left_out else ''
         left_out += f'; not read: {describe_foreign(self.not_read)}' if self.not_read else ''
         return f'{event["done"]} done, {skipped}, {event["failed"]} failed{left_out}'
@@ -157,6 +154,28 @@ def _failure(event: dict[str, Any]) -> str:
 def _values(event: dict[str, Any]) -> str:
     values = ValueRange(event['low'], event['high'], 'data')
     return f'black to white is {values}, as seen in the image (--range sets it)'
+
+
+def _why_skipped(events: list[dict[str, Any]]) -> str:
+    """Such as ' because their results exist, 3 made by csnln-x2-fast, csnln-mm 1.0.0 (...)'."""
+    existing = [event for event in events if 'target' in event]
+    reasons = []
+    if existing:
+        makers = Counter(event.get('reason', '') for event in existing)
+        told = [
+            f'{count} {maker}' if len(existing) > 1 else maker
+            for maker, count in makers.most_common(3)
+            if maker
+        ]
+        what = f'{existing[0]["target"]} exists' if len(existing) == 1 else 'their results exist'
+        reasons.append(
+            ', '.join([what, *told]) + ' (--overwrite replaces, --name names them otherwise)'
+        )
+    if len(existing) < len(events):
+        large = [event for event in events if 'target' not in event]
+        what = f'{large[0]["source"]} is' if len(large) == 1 else f'{len(large)} are'
+        reasons.append(f'{what} large enough')
+    return f' because {" and ".join(reasons)}' if reasons else ''
 
 
 def _resized(event: dict[str, Any]) -> str:

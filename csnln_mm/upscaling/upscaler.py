@@ -26,6 +26,7 @@ from csnln_mm.images.value_range import (
     full_range,
 )
 from csnln_mm.ops.imresize import RowwiseResize, imresize
+from csnln_mm.upscaling.sizes import check_scale, scaled_size
 from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, with_smaller_tiles
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_rows
 
@@ -99,9 +100,8 @@ class Upscaler:
             raise UserError('float16 needs a GPU; use bfloat16 on a CPU')
         if network is None:
             network = choose_pretrained(scale).path
-        self.name = type(network).__name__
+        self.name = network_name(network)
         if not isinstance(network, nn.Module):
-            self.name = Path(network).name.removesuffix('.safetensors')
             network = load_network(str(network))
         # Convolutions run up to twice as fast on CPUs when channels vary fastest in memory.
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
@@ -259,16 +259,11 @@ class Upscaler:
         return self_ensemble(run, x) if self.ensemble else run(x)
 
 
-def check_scale(scale: float | None) -> None:
-    """Raise UserError unless images can be upscaled by this factor."""
-    if scale is not None and not 0 < scale <= 64:
-        raise UserError(f'scale must be above 0 and at most 64, got {scale:g}')
-
-
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """(width, height) after scaling, rounded, at least 1."""
-    width, height = (max(1, math.floor(side * scale + 0.5)) for side in size)
-    return width, height
+def network_name(network: str | Path | nn.Module) -> str:
+    """Of a model or a file; of a network, its class."""
+    if isinstance(network, nn.Module):
+        return type(network).__name__
+    return Path(network).name.removesuffix('.safetensors')
 
 
 def network_bands(network: nn.Module) -> int:

@@ -6,7 +6,7 @@ ROOT = Path(__file__).parents[2]
 BUDGET = {
     'csnln_mm': 1050,
     'csnln_mm/checkpoints': 1850,
-    'csnln_mm/cli': 2500,
+    'csnln_mm/cli': 2550,
     'csnln_mm/datasets': 700,
     'csnln_mm/explore': 1250,
     'csnln_mm/images': 2800,
@@ -15,7 +15,7 @@ BUDGET = {
     'csnln_mm/networks': 1450,
     'csnln_mm/ops': 1500,
     'csnln_mm/paper': 850,
-    'csnln_mm/upscaling': 2050,
+    'csnln_mm/upscaling': 2250,
     'csnln_mm/visualization': 1500,
     'tests': 550,
     'tests/benchmarks': 150,

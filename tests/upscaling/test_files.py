@@ -14,6 +14,8 @@ from csnln_mm import upscaling
 from csnln_mm.checkpoints import pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageHeader, check_format
+from csnln_mm.upscaling.sizes import target_size
+from csnln_mm.version import __version__
 
 SOURCE, OUT = Path('in'), Path('out')
 
@@ -287,7 +289,12 @@ def test_what_another_process_has_made_meanwhile(upscale, overwrite, status):
         (dict(shard='0/3'), 'a share is named K/N'),
         (dict(scale=float('nan')), 'scale must be'),
         (dict(width=-3), 'width must be'),
-        (dict(scale=2, width=300), 'not both'),
+        (dict(scale=2, width=300), 'give one size, not scale and width'),
+        (dict(fit=(0, 300)), 'fit must be from 1 to 131072 pixels, got 0x300'),
+        (dict(skip_larger=True), 'takes a size'),
+        (dict(name='{stem}_{modl}'), 'fields are {stem}, {model}'),
+        (dict(name='../{stem}'), 'within the output folder'),
+        (dict(name='{stem'), 'fields are'),
         (dict(suffix='.jp2'), 'unknown format'),
     ],
 )
@@ -328,12 +335,74 @@ def test_lossy_files_are_upscaled_by_the_model_for_them(upscale, tmp_path, monke
     assert 'photo' not in capsys.readouterr().out
 
 
-def test_several_results_that_exist(upscale, capsys):
+def test_what_exists_is_told_with_what_made_it(upscale, capsys):
     upscale([SOURCE], OUT)
-    upscale([SOURCE], OUT, progress=True)
-    assert capsys.readouterr().out == (
-        '0 done, 2 skipped because their results exist (--overwrite replaces them), 0 failed\n'
-    )
+    Image.fromarray(photograph(8, 9)).save(OUT / 'a.png')
+    results = upscale([SOURCE], OUT, progress=True)
+    note = f'made by plain.pth, csnln-mm {__version__}'
+    assert [result.reason for result in results] == ['', note]
+    how = '(--overwrite replaces, --name names them otherwise)'
+    told = f'0 done, 2 skipped because their results exist, 1 {note} {how}, 0 failed\n'
+    assert capsys.readouterr().out == told
+    upscale([SOURCE / 'b.png'], OUT, progress=True)
+    assert f'1 skipped because out/b.png exists, {note} {how}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'out, name, made',
+    [
+        (OUT, '{stem}_{model}_x{scale}', 'b_plain.pth_x2.png sub/c_plain.pth_x2.png'),
+        (OUT, '{model}/{stem}_{width}x{height}', 'plain.pth/b_18x16.png plain.pth/sub/c_18x16.png'),
+        ('out/x{scale}', None, 'x2/b.png x2/sub/c.png'),
+        ('out/{stem}_x{scale}', None, 'b_x2.png sub/c_x2.png'),
+        ('out/{stem}-{model}.webp', None, 'b-plain.pth.webp sub/c-plain.pth.webp'),
+    ],
+)
+def test_names_from_a_template(upscale, out, name, made):
+    (SOURCE / 'a.jpg').unlink()
+    results = upscale(['in/**/[bc].png'], out, name=name)
+    assert [result.status for result in results] == ['done'] * 2
+    assert names(OUT) == made.split()
+    # Beside their inputs.
+    if name and '/' not in name:
+        upscale([SOURCE / 'b.png'], name=name)
+        assert Path('in/b_plain.pth_x2.png').is_file()
+
+
+def test_two_models_on_the_same_image(upscale, checkpoint):
+    for model in None, checkpoint:
+        options = {} if model is None else dict(checkpoint=model)
+        (result,) = upscale([SOURCE / 'b.png'], name='{stem}_{model}', **options)
+        assert result.status == 'done'
+    assert names(SOURCE)[1:4] == ['b.png', 'b_plain.pth.png', 'b_tiny.pth.png']
+
+
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        (dict(longest=36), (36, 32)),
+        (dict(shortest=24), (27, 24)),
+        (dict(fit=(36, 24)), (27, 24)),
+        (dict(fit=(27, 99)), (27, 24)),
+        (dict(at_least=(36, 24)), (36, 32)),
+        (dict(width=27), (27, 24)),
+    ],
+)
+def test_sizes_for_a_batch(upscale, size, expected):
+    (result,) = upscale([SOURCE / 'b.png'], **size)
+    assert Image.open(result.target).size == expected
+    label = target_size(**size).label
+    assert result.target.name == f'b_{label}.png'
+    # Such results are no inputs.
+    assert len(upscale([SOURCE], **size)) == 2
+
+
+def test_images_that_are_large_enough_are_left_out(upscale, capsys):
+    Image.fromarray(photograph(20, 30)).save(SOURCE / 'large.png')
+    results = upscale([SOURCE], OUT, longest=30, skip_larger=True, progress=True)
+    assert names(OUT) == ['a.png', 'b.png']
+    assert results[0] == (str(SOURCE / 'large.png'), None, 'skipped', 'it has 30x20 pixels already')
+    assert '2 done, 1 skipped because in/large.png is large enough' in capsys.readouterr().out
 
 
 def test_images_of_other_formats_are_counted(upscale, capsys):
