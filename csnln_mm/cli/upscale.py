@@ -314,6 +314,7 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
             source = f'{folder}/stdin'
             with open(source, 'wb') as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
+            _check_alone(Path(source))
         out = args.out
         if to_stdout:
             suffix = f'.{args.format or "png"}'
@@ -329,6 +330,16 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
     return status
+
+
+def _check_alone(path: Path) -> None:
+    """Refuse a stream of several PNG images, such as ffmpeg's, of which the first would be read."""
+    count = path.read_bytes().count(b'\x89PNG\r\n\x1a\n')
+    if count > 1:
+        raise UserError(
+            f'stdin holds {count} PNG images, and one is upscaled: write them as files, and name '
+            'their folder'
+        )
 
 
 def _report_failures(

@@ -24,6 +24,7 @@ class ImageHeader(NamedTuple):
         dtype: of the pixels, one of :data:`csnln_mm.images.value_range.DTYPES`.
         has_place: whether it has a georeference.
         by_rows: whether it can be read by rows, with little memory.
+        has_more: whether more frames follow, which are not read.
     """
 
     size: tuple[int, int]
@@ -35,6 +36,7 @@ class ImageHeader(NamedTuple):
     dtype: str = 'uint8'
     has_place: bool = False
     by_rows: bool = False
+    has_more: bool = False
 
 
 class ImageData(NamedTuple):

@@ -498,6 +498,8 @@ def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageH
         _is_lossy(file, image),
         (1,) if image.mode in _GREY_MODES or image.mode.startswith('I;16') else (3,),
         'uint16' if deep else 'uint8',
+        # The second picture of a photograph, a preview or a map of gains, is no frame.
+        has_more=image.format != 'MPO' and getattr(image, 'is_animated', False),
     )
 
 

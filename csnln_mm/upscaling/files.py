@@ -315,6 +315,7 @@ class _Run:
             factor=factor,
             resized=size != (image.size[0] * factor, image.size[1] * factor),
             tiling=str(tiling),
+            has_more=job.header is not None and job.header.has_more,
         )
         before, total = sum(self.costs[:index]), sum(self.costs)
 

@@ -118,6 +118,8 @@ class _Lines:
                 f'{event["width"]}x{event["height"]} to {event["new_width"]}x'
                 f'{event["new_height"]} by {event["model"]}{_resized(event)}, {event["tiling"]}'
             )
+            if event['has_more']:
+                self.print_line(f'{label}: the first frame alone; the others are left out')
         elif kind == 'values':
             self.print_line(f'{label}: {_values(event)}')
         elif kind == 'tile':
@@ -168,9 +170,7 @@ def _why_skipped(events: list[dict[str, Any]]) -> str:
             if maker
         ]
         what = f'{existing[0]["target"]} exists' if len(existing) == 1 else 'their results exist'
-        reasons.append(
-            ', '.join([what, *told]) + ' (--overwrite replaces, --name names them otherwise)'
-        )
+        reasons.append(', '.join([what, *told]) + ' (--overwrite replaces, --name renames)')
     if len(existing) < len(events):
         large = [event for event in events if 'target' not in event]
         what = f'{large[0]["source"]} is' if len(large) == 1 else f'{len(large)} are'

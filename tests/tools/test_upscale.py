@@ -50,9 +50,8 @@ def test_beside_the_input_by_the_short_options(checkpoint, folder, capsys):
     assert Image.open('a_x1.5.jpg').size == (14, 11)
     assert main(['upscale', 'a.png', *words]) == 0
     out = capsys.readouterr().out
-    assert out.endswith(
-        '0 done, 1 skipped because a_x1.5.jpg exists (--overwrite replaces it), 0 failed\n'
-    )
+    assert '0 done, 1 skipped because a_x1.5.jpg exists, made by ' in out
+    assert out.endswith(' (--overwrite replaces, --name renames), 0 failed\n')
 
 
 def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):
@@ -63,6 +62,16 @@ def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):
     assert main(['upscale', '-', '-n', checkpoint, '-g', 'cpu']) == 0
     assert Image.open(io.BytesIO(capfdbinary.readouterr().out)).size == (18, 14)
     assert names(folder) == ['a.png']
+
+
+def test_several_images_on_stdin_are_refused(checkpoint, folder, monkeypatch, capfdbinary):
+    class Stream:
+        buffer = io.BytesIO((folder / 'a.png').read_bytes() * 2)
+
+    monkeypatch.setattr(sys, 'stdin', Stream)
+    assert main(['upscale', '-', '-n', checkpoint, '-g', 'cpu']) == 2
+    out, error = capfdbinary.readouterr()
+    assert out == b'' and b'stdin holds 2 PNG images' in error
 
 
 def test_a_model_of_the_package_by_default_and_by_name(folder, capsys):

@@ -341,7 +341,7 @@ def test_what_exists_is_told_with_what_made_it(upscale, capsys):
     results = upscale([SOURCE], OUT, progress=True)
     note = f'made by plain.pth, csnln-mm {__version__}'
     assert [result.reason for result in results] == ['', note]
-    how = '(--overwrite replaces, --name names them otherwise)'
+    how = '(--overwrite replaces, --name renames)'
     told = f'0 done, 2 skipped because their results exist, 1 {note} {how}, 0 failed\n'
     assert capsys.readouterr().out == told
     upscale([SOURCE / 'b.png'], OUT, progress=True)
@@ -426,3 +426,11 @@ def test_formats_that_cannot_be_written_make_no_folder(upscale, out):
     with pytest.raises(UserError, match=r'cannot be written; use one of'):
         upscale([SOURCE / 'b.png'], out)
     assert not Path(out).exists()
+
+
+def test_frames_that_are_left_out_are_told(upscale, capsys):
+    frames = [Image.fromarray(photograph(8, 9, seed)) for seed in (1, 2)]
+    frames[0].save(SOURCE / 'moving.gif', save_all=True, append_images=frames[1:])
+    upscale([SOURCE / 'moving.gif', SOURCE / 'b.png'], OUT, progress=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'frame' in line]
+    assert lines == ['[1/2] in/moving.gif: the first frame alone; the others are left out']
