@@ -61,8 +61,8 @@ def choose_pretrained(
         scale: wanted factor. Where no model has it, the next larger one that a model has is taken,
             or else the largest. By default the smallest.
         with_attention: choose among the models with attention only.
-        lossy: choose for images that lossy compression has changed, if there is a model of that
-            factor for them.
+        lossy: choose for images that lossy compression has changed: the model for them of that or
+            the next larger factor, if there is one.
 
     Raises:
         UserError: if no model is left to choose from.
@@ -73,9 +73,9 @@ def choose_pretrained(
         raise UserError(f'no {kind} comes with the package; give a checkpoint')
     scales = [model.scale for model in models]
     best = min((s for s in scales if s >= (scale or 0)), default=max(scales))
-    # The sort is stable: among equals the smallest stays first.
-    models = [model for model in models if model.scale == best]
-    return sorted(models, key=lambda model: model.for_lossy != lossy)[0]
+    # The list is in order: the first is the smallest of the smallest factor.
+    suitable = [model for model in models if model.scale >= best]
+    return next((m for m in suitable if m.for_lossy == lossy), suitable[0])
 
 
 def checkpoint_path(name: str | Path) -> Path:

@@ -46,6 +46,9 @@ def test_lossy_files_have_models_of_their_own(models, tmp_path):
     assert [m.name for m in list_pretrained() if m.for_lossy] == ['d']
     assert [choose_pretrained(2, lossy=lossy).name for lossy in (False, True)] == ['a', 'd']
     assert choose_pretrained(4, lossy=True).name == 'c'
+    # Resized, that for a larger factor does better than one that is not made for them.
+    save_pretrained(tmp_path / 'e.safetensors', 4, made_for='lossy files')
+    assert choose_pretrained(3, lossy=True).name == 'e'
 
 
 def test_a_file_goes_before_a_model_and_a_wrong_name_gets_advice(models, tmp_path, monkeypatch):
