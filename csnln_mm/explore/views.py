@@ -10,9 +10,11 @@ import gradio as gr
 import numpy as np
 
 from csnln_mm import limits
+from csnln_mm.checkpoints import list_pretrained
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Session, as_uploaded, displayable
 from csnln_mm.images.degradation import resize
+from csnln_mm.images.image_file import read_header
 from csnln_mm.tables import format_table
 from csnln_mm.upscaling.progress import format_duration
 from csnln_mm.upscaling.sizes import scaled_size
@@ -89,7 +91,11 @@ def image_views(session: Session) -> tuple[str, str]:
     parts += ['grey'] * (image.pixels.ndim == 2)
     parts += ['transparency'] * (image.alpha is not None)
     parts += ['colour profile'] * (image.icc_profile is not None)
-    return session.write(zoom(displayable(image), preview_zoom(image.size))), ', '.join(parts)
+    about = ', '.join(parts)
+    if read_header(session.path).lossy:
+        made_for = (m.name for m in list_pretrained() if m.for_lossy and m.name in session.networks)
+        about += next((f'. For lossy files there is {name}.' for name in made_for), '')
+    return session.write(zoom(displayable(image), preview_zoom(image.size))), about
 
 
 def upscale_views(

@@ -9,6 +9,7 @@ from tiny_network import photograph, save_checkpoint
 
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Sessions, Stopped, displayable
+from csnln_mm.explore.views import image_views
 from csnln_mm.images.image_file import ImageData, write_image
 from csnln_mm.limits import MAX_SESSIONS
 
@@ -123,3 +124,14 @@ def test_a_checkpoint_is_loaded_for_this_session_alone(sessions, tmp_path):
 def test_transparency_is_shown_on_white():
     image = ImageData(np.zeros((1, 2, 3), np.uint8), alpha=np.array([[0, 255]], np.uint8))
     assert displayable(image)[0, :, 0].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize(
+    'quality, hint', [(80, '. For lossy files there is csnln-x2-photo.'), (95, '')]
+)
+def test_the_model_for_lossy_files_is_pointed_out(tmp_path, quality, hint):
+    networks = dict.fromkeys(['csnln-x2-fast', 'csnln-x2-photo'])
+    session = Sessions(tmp_path, networks, max_pixels=600).get('a')
+    write_image(tmp_path / 'upload/photo.jpg', photograph(20, 26), quality=quality)
+    session.take_image(tmp_path / 'upload/photo.jpg')
+    assert image_views(session)[1] == f'photo.jpg, 26x20, 8 bits{hint}'

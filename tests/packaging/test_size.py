@@ -8,7 +8,7 @@ BUDGET = {
     'csnln_mm/checkpoints': 1850,
     'csnln_mm/cli': 2550,
     'csnln_mm/datasets': 700,
-    'csnln_mm/explore': 1250,
+    'csnln_mm/explore': 1300,
     'csnln_mm/images': 2800,
     'csnln_mm/integrations': 800,
     'csnln_mm/mmagic': 3300,
