@@ -16,6 +16,8 @@ JPEG_SCANS = 100
 # Of the processor, for decoding an image: so much, and so much for each million pixels.
 DECODING_SECONDS = 10
 DECODING_SECONDS_PER_MEGAPIXEL = 1
+# What the process of a trial may take besides IMAGE_BYTES_PER_PIXEL.
+TRIAL_BYTES = 2**31
 
 # TIFF: bytes of a row of strips or tiles, if rows are to take little memory; channels of a
 # microscope.

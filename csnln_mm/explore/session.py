@@ -22,13 +22,8 @@ from torch import nn
 from csnln_mm import limits
 from csnln_mm.checkpoints import load_network
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import (
-    ImageData,
-    as_8_bit_rgb,
-    read_image,
-    read_image_size,
-    write_image,
-)
+from csnln_mm.images.image_file import ImageData, as_8_bit_rgb, read_image, write_image
+from csnln_mm.images.trial import check_decoding
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization.attention import AttentionRecord
 
@@ -77,18 +72,13 @@ class Session:
         """Read an uploaded image, or one of the server's (``keep``).
 
         Raises:
-            UserError: if it is no image, or has too many pixels.
+            UserError: if it is no image, has too many pixels, or takes too long to decode.
         """
         self.forget_image()
         here = self._take(path, keep)
         try:
             with as_uploaded(here):
-                width, height = read_image_size(here)
-                if width * height > self.max_pixels:
-                    raise UserError(
-                        f'{path.name} has {width}x{height} pixels, more than the limit of '
-                        f'{self.max_pixels:,}; csnln explore --max-pixels raises it'
-                    )
+                check_decoding(here, self.max_pixels)
                 self.image = read_image(here)
         except UserError:
             self._remove_files()

@@ -3,10 +3,7 @@
 import io
 
 import numpy as np
-import torch
 from PIL import Image
-
-from csnln_mm.ops.imresize import imresize
 
 # LR pixels: the kernel reaches 2 to either side.
 _REACH = 3
@@ -91,6 +88,11 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Returns:
         uint8, [*size] or [*size, C].
     """
+    # Here: what only reads images is spared the seconds.
+    import torch
+
+    from csnln_mm.ops.imresize import imresize
+
     x = torch.from_numpy(image.astype(np.float64)).reshape(*image.shape[:2], -1)
     y = imresize(x.permute(2, 0, 1), size).permute(1, 2, 0)
     return y.round().clamp(0, 255).numpy().astype(np.uint8).reshape(*size, *image.shape[2:])

@@ -24,7 +24,8 @@ from pathlib import Path
 from threading import Timer
 
 ROOT = Path(__file__).parents[2]
-FORMATS = 'png', 'tiff', 'jpeg', 'webp', 'avif', 'safetensors', 'pth', 'onnx'
+IMAGES = 'png', 'tiff', 'jpeg', 'webp', 'avif', 'gif', 'jpeg2000', 'heif', 'jxl'
+FORMATS = *IMAGES, 'safetensors', 'pth', 'onnx'
 SECONDS, BYTES = 10, 2 * 10**9
 
 
@@ -36,6 +37,9 @@ def whole_files(kind: str) -> list[bytes]:
     import tifffile
     from PIL import Image
 
+    from csnln_mm.images.formats import load_plugin
+
+    load_plugin(kind.upper())
     pixels = np.add.outer(np.arange(24) * 9, np.arange(32) * 5)[..., None] + [0, 20, 40]
     deep, image = pixels.astype(np.uint16) * 100, Image.fromarray(pixels.astype(np.uint8))
     files = []
@@ -45,11 +49,15 @@ def whole_files(kind: str) -> list[bytes]:
         'tiff': [{}, dict(compression='tiff_lzw'), dict(compression='jpeg')],
         'webp': [dict(lossless=True), dict(quality=80)],
         'avif': [{}],
+        'gif': [{}, dict(save_all=True, append_images=[image.rotate(180)])],
+        'jpeg2000': [{}, dict(irreversible=True, quality_layers=[20])],
+        'heif': [{}],
+        'jxl': [dict(lossless=True), dict(quality=80)],
     }[kind]:
         exif = Image.Exif()
         exif[274] = 6
         file = io.BytesIO()
-        image.save(file, kind, exif=exif, **options)
+        image.save(file, kind, exif=exif.tobytes(), **options)
         files.append(file.getvalue())
     if kind == 'png':
         import cv2
