@@ -9,6 +9,7 @@ from typing import Any
 
 from csnln_mm.errors import UserError
 from csnln_mm.files import check_folder
+from csnln_mm.installed_configs import config_path
 from csnln_mm.launchers import LAUNCHERS
 from csnln_mm.shard import shard_of_process
 
@@ -45,6 +46,22 @@ _TOOLS = dict(
     slurm='tools/slurm_train.sh or slurm_test.sh',
     mpi='mpirun',
 )
+
+
+def check_data(args: argparse.Namespace) -> None:
+    """Say at once, before the seconds that MMagic's imports take, that there are no test sets.
+
+    Raises:
+        UserError: if the config is one of the package's, and data/ is missing.
+    """
+    if args.cfg_options or Path('data').exists():
+        return
+    try:
+        ours = Path(config_path(Path(args.config).name))
+    except UserError:
+        return  # a config of one's own may name other folders
+    if not Path(args.config).exists() or ours.samefile(args.config):
+        raise UserError('there are no test images: data/ does not exist; see csnln prepare')
 
 
 def at_least_one(text: str) -> int:

@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if not args.results and not args.model_size:
+        arguments.check_data(args)
     from csnln_mm.files import atomic_write
     from csnln_mm.mmagic.config import load_config
 

@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'{args.config} is no config: a config file ends in .py')
     if args.data and not args.data.is_dir():
         raise UserError(f'--data: {args.data} is not a folder')
+    if not args.data and not alone:
+        arguments.check_data(args)
     arguments.detect_launcher(args)
     shard = shard_of_array() if args.shard == 'auto' else Shard.parse(args.shard)
     if shard.count > 1:

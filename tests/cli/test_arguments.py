@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from command_line import run_code
+from command_line import ROOT, run_code
 
 from csnln_mm.cli import arguments as cli
 from csnln_mm.cli import exit_status
@@ -109,6 +109,21 @@ def test_what_can_be_written_is_not_made_yet(tmp_path, monkeypatch, capsys):
 def test_a_folder_without_the_right_to_write(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(os, 'access', lambda path, mode: False)
     assert 'cannot be written to' in parse(capsys, '--out', str(tmp_path / 'a.json'))[1]
+
+
+@pytest.mark.parametrize('command', ['test', 'report'])
+@pytest.mark.parametrize('name', ['bicubic_x2.py', str(ROOT / 'configs/csnln_x4_div2k.py')])
+def test_missing_test_sets_are_said_before_anything_is_imported(tmp_path, command, name):
+    code = f"""
+import os, sys
+from csnln_mm.cli import main
+os.chdir({str(tmp_path)!r})
+status = main([{command!r}, {name!r}])
+print('torch' in sys.modules)
+sys.exit(status)
+"""
+    output = run_code(code, expect=2)
+    assert 'there are no test images: data/ does not exist' in output and 'False' in output
 
 
 @pytest.mark.parametrize(
