@@ -37,9 +37,9 @@ CSS = """
 .figures a, .figures img, .figures figcaption {margin: 0 !important}
 #slider {height: min(560px, 90vw) !important}
 .crops {grid-template-columns: repeat(8, minmax(0, 88px))}
-.crops figcaption {white-space: nowrap; font-size: 10px}
+.crops figcaption {white-space: nowrap; font-size: 11px}
 .crops img {aspect-ratio: 1; border: 3px solid}
-.large {grid-template-columns: repeat(auto-fill, minmax(220px, 1fr))}
+.large {grid-template-columns: repeat(auto-fill, minmax(180px, 1fr))}
 @media (max-width: 760px) {.crops {grid-template-columns: repeat(4, minmax(0, 1fr))}}
 """
 
