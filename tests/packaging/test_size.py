@@ -9,7 +9,7 @@ BUDGET = {
     'csnln_mm/cli': 2550,
     'csnln_mm/datasets': 700,
     'csnln_mm/explore': 1300,
-    'csnln_mm/images': 2800,
+    'csnln_mm/images': 2820,
     'csnln_mm/integrations': 800,
     'csnln_mm/mmagic': 3300,
     'csnln_mm/networks': 1450,
