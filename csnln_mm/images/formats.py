@@ -149,6 +149,8 @@ def read_deep(file: BinaryIO, image: Image.Image, bits: int) -> np.ndarray | Non
             return None
         data = decoded[..., [2, 1, 0, 3][: decoded.shape[2]]] if decoded.ndim == 3 else decoded
     white = 2**bits - 1
+    if bits == 16:
+        return data  # the sums below take twice the memory of the image
     return ((data.astype(np.uint32) * 65535 + white // 2) // white).astype(np.uint16)
 
 
