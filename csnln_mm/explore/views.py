@@ -232,9 +232,7 @@ def comparison_views(session: Session, names: Sequence[str], work: Work) -> tupl
         Crop(zoom(image[y : y + height, x : x + width], _DETAIL_ZOOM), name)
         for name, image in shown.items()
     ]
-    factor = zoom_factor(comparison.gt, _PREVIEW_SIDE)
-    place = draw_box(zoom(comparison.gt, factor), tuple(factor * value for value in box))
-    details.append(Crop(place, 'where it is'))
+    details.append(Crop(draw_box(comparison.gt, box), 'where it is'))
     errors = [
         Crop(error_map(image, comparison.gt), name) for name, image in comparison.results.items()
     ]

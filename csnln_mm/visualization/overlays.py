@@ -116,7 +116,7 @@ def error_map(image: np.ndarray, gt: np.ndarray, *, gain: int = 8) -> np.ndarray
 def draw_box(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """Outline a box (x, y, width, height) on a copy of an image."""
     canvas = image.copy()
-    _outline(canvas, box, BOX_COLOURS[0])
+    _outline(canvas, box, BOX_COLOURS[0], line=max(2, max(canvas.shape[:2]) // 100))
     return canvas
 
 
@@ -161,11 +161,11 @@ def _ring(canvas: np.ndarray, point: tuple[int, int], factor: int) -> np.ndarray
     return canvas
 
 
-def _outline(canvas: np.ndarray, box: _Box, colour: str) -> None:
+def _outline(canvas: np.ndarray, box: _Box, colour: str, line: int = 0) -> None:
     """Draw a box with a black edge, visible on any image."""
     x, y, width, height = box
     corners = [(round(x), round(y)), (round(x + width) - 1, round(y + height) - 1)]
-    line = _line(canvas)
+    line = line or _line(canvas)
     for shade, thickness in ((0, 0, 0), 2 * line), (_rgb(colour), line):
         cv2.rectangle(canvas, *corners, shade, thickness)
 
