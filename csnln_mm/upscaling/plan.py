@@ -210,7 +210,7 @@ def plan_sizes(jobs: Iterable[Job], size: TargetSize, *, skip_larger: bool = Fal
 def _check(job: Job, file: _Found, overwrite: bool) -> Job:
     """The job with what can be known of it before any work."""
     assert job.target is not None
-    if not overwrite and os.path.isfile(job.target):
+    if not overwrite and os.path.isfile(job.target) and os.path.exists(file.path):
         try:
             software = read_header(job.target).software
         except UserError:

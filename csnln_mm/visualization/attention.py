@@ -122,7 +122,7 @@ class AttentionRecord:
     ) -> None:
         network = upscaler.network
         if not attends(network):
-            raise UserError('the network has no attention')
+            raise UserError('the network has no attention; csnln models lists those that have')
         stages = network.cell.attentions()
         for stage in stages:
             for branch, module in stage.items():

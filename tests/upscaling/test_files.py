@@ -56,6 +56,9 @@ def test_existing_results_are_skipped_or_replaced(upscale):
     # Nothing is loaded when all is done.
     results = upscale([SOURCE], OUT, checkpoint='none.pth')
     assert [r.status for r in results] == ['skipped', 'skipped']
+    # A name that is mistyped is no input that is done.
+    (missing,) = upscale([SOURCE / 'a.tif'], OUT)
+    assert missing.status == 'failed' and 'does not exist' in missing.reason
 
 
 def test_bad_files_do_not_stop_the_others(upscale):
