@@ -178,7 +178,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
     for key in keys:
         # Larger integers can have equal hashes, of which a dict compares each with each.
         if type(key) not in _KEYS or (type(key) is int and abs(key) >= PICKLE_KEY):
-            raise UnsafeCheckpoint(f'use a {type(key).__name__} as a key')
+            raise UnsafeCheckpoint(f'use {type(key).__name__} as a key')
 
 
 def _name(value: Any) -> str:
