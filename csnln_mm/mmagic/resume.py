@@ -100,7 +100,7 @@ def describe_kept_schedule(cfg: Config, start: Start) -> str | None:
                 return (
                     f'the learning rate{whose} keeps the schedule of {start.path}, where '
                     f'{schedule.type} ends with {unit} {state.get("end")}, not {end} as in the '
-                    'config; for another one begin a new run with load_from'
+                    'config; for another one begin a new run from its weights (--weights)'
                 )
     return None
 
