@@ -42,7 +42,7 @@ def measure(folder: Path, jobs: int, threads: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--images', type=int, default=60)
+    parser.add_argument('--images', type=int, default=24)
     parser.add_argument('--size', type=int, default=256, help='side of an image in pixels')
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))

@@ -12,12 +12,14 @@ from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_backend, is_main_process
+from mmengine.dist import all_reduce, get_backend, is_distributed, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import distributed
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.data._utils import signal_handling
+from torch.utils.hooks import RemovableHandle
 
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.atomic_checkpoint import save_interrupted
@@ -35,7 +37,8 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
     """In this context, :data:`SIGNALS` end the run after the step in progress and save it.
 
     A signal to one of several processes ends all of them after the same step. A validation ends
-    before its next image; resuming repeats it. A second signal, more than a second later, ends the
+    before the network's next layer, in the other processes before their next image; resuming
+    repeats it. A second signal, more than a second later, ends the
     process at once.
 
     Python's own exception for SIGINT could be lost in a library's handlers, or leave a step half
@@ -56,7 +59,8 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
         yield
         return
     received = _Received()
-    runner.register_hook(_EndHook(received), priority='LOWEST')
+    end = _EndHook(received)
+    runner.register_hook(end, priority='LOWEST')
     try:
         with received.caught():
             yield
@@ -69,6 +73,8 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
                 received.signal,
             ) from error
         raise
+    finally:
+        end.stop_watching()
 
 
 class _Received:
@@ -177,6 +183,7 @@ class _EndHook(Hook):
             self.group = distributed.new_group(backend='gloo')
         self.first: int | None = None
         self.val_steps = 0
+        self.layers: RemovableHandle | None = None
 
     def before_train(self, runner: Runner) -> None:
         """End the run here if a signal came before the first step."""
@@ -196,6 +203,22 @@ class _EndHook(Hook):
         loaders = getattr(loop, 'dataloaders', None) or [loop.dataloader]
         # With fewer images, a process does not ask as often as the others.
         self.val_steps = -self._max_of_all(-sum(len(loader) for loader in loaders))
+        self.stop_watching()
+        self.layers = register_module_forward_pre_hook(lambda *_: self._before_layer(runner))
+
+    def after_val(self, runner: Runner) -> None:
+        self.stop_watching()
+
+    def stop_watching(self) -> None:
+        """Let layers run without asking whether a signal came."""
+        if self.layers:
+            self.layers.remove()
+
+    def _before_layer(self, runner: Runner) -> None:
+        """End within an image, which may take minutes, if the other processes will ask as well."""
+        if self.received.signal and (self.val_steps > 0 or not is_distributed()):
+            self.stop_watching()
+            self._end_if_told(runner, runner.iter, in_validation=True)
 
     def before_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         if self.val_steps > 0:

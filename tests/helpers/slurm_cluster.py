@@ -105,7 +105,7 @@ class SlurmCluster:
         cgroups = os.access('/sys/fs/cgroup/freezer', os.W_OK)
         nodes = [
             f'NodeName={node} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port} '
-            'CPUs=16 RealMemory=8000 Gres=gpu:8'
+            'CPUs=40 RealMemory=8000 Gres=gpu:8'
             for node, port in zip(NODES, ports)
         ]
         (self.folder / 'state').mkdir()

@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+import torch
 from mmengine.hooks import EMAHook
 from short_training import assert_same, assert_same_training
 from tiny_runner import At, make_runner
@@ -103,6 +104,21 @@ def test_a_resumed_run_equals_one_without_interruption(whole, tmp_path, moment):
     assert_same_training(one, other)
     one, other = (content['message_hub']['runtime_info'] for content in (one, other))
     assert one['keep_ckpt_ids'] == other['keep_ckpt_ids']
+
+
+@pytest.mark.parametrize('image', [2, 10], ids=['an image', 'the last image'])
+def test_a_validation_ends_before_the_next_layer(tmp_path, image):
+    """An image may take minutes, and a cluster gives less."""
+    run = []
+
+    def tell_model():  # the model itself begins when it is told, its layer does not
+        runner.model.register_forward_pre_hook(lambda *_: tell()())
+        runner.model.layer.register_forward_hook(lambda *_: run.append('layer'))
+
+    runner = make_runner(tmp_path, At('before_val_iter', image, tell_model))
+    assert str(interrupt(runner)) == 'received SIGTERM; step 5 is completed and saved'
+    assert not run
+    assert torch.nn.Linear(1, 1)(torch.ones(1)).shape == (1,)  # other layers run
 
 
 @pytest.mark.parametrize('moment', ['before_run', 'before_train'])
