@@ -1,7 +1,9 @@
 """The (de)convolutions of CSNLN: each with a bias, most followed by a one-slope PReLU."""
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from csnln_mm.ops.uncompiled import is_tracing
 from csnln_mm.scales import KERNELS
 
 
@@ -55,3 +57,11 @@ class Upsample(nn.Sequential):
         super().__init__(
             nn.ConvTranspose2d(channels, channels, *resampling_kernel(factor)), nn.PReLU()
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, f H, f W]."""
+        if is_tracing() or x.device.type != 'cpu' or x.shape[-2] % 2 == 0 or x.shape[-1] % 2 == 0:
+            return super().forward(x)
+        # Where both sides are odd, oneDNN takes up to five times as long; a row of zeros adds none.
+        factor = self[0].stride[0]
+        return super().forward(F.pad(x, (0, 0, 0, 1)))[..., : factor * x.shape[-2], :]

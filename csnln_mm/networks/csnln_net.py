@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from csnln_mm.networks.build import build_part, register_part
 from csnln_mm.networks.cell import Cell
 from csnln_mm.networks.conv_prelu import ConvPReLU
-from csnln_mm.ops.uncompiled import is_compiling
+from csnln_mm.ops.uncompiled import is_tracing
 
 # Of DIV2K, as the released code has it.
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -183,10 +183,8 @@ class CSNLNNet(nn.Module):
     ) -> tuple[Tensor | None, Tensor]:
         """The next features, if any, and the hidden state's part of the image."""
         radii, scale = self.cell.receptive_radii, self.upscale_factor
-        # Tracing must not ask for sizes, which would make constants of them.
-        tracing = is_compiling() or torch._C._get_tracing_state() is not None
-        # Nor is what blocks share a part of the network's size.
-        if radii is None or torch.is_grad_enabled() or tracing or features.is_meta:
+        # On meta, what is counted is the network's size, and no block shares a part of it.
+        if radii is None or torch.is_grad_enabled() or is_tracing() or features.is_meta:
             return self._recur_at_once(features, recurrence, kernel, bias)
         count, channels, height, width = features.shape
         side = max(32, isqrt(BLOCK // (count * channels * scale**2)))

@@ -1,4 +1,4 @@
-"""Functions that ``torch.compile`` leaves as they are."""
+"""What code does that ``torch.compile``, ``torch.export`` or ``torch.jit`` may trace."""
 
 import functools
 from collections.abc import Callable
@@ -12,6 +12,11 @@ R = TypeVar('R')
 
 # Compilers take either for a constant; torch.compiler has none before torch 2.3.
 is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
+
+
+def is_tracing() -> bool:
+    """Whether code is traced: it must not ask for sizes then, which would become constants."""
+    return is_compiling() or torch._C._get_tracing_state() is not None
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
