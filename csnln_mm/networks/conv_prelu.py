@@ -58,10 +58,11 @@ class Upsample(nn.Sequential):
             nn.ConvTranspose2d(channels, channels, *resampling_kernel(factor)), nn.PReLU()
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, f H, f W]."""
-        if is_tracing() or x.device.type != 'cpu' or x.shape[-2] % 2 == 0 or x.shape[-1] % 2 == 0:
-            return super().forward(x)
+        height, width = input.shape[-2:]
+        if is_tracing() or input.device.type != 'cpu' or height % 2 == 0 or width % 2 == 0:
+            return super().forward(input)
         # Where both sides are odd, oneDNN takes up to five times as long; a row of zeros adds none.
-        factor = self[0].stride[0]
-        return super().forward(F.pad(x, (0, 0, 0, 1)))[..., : factor * x.shape[-2], :]
+        y = super().forward(F.pad(input, (0, 0, 0, 1)))
+        return y[..., : y.shape[-2] // (height + 1) * height, :]

@@ -105,12 +105,13 @@ def tiled_rows(
                 strip = torch.zeros(shape, dtype=dtype, device=y.device)
                 if carried is not None:
                     strip[..., : carried.shape[-2], :] = carried
-            area = strip[..., scale * column : scale * (column + tile)]
-            area += y * lines[index][1][:, None] * column_weights
+            y = y * lines[index][1][:, None] * column_weights
+            strip[..., scale * column : scale * (column + tile)].add_(y)
         assert strip is not None
         ready = scale * (starts[index + 1] - row)
         carried = strip[..., ready:, :].clone() if index + 2 < len(starts) else None
-        yield strip[..., :ready, :]
+        # A few at a time, so that what is made of them takes little memory.
+        yield from strip[..., :ready, :].split(64, -2)
 
 
 def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

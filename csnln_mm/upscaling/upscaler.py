@@ -453,7 +453,8 @@ class _Queue:
 
     def pop(self, count: int) -> Tensor:
         rows = torch.cat(self.rows, -2) if len(self.rows) > 1 else self.rows[0]
-        self.rows = [rows[..., count:, :]]
+        # A view without rows would keep all of them in memory.
+        self.rows = [rows[..., count:, :]] if count < rows.shape[-2] else []
         return rows[..., :count, :]
 
 
