@@ -97,6 +97,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='average over the 8 flips and rotations: slightly better, takes 8 times as long',
     )
+    group.add_argument(
+        '--wrap',
+        choices=['x', 'y', 'xy'],
+        help='left and right, upper and lower borders continue each other: textures, panoramas (x)',
+    )
+    group.add_argument(
+        '--alpha',
+        choices=['network', 'bicubic'],
+        default='network',
+        help='what upscales transparency (default: network)',
+    )
     precision = group.add_mutually_exclusive_group()
     precision.add_argument(
         '--dtype',
@@ -292,6 +303,8 @@ def _upscale(
         ensemble=args.ensemble,
         device=args.device[0],
         dtype=args.dtype,
+        wrap=args.wrap,
+        alpha=args.alpha,
         value_range=args.range,
         bands=args.bands,
         shard=args.shard,

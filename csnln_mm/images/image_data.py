@@ -127,6 +127,45 @@ class RowSource(Protocol):
         ...
 
 
+class WrappedRows:
+    """An image that goes on beyond its border with what is at the opposite one.
+
+    Args:
+        image: to continue.
+        margins: columns to add on the left and on the right, and rows above and below.
+    """
+
+    def __init__(self, image: RowSource, margins: tuple[int, int]) -> None:
+        self.image, self.margins = image, margins
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels, with the margins."""
+        (width, height), (x, y) = self.image.size, self.margins
+        return width + 2 * x, height + 2 * y
+
+    def rows(self, top: int, bottom: int) -> ImageData:
+        """These rows of the larger image."""
+        (width, height), (x, y) = self.image.size, self.margins
+        columns = np.arange(-x, width + x) % width
+        parts, place, end = [], top - y, bottom - y
+        while place < end:
+            first = place % height
+            part = self.image.rows(first, min(height, first + end - place))
+            place += len(part.pixels)
+            if x:
+                alpha = None if part.alpha is None else part.alpha[:, columns]
+                part = part._replace(pixels=part.pixels[:, columns], alpha=alpha)
+            parts.append(part)
+        if len(parts) == 1:
+            return parts[0]
+        alphas = [part.alpha for part in parts if part.alpha is not None]
+        return parts[0]._replace(
+            pixels=np.concatenate([part.pixels for part in parts]),
+            alpha=np.concatenate(alphas) if alphas else None,
+        )
+
+
 def read_rows(
     image: RowSource, top: int, bottom: int, bands: tuple[tuple[int, ...], ...] | None
 ) -> ImageData:

@@ -79,14 +79,23 @@ class RowwiseResize:
         source: (H, W) of the image.
         target: (H', W') of the result.
         nearest: take the nearest pixel instead.
+        margins: rows above and below, and columns left and right of the image, which come with it
+            and are seen beyond its border.
     """
 
     def __init__(
-        self, source: tuple[int, int], target: tuple[int, int], *, nearest: bool = False
+        self,
+        source: tuple[int, int],
+        target: tuple[int, int],
+        *,
+        nearest: bool = False,
+        margins: tuple[int, int] = (0, 0),
     ) -> None:
-        taps = _nearest if nearest else _taps
-        self._taps = [taps(*sides) for sides in zip(source, target)]
-        self._same = [a == b for a, b in zip(source, target)]
+        self._taps = [
+            _nearest(a, b, margin) if nearest or a == b else _taps(a, b, margin)
+            for a, b, margin in zip(source, target, margins)
+        ]
+        self._same = [a == b and not margin for a, b, margin in zip(source, target, margins)]
         indices = self._taps[0][0]
         # Above the border rows are mirrored, so that neither end rises by itself.
         self._last = indices.max(0).values.cummax(0).values
@@ -111,7 +120,7 @@ class RowwiseResize:
         return y
 
 
-def _taps(source: int, target: int) -> tuple[Tensor, Tensor]:
+def _taps(source: int, target: int, margin: int = 0) -> tuple[Tensor, Tensor]:
     """For each of ``target`` pixels the indices and weights of pixels of the source, [taps, T]."""
     scale = min(target / source, 1.0)
     reach = _REACH / scale
@@ -119,13 +128,14 @@ def _taps(source: int, target: int) -> tuple[Tensor, Tensor]:
     first = (centers - reach).floor() + 1
     indices = first + torch.arange(math.ceil(2 * reach), dtype=torch.float64)[:, None]
     weights = _cubic((centers - indices).mul(scale))
-    return _mirror(indices.long(), source), weights / weights.sum(0)
+    indices = _mirror(indices.long() + margin, source + 2 * margin)
+    return indices, weights / weights.sum(0)
 
 
-def _nearest(source: int, target: int) -> tuple[Tensor, Tensor]:
+def _nearest(source: int, target: int, margin: int) -> tuple[Tensor, Tensor]:
     """As :func:`_taps`, of the one pixel that is nearest."""
     indices = (2 * torch.arange(target) + 1) * source // (2 * target)
-    return indices[None], torch.ones(1, target, dtype=torch.float64)
+    return indices[None] + margin, torch.ones(1, target, dtype=torch.float64)
 
 
 def _mirror(indices: Tensor, length: int) -> Tensor:

@@ -69,6 +69,8 @@ def upscale(
     ensemble: bool = False,
     device: str | None = None,
     dtype: str = 'float32',
+    wrap: str | None = None,
+    alpha: str = 'network',
     value_range: RangeOption = None,
     bands: str | None = None,
     shard: str | None = None,
@@ -85,9 +87,9 @@ def upscale(
         out: folder, or a file for a single input file; None for ``{stem}_x{scale}{suffix}``
             beside each input. It may have the fields of ``name``.
         checkpoint: file, name of a model, or network; see :class:`~csnln_mm.upscaling.Upscaler`,
-            as for tile, overlap, ensemble, device and dtype. By default the model of the package
-            that suits the factor of each image; JPEG and other lossy files have models of their
-            own.
+            as for tile, overlap, ensemble, device, dtype, wrap and alpha. By default the model of
+            the package that suits the factor of each image; JPEG and other lossy files have models
+            of their own.
         recursive: search subfolders.
         overwrite: replace results that exist; otherwise they are skipped.
         suffix: format of the results, such as '.png'; 'same' for that of each input; 'auto' for
@@ -140,7 +142,14 @@ def upscale(
 
     def load(network: str | Path | nn.Module) -> Upscaler:
         return Upscaler(
-            network, tile=tile, overlap=overlap, ensemble=ensemble, device=device, dtype=dtype
+            network,
+            tile=tile,
+            overlap=overlap,
+            ensemble=ensemble,
+            device=device,
+            dtype=dtype,
+            wrap=wrap,
+            alpha=alpha,
         )
 
     # A checkpoint is loaded when it is known that there is work, unless names need its factor.

@@ -113,6 +113,19 @@ def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | Non
     return Tiling(tile, overlap, counts[0] * counts[1], sides[0] * sides[1], margin)
 
 
+def choose_wrap_margin(network: nn.Module) -> int:
+    """LR pixels by which an image has to go on for its borders to fit together.
+
+    Without attention it is what a result depends on, and what resizing it takes. With it a result
+    depends on all of the image, and this is what tiles share. A multiple of the upscaling factor,
+    by which the cross-scale attention cuts an image.
+    """
+    scale = cast(int, network.upscale_factor)
+    reach = getattr(network, 'receptive_radius', None)
+    reach = OVERLAP if reach is None else reach + 2
+    return -(-reach // scale) * scale
+
+
 def may_attend(network: nn.Module) -> bool:
     """Whether a network has attention; true of networks that do not say."""
     return getattr(network, 'has_attention', True)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -15,7 +16,14 @@ from csnln_mm.checkpoints import choose_pretrained, load_network
 from csnln_mm.device import free_memory, is_out_of_memory, select_device
 from csnln_mm.errors import UserError
 from csnln_mm.images.bands import fit_groups, parse_bands
-from csnln_mm.images.image_data import ImageData, RowSource, as_bands, hidden_pixels, read_rows
+from csnln_mm.images.image_data import (
+    ImageData,
+    RowSource,
+    WrappedRows,
+    as_bands,
+    hidden_pixels,
+    read_rows,
+)
 from csnln_mm.images.metadata import scale_resolution
 from csnln_mm.images.value_range import (
     DTYPES,
@@ -27,13 +35,21 @@ from csnln_mm.images.value_range import (
 )
 from csnln_mm.ops.imresize import RowwiseResize, imresize
 from csnln_mm.upscaling.sizes import check_scale, scaled_size
-from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, with_smaller_tiles
+from csnln_mm.upscaling.tile_size import (
+    OutOfMemory,
+    Tiling,
+    choose_tiling,
+    choose_wrap_margin,
+    with_smaller_tiles,
+)
 from csnln_mm.upscaling.tiling import check_tile, self_ensemble, tiled_rows
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar('Result')
 
+WRAPS = 'x', 'y', 'xy'
+ALPHAS = 'network', 'bicubic'
 PRECISIONS = {'float32': None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
 
@@ -57,6 +73,10 @@ class Upscaler:
         device: such as 'cpu' or 'cuda:1'; by default CUDA if there is some.
         dtype: 'float32', 'float16' or 'bfloat16'; the latter two by autocast, the softmax and
             the result stay float32.
+        wrap: 'x', 'y' or 'xy' for images whose left and right, upper and lower borders continue
+            each other, as those of textures and panoramas: so do the results'.
+        alpha: what upscales transparency: 'network', as a grey image, or 'bicubic', which takes
+            less time.
 
     Attributes:
         network: in evaluation mode, on ``device``.
@@ -85,9 +105,16 @@ class Upscaler:
         ensemble: bool = False,
         device: str | None = None,
         dtype: str = 'float32',
+        wrap: str | None = None,
+        alpha: str = 'network',
     ) -> None:
-        if dtype not in PRECISIONS:
-            raise UserError(f'dtype must be one of {", ".join(PRECISIONS)}, got {dtype}')
+        for name, value, known in (
+            ('dtype', dtype, PRECISIONS),
+            ('wrap', wrap, (None, *WRAPS)),
+            ('alpha', alpha, ALPHAS),
+        ):
+            if value not in known:
+                raise UserError(f'{name} must be one of {", ".join(map(str, known))}, got {value}')
         if overlap is not None and tile is None:
             raise UserError('overlap needs tile: set both')
         try:
@@ -110,19 +137,27 @@ class Upscaler:
         self.tile = tile
         self.overlap = overlap
         self.ensemble = ensemble
+        self.alpha = alpha
+        margin = choose_wrap_margin(self.network)
+        # Columns and rows by which an image is continued.
+        self.margins = margin * ('x' in (wrap or '')), margin * ('y' in (wrap or ''))
         # Asked once: what earlier images leave in caches must not change the tiles of later ones.
         self._free_memory = free_memory(self.device)
 
     def tiling(self, width: int, height: int) -> Tiling:
         """The tiles that an image of this size is cut into."""
         return choose_tiling(
-            (width, height),
+            self._continued((width, height)),
             self.network,
             self.device,
             free=self._free_memory,
             tile=self.tile,
             overlap=self.overlap,
         )
+
+    def _continued(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size of what the network sees of an image of this size."""
+        return size[0] + 2 * self.margins[0], size[1] + 2 * self.margins[1]
 
     def __call__(
         self,
@@ -144,9 +179,9 @@ class Upscaler:
                 [H, W, C] bands, any size; an image of Pillow; or an ``ImageData``. Of four bands
                 the first three are colour, of other numbers each is grey, unless ``bands`` says
                 otherwise; grey goes through the network as RGB. A network that takes as many
-                channels as there are bands takes all together. Transparency is upscaled
-                bicubically; transparent pixels, NaN and ``nodata`` take the colour of the nearest
-                other pixel, and NaN and ``nodata`` stay where they are.
+                channels as there are bands takes all together. Transparent pixels, NaN and
+                ``nodata`` take the colour of the nearest other pixel, and NaN and ``nodata`` stay
+                where they are.
             size: (width, height) to resize the network's output to, bicubically.
             tiling: from :meth:`tiling`, if that was called before.
             on_tile: called with (done, total) after each run of the network. What it raises ends
@@ -202,7 +237,11 @@ class Upscaler:
         """
         try:
             return with_smaller_tiles(
-                run, tiling or self.tiling(*source), source, self.network, self.overlap
+                run,
+                tiling or self.tiling(*source),
+                self._continued(source),
+                self.network,
+                self.overlap,
             )
         except OutOfMemory as error:
             raise UserError(str(error)) from error
@@ -246,7 +285,8 @@ class Upscaler:
         elif values.origin == 'data' and value_range is None:
             logger.info('values from %s are taken for black to white, as seen in the image', values)
         work = _Work(self, first, groups, values, on_tile, tiling)
-        return work(lambda top, bottom: read_rows(image, top, bottom, chosen), image.size, size)
+        source = WrappedRows(image, self.margins)
+        return work(lambda top, bottom: read_rows(source, top, bottom, chosen), image.size, size)
 
     def run_network(self, x: Tensor, on_run: Callable[[], None]) -> Tensor:
         """[N, C, h, w] -> [N, C, S h, S w], on the device; averaged if this is an ensemble."""
@@ -302,15 +342,19 @@ class _Work:
         on_tile: Callable[[int, int], None] | None,
         tiling: Tiling,
     ) -> None:
-        self.upscaler, self.like, self.groups, self.tiling = upscaler, like, groups, tiling
+        self.upscaler, self.like, self.tiling = upscaler, like, tiling
         self.channels = network_bands(upscaler.network)
+        ends = full_range(like.pixels.dtype)
+        self.alpha_by_network = like.alpha is not None and upscaler.alpha == 'network'
+        if self.alpha_by_network:  # as one more band
+            groups, low, high = (*groups, 1), (*values.low, ends[0]), (*values.high, ends[1])
+            values = values._replace(low=low, high=high)
+        self.groups = groups
         low, high = (torch.tensor(ends)[:, None, None] for ends in (values.low, values.high))
         # In steps of 255, so that 8 bits are what they are in training.
         self.low, self.factor = low, (high - low) / 255.0
-        dtype = like.pixels.dtype
-        ends = full_range(dtype)
         self.may_exceed = (
-            dtype.kind == 'f' or min(values.low) > ends[0] or max(values.high) < ends[1]
+            like.pixels.dtype.kind == 'f' or max(values.low) > ends[0] or min(values.high) < ends[1]
         )
         self.on_tile, self.done = on_tile, 0
         self.total = tiling.count * len(groups) * (8 if upscaler.ensemble else 1)
@@ -327,9 +371,14 @@ class _Work:
                 exif=scale_resolution(like.exif, factors, always=like.georeference.has_place),
                 georeference=like.georeference.scaled(*factors),
             )
-        upscaled = RowwiseResize((scale * height, scale * width), target)
-        alpha = _Queue(RowwiseResize((height, width), target))
-        hidden = _Queue(RowwiseResize((height, width), target, nearest=True))
+        across, down = self.upscaler.margins
+        upscaled = RowwiseResize(
+            (scale * height, scale * width), target, margins=(scale * down, scale * across)
+        )
+        alpha = _Queue(RowwiseResize((height, width), target, margins=(down, across)))
+        hidden = _Queue(
+            RowwiseResize((height, width), target, nearest=True, margins=(down, across))
+        )
         results, seen = _Queue(upscaled), 0
         hides = self.like.nodata is not None or self.like.pixels.dtype.kind == 'f'
 
@@ -347,11 +396,14 @@ class _Work:
                 both = np.concatenate([np.where(marks, kept, 0), marks], -1, dtype=np.float32)
                 hidden.push(torch.from_numpy(both.transpose(2, 0, 1)))
             if image.alpha is not None and following.alpha is not None:
-                alpha.push(torch.from_numpy(following.alpha.astype(np.float32)))
+                if not self.alpha_by_network:
+                    alpha.push(torch.from_numpy(following.alpha.astype(np.float32)))
                 invisible = image.alpha == 0
                 mask = invisible[..., None] if mask is None else mask | invisible[..., None]
-            pixels = as_bands(image.pixels)
-            x = _fill(pixels, mask).transpose(2, 0, 1).astype(np.float32)
+            pixels = _fill(as_bands(image.pixels), mask)
+            if self.alpha_by_network:
+                pixels = np.dstack([pixels, image.alpha])
+            x = pixels.transpose(2, 0, 1).astype(np.float32)
             x = torch.from_numpy(np.ascontiguousarray(x))
             x = x.sub_(self.low).div_(self.factor).div_(255.0)
             return x[None].to(self.upscaler.device)
@@ -359,7 +411,7 @@ class _Work:
         strips = tiled_rows(
             self._run,
             read_tensor,
-            (height, width),
+            (height + 2 * down, width + 2 * across),
             scale,
             tile=self.tiling.tile,
             overlap=self.tiling.overlap,
@@ -384,12 +436,13 @@ class _Work:
                 count = min([results.ready, *others])
                 if count == 0:
                     continue
-                rows = self._restore(results.pop(count))
+                rows, opacity = self._restore(results.pop(count)), None
+                if self.alpha_by_network:
+                    rows, opacity = rows[..., :-1], rows[..., -1]
                 if hidden.used:
                     both = hidden.pop(count).numpy().transpose(1, 2, 0)
                     kept, marks = np.split(both, 2, -1)
                     rows = _put_back(rows, kept, marks > 0, self.like.nodata)
-                opacity = None
                 if alpha.used:
                     opacity = alpha.pop(count).round_().numpy()
                     limits = full_range(self.like.pixels.dtype)
@@ -400,22 +453,37 @@ class _Work:
     def _run(self, x: Tensor) -> Tensor:
         """The network on all bands of a tile; behind them what exceeds 0..1, where it can."""
         inside = x.clamp(0, 1) if self.may_exceed else x
-        parts = []
-        for group in inside.split(self.groups, 1):
-            if group.shape[1] == self.channels:
-                parts.append(self.upscaler.run_network(group, self._count))
-            else:
-                grey = group.expand(-1, self.channels, -1, -1).contiguous()
-                y = self.upscaler.run_network(grey, self._count)
-                parts.append(y.clamp(0, 1).mean(1, keepdim=True))
+        scale = cast(int, self.upscaler.network.upscale_factor)
+        *groups, last = inside.split(self.groups, 1)
+        parts = [self._run_group(group) for group in groups]
+        parts.append(
+            self._run_alpha(last, scale) if self.alpha_by_network else self._run_group(last)
+        )
         if self.may_exceed:
-            scale = cast(int, self.upscaler.network.upscale_factor)
             excess, size = x - inside, [scale * side for side in x.shape[-2:]]
             if excess.any():
                 parts.append(imresize(excess, (size[0], size[1])))
             else:
                 parts.append(x.new_zeros(*x.shape[:2], *size))
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+
+    def _run_group(self, group: Tensor) -> Tensor:
+        if group.shape[1] == self.channels:
+            return self.upscaler.run_network(group, self._count)
+        grey = group.expand(-1, self.channels, -1, -1).contiguous()
+        y = self.upscaler.run_network(grey, self._count)
+        return y.clamp(0, 1).mean(1, keepdim=True)
+
+    def _run_alpha(self, alpha: Tensor, scale: int) -> Tensor:
+        """As grey, but where all around has one value: what is opaque is to stay so."""
+        highest, lowest = (sign * F.max_pool2d(sign * alpha, 5, 1, 2) for sign in (1, -1))
+        same = F.interpolate((highest == lowest).to(alpha), scale_factor=scale) > 0
+        kept = F.interpolate(alpha, scale_factor=scale)
+        if not same.all():
+            return torch.where(same, kept, self._run_group(alpha))
+        for _ in range(8 if self.upscaler.ensemble else 1):
+            self._count()
+        return kept
 
     def _count(self) -> None:
         self.done += 1

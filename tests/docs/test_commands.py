@@ -106,7 +106,7 @@ def folder(tmp_path_factory):
     write_image(root / 'pairs/LR/ax2.png', smooth_noise(48, 50, 1))
     write_image(root / 'pairs/HR/a.png', smooth_noise(96, 100, 1))
     write_image(root / 'photos/test/a.png', smooth_noise(24, 36, 2))
-    for name in 'photo.jpg', 'small.png', 'photos/a.png', 'scans/b/c.tif':
+    for name in 'photo.jpg small.png texture.png panorama.jpg photos/a.png scans/b/c.tif'.split():
         write_image(root / name, smooth_noise(12, 14, 2))
     deep = smooth_noise(12, 14, 3).astype(np.uint16) * 16
     bands = np.concatenate([deep] * 3, -1)[..., :8]

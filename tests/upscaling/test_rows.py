@@ -40,9 +40,9 @@ def pixels(dtype, bands):
         (np.float32, 2, dict(photometric='minisblack', planarconfig='separate', bigtiff=True)),
     ],
 )
-@pytest.mark.parametrize('scale', [2, 1.5])
+@pytest.mark.parametrize('scale, wrap', [(2, None), (1.5, 'xy')])
 def test_the_result_by_rows_is_that_of_the_whole(
-    tmp_path, monkeypatch, networks, network, dtype, bands, layout, scale
+    tmp_path, monkeypatch, networks, network, dtype, bands, layout, scale, wrap
 ):
     data, options = pixels(dtype, bands), dict(layout)
     bigtiff = options.pop('bigtiff', False)
@@ -63,6 +63,7 @@ def test_the_result_by_rows_is_that_of_the_whole(
             checkpoint=networks[network],
             tile=32,
             scale=scale,
+            wrap=wrap,
             device='cpu',
         )
         assert result.status == 'done', result.reason

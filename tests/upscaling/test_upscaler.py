@@ -86,14 +86,14 @@ def test_grey_stays_grey(plain, tmp_path, mode):
 @pytest.mark.parametrize(
     'mode, suffix', [('LA', '.png'), ('RGBA', '.png'), ('RGBA', '.webp'), ('RGBA', '.tif')]
 )
-def test_transparency_is_enlarged_bicubically(plain, tmp_path, mode, suffix):
+def test_transparency_is_upscaled(plain, tmp_path, mode, suffix):
     alpha = Image.fromarray(photograph(seed=5)[..., 0])
     image = Image.fromarray(photograph()).convert(mode[:-1])
     image.putalpha(alpha)
     image.save(tmp_path / f'a{suffix}', lossless=True)
     result = Image.open(run(tmp_path / f'a{suffix}', tmp_path / 'out', plain, suffix=suffix))
     assert result.mode == mode
-    close(np.asarray(result.getchannel('A')), bicubic(alpha), 1)
+    close(np.asarray(result.getchannel('A')), bicubic(alpha))
     colour = np.asarray(result.convert(mode[:-1]))
     close(colour, bicubic(Image.fromarray(photograph()).convert(mode[:-1])))
 
@@ -130,7 +130,6 @@ def test_16_bits_stay_16_bits(plain, tmp_path, suffix, channels, profile):
     result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     result = result if channels == 1 else result[..., [2, 1, 0, 3][:channels]]
     expected = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    # The alpha's kernel is another one than OpenCV's.
     close(result[4:-4, 4:-4], expected[4:-4, 4:-4], 300)
     assert Image.open(target).info.get('icc_profile') == profile
     # What was written is read again as it is.
@@ -328,6 +327,31 @@ def test_colour_under_transparency_does_not_bleed(plain):
     result = Upscaler(plain, device='cpu')(ImageData(pixels, alpha))
     close(result.pixels, np.full((40, 60, 3), (200, 30, 60), np.uint8), 1)
     assert result.alpha[:, :18].max() == 0
+
+
+@pytest.mark.parametrize('factor', [np.uint8(1), np.uint16(257)])
+def test_alpha_by_the_network_is_upscaled_as_a_grey_image(checkpoint, factor):
+    pixels = photograph() * factor
+    alpha = pixels[..., 1].copy()
+    options = dict(value_range='full')
+    upscaler = Upscaler(checkpoint, device='cpu')
+    result = upscaler(ImageData(pixels, alpha), **options)
+    np.testing.assert_array_equal(result.pixels, upscaler(pixels, **options))
+    np.testing.assert_array_equal(result.alpha, upscaler(alpha, **options))
+    # Whatever is black and white in the colours.
+    narrow = upscaler(ImageData(pixels, alpha), value_range=(0, 200 * int(factor)))
+    np.testing.assert_array_equal(narrow.alpha, result.alpha)
+
+
+@pytest.mark.parametrize('size', [(20, 26), (40, 60)])
+def test_what_is_opaque_or_transparent_stays_so(checkpoint, size):
+    pixels, told = photograph(*size), []
+    alpha = np.full(size, 255, np.uint8)
+    alpha[:, :13] = 0
+    upscaler = Upscaler(checkpoint, device='cpu', tile=32, ensemble=True)
+    result = upscaler(ImageData(pixels, alpha), on_tile=lambda *run: told.append(run))
+    assert result.alpha[:, :22].max() == 0 and result.alpha[:, 30:].min() == 255
+    assert told[-1] == (len(told), len(told))
 
 
 def test_every_run_of_the_network_is_told(plain):
