@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from csnln_mm.errors import UserError
 from csnln_mm.networks import CrossScaleEnhancer, SEMEnhancer, build_network
 
 
@@ -34,3 +35,12 @@ def test_arguments_reach_what_is_inside():
 def test_a_scale_that_does_not_exist_is_refused(enhancer):
     with pytest.raises(ValueError, match='5'):
         enhancer(4, scale=5)
+
+
+@pytest.mark.parametrize('enhancer', [CrossScaleEnhancer, SEMEnhancer])
+def test_features_of_another_form_are_one_line(enhancer):
+    message = rf'{enhancer.__name__} has channels=4, but .* \[1, 6, 5, 5\], have 6$'
+    with pytest.raises(UserError, match=message):
+        enhancer(4)(torch.rand(1, 6, 5, 5))
+    with pytest.raises(UserError, match=r'\[1, 25, 4\], such as the tokens of a transformer'):
+        enhancer(4)(torch.rand(1, 25, 4))
