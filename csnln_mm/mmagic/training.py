@@ -63,7 +63,7 @@ def run_training(runner: Runner) -> None:
             raise
         raise UserError(
             f'training stopped in step {runner.iter + 1}, because another of its '
-            f'processes has ended. {_kept(runner)}'
+            f'processes has ended, or cannot be reached. {_kept(runner)}'
         ) from error
 
 
