@@ -480,7 +480,7 @@ def _reading(name: str | Path) -> Iterator[None]:
 
 
 def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageHeader:
-    if image.mode in ('F', 'I'):
+    if image.mode == 'F' or (image.mode == 'I' and image.format != 'PPM'):
         raise UserError(
             f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
             '16 bits first'
@@ -496,7 +496,7 @@ def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageH
         image.has_transparency_data,
         software if isinstance(software, str) else '',
         _is_lossy(file, image),
-        (1,) if image.mode in _GREY_MODES or image.mode.startswith('I;16') else (3,),
+        (1,) if image.mode in _GREY_MODES or image.mode.startswith('I') else (3,),
         'uint16' if deep else 'uint8',
         # The second picture of a photograph, a preview or a map of gains, is no frame.
         has_more=image.format != 'MPO' and getattr(image, 'is_animated', False),
@@ -543,8 +543,10 @@ def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) ->
 
 def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
-    if image.mode.startswith('I;16'):
+    if image.mode.startswith('I'):  # a PGM of more than 8 bits has 32 in Pillow
         return True
+    if image.format == 'PPM':
+        return image.tile[0].args == ('RGB', 65535)
     if image.format == 'PNG':
         file.seek(0)
         return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
@@ -554,8 +556,8 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
 def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
     file.seek(0)
     bits = sample_bits(file, image)
-    if image.format == 'JXL':
-        data = np.asarray(image)
+    if image.format == 'JXL' or image.mode == 'I':
+        data = np.asarray(image).astype(np.uint16)
     else:
         # Of 16 bits it leaves white as it is.
         data = read_deep(file, image, bits if bits > 8 else 16)
