@@ -46,6 +46,7 @@ NOT_RUN = {
     r'csnln measure .*--(time|jpeg)': 'minutes; tests/paper/test_measure.py measures',
     r'sbatch tools/train\.sbatch': 'a cluster',
     r'(torchrun|srun|sbatch) .*csnln\w* upscale': 'several processes; tests/test_shard.py',
+    r'python -m csnln_mm\.compatibility': 'hours; tests/test_compatibility.py runs a script',
     r'csnln explore': 'serves until it is ended; tests/explore uses the page',
     r'csnln ablation': 'days; tests/paper/test_ablation.py runs small budgets',
     r'python benchmarks/attention\.py': 'minutes; tests/benchmarks/test_attention.py measures',
