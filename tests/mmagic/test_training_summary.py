@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from tiny_runner import make_runner
+from torch import nn
 
 from csnln_mm.mmagic.resume import use_safe_loading
-from csnln_mm.mmagic.training import run_training
+from csnln_mm.mmagic.training import describe_result, run_training
 from csnln_mm.mmagic.training_summary import describe_lack, describe_rest
-from csnln_mm.networks import build_network
+from csnln_mm.networks import CSNLNNet, build_network
 
 
 class Messages(logging.Handler):
@@ -99,3 +102,19 @@ def test_what_is_left_of_a_limit_is_told_if_it_is_little():
     assert not describe_rest()
     with limit(2**20):
         assert describe_rest().startswith('that is nearly all of the ')
+
+
+@pytest.mark.parametrize('own', [False, True])
+def test_the_last_line_names_the_config_of_a_network_with_parts_of_ones_own(tmp_path, own):
+    runner = make_runner(tmp_path / 'a')
+    run_training(runner)
+    runner.message_hub.update_info('best_ckpt', 'best_PSNR_iter_4.pth')
+    runner.message_hub.update_info('best_score', 30.0)
+    (tmp_path / 'mine.py').touch()
+    runner.cfg = Config(filename=str(tmp_path / 'mine.py'))
+    runner.model.generator = CSNLNNet(mid_channels=4, num_recurrences=1)
+    if own:
+        runner.model.generator.part = type('Mine', (nn.Module,), dict(__module__='mine'))()
+    *_, last = describe_result(runner).splitlines()
+    config = f' --config {tmp_path}/mine.py' if own else ''
+    assert last == f'upscale with it: csnln upscale IMAGE -n best_PSNR_iter_4.pth{config}'
