@@ -125,7 +125,7 @@ def test_a_mask_becomes_transparency(tmp_path, checkpoint, interleave):
         with rasterio.open(run(tmp_path / 'a.tif', checkpoint)) as after:
             assert [colour.name for colour in after.colorinterp][3:] == ['alpha']
             *bands, alpha = halved(after.read())
-    assert (alpha[:19] == 65535).all() and (alpha[22:28, 32:48] == 0).all()
+    assert (alpha[:16] == 65535).all() and (alpha[24:26, 34:46] == 0).all()
     assert np.abs(bands - pixels)[:, mask].max() < 0.06 * 9000
 
 
