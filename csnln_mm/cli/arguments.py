@@ -185,6 +185,16 @@ def add_range(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_bands(parser: argparse._ActionsContainer) -> None:
+    """Add ``--bands``, as of :func:`csnln_mm.images.bands.parse_bands`."""
+    parser.add_argument(
+        '--bands',
+        metavar='4,3,2+8',
+        help='bands to use, in this order: here bands 4, 3 and 2 together as colour, and 8 as '
+        'grey (default: all, as colour where the file says so, others as grey)',
+    )
+
+
 class _CfgOptions(argparse.Action):
     """MMEngine's ``DictAction``, imported when the option is used."""
 

@@ -1,4 +1,4 @@
-"""``csnln grow``: initialise a larger network from a smaller one."""
+"""``csnln grow``: initialise a larger network, or one of other bands, from another."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HELP = """\
-Initialise a larger network from the weights of a smaller one.
+Initialise a larger network from the weights of a smaller one, or one of other bands.
 
 --attention adds attention to a network that has only the local branch: its result does not change
 at first, and the attention is selective from the first training step. --scale makes a network for
 another scale, by resizing kernels. --num-recurrences, alone or with either, applies the cell more
-often; this, too, does not change the result at first. Use the result as load_from of a training
-run.
+often; this, too, does not change the result at first. --channels makes a network of one band, or of
+any number: of grey images, or equal bands, it makes the same at first. Use the result as --weights
+of csnln train.
 
 examples:
   csnln grow csnln-x2-fast x2_start.safetensors --attention cross_scale --recurrences 1 \\
       --images data/DIV2K/DIV2K_train_LR_bicubic/X2_sub
-  csnln grow csnln-x2-fast x4_start.safetensors --scale 4 --num-recurrences 8"""
+  csnln grow csnln-x2-fast x4_start.safetensors --scale 4 --num-recurrences 8
+  csnln grow csnln-x2-fast four_bands.safetensors --channels 4"""
 
 # How many images to use, and the side of the crop from the middle of each.
 _COUNT, _SIDE = 16, 48
@@ -44,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--attention', nargs='+', choices=('in_scale', 'cross_scale'), help='branches to add'
     )
     kind.add_argument('--scale', type=int, choices=SCALES, help='scale of the new network')
+    kind.add_argument(
+        '--channels',
+        type=arguments.at_least_one,
+        metavar='N',
+        help='bands that the new network takes and gives',
+    )
     parser.add_argument(
         '--num-recurrences',
         type=arguments.at_least_one,
@@ -71,8 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    if not (args.attention or args.scale or args.num_recurrences):
-        raise UserError('give --attention, --scale or --num-recurrences')
+    if not (args.attention or args.scale or args.channels or args.num_recurrences):
+        raise UserError('give --attention, --scale, --channels or --num-recurrences')
     if args.attention and not args.images:
         raise UserError('--attention needs --images')
     for name in 'recurrences', 'images':
@@ -82,15 +90,23 @@ def run(args: argparse.Namespace) -> None:
     from csnln_mm.checkpoints.network import check_paths, read_network
     from csnln_mm.integrations.safetensors import save_safetensors
     from csnln_mm.networks import build_network
-    from csnln_mm.networks.growth import add_attention, add_recurrences, change_scale
+    from csnln_mm.networks.growth import (
+        add_attention,
+        add_recurrences,
+        change_channels,
+        change_scale,
+    )
 
     check_paths(Path(args.checkpoint), args.out)
     images = list(_images(Path(args.images))) if args.images else []
     small = read_network(args.checkpoint)
     architecture = _architecture(args, small.architecture)
+    weights = small.weights
+    if args.channels:
+        architecture, weights = change_channels(architecture, weights, args.channels)
     try:
         network = build_network(architecture)
-        weights = add_recurrences(small.weights, network.num_recurrences)
+        weights = add_recurrences(weights, network.num_recurrences)
         if args.attention:
             add_attention(network, weights, images, gain=args.gain)
         elif args.scale:
@@ -106,7 +122,8 @@ def run(args: argparse.Namespace) -> None:
         metadata=dict(source=Path(args.checkpoint).name),
     )
     parameters = sum(p.numel() for p in network.parameters())
-    print(f'{args.out}: x{network.upscale_factor}, {parameters:,} parameters')
+    bands = f'bands: {network.in_channels}, ' if args.channels else ''
+    print(f'{args.out}: x{network.upscale_factor}, {bands}{parameters:,} parameters')
 
 
 def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, Any]:

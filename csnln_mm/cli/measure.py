@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_shared, named_paths, quality
+from csnln_mm.cli.arguments import add_bands, add_range, add_shared, named_paths, quality
 from csnln_mm.errors import UserError
 from csnln_mm.scales import SCALES
 
@@ -18,7 +18,8 @@ HELP = """\
 Measure PSNR and SSIM of models, or of finished results of any program, on folders of images,
 beside bicubic and published small models.
 
-Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y. Rows with an
+Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y, of other than
+three bands on all of them, and refer to the range of values of more than 8 bits. Rows with an
 asterisk are quoted, not measured; test sets that nobody published figures of have none.
 Multiply-adds are for a result of 1280x720 pixels, seconds (--time) for an image of 512x512.
 
@@ -70,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='QUALITY',
         help='compress the reduced images as JPEG first, of each of these qualities, 1 to 100',
     )
+    add_range(parser)
+    add_bands(parser)
     parser.add_argument('--time', action='store_true', help='measure seconds as well')
     add_shared(parser, '--device', '--format')
     parser.add_argument(
@@ -135,6 +138,8 @@ def _measure(args: argparse.Namespace, folders: dict[str, Path]) -> list['Result
         args.scale,
         metrics=metrics,
         jpeg=args.jpeg,
+        value_range=args.range,
+        bands=args.bands,
         with_time=args.time,
         track=_track,
     )

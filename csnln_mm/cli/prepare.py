@@ -1,6 +1,7 @@
 """``csnln prepare``: make training and test images."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -200,12 +201,18 @@ def _check(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     from csnln_mm.datasets.pairs import find_misfits, find_pairs
+    from csnln_mm.images.ground_truth import count_bands
+    from csnln_mm.images.image_file import read_header
 
     pairs, unpaired = find_pairs(args.lq, args.gt)
+    channels = None
+    if pairs:
+        with contextlib.suppress(UserError):
+            path = pairs[0][1]
+            channels = count_bands(path, read_header(path))
+    size = dict(scale=args.scale, gt_patch_size=args.scale * args.patch_size, channels=channels)
     checking = track(
-        find_misfits(
-            pairs, scale=args.scale, gt_patch_size=args.scale * args.patch_size, decode=True
-        ),
+        find_misfits(pairs, **size, decode=True),
         'checking',
         total=len(pairs),
         console=Console(stderr=True),

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='test on these images instead: test sets with GTmod12 and LRbicxS, as csnln prepare '
         'benchmarks writes them, or ground truths alone, which are then reduced by bicubic',
     )
+    arguments.add_range(parser)
+    arguments.add_bands(parser)
     parser.add_argument(
         '--out',
         type=arguments.output_file,
@@ -60,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
     alone = Path(args.config).suffix not in ('.py', '.json', '.yaml', '.yml')
     if alone and args.checkpoint:
         raise UserError(f'{args.config} is no config: a config file ends in .py')
+    if not args.data and (args.range or args.bands):
+        raise UserError('--range and --bands need --data')
     if args.data and not args.data.is_dir():
         raise UserError(f'--data: {args.data} is not a folder')
     if not args.data and not alone:
@@ -83,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
         launcher=arguments.launcher(args),
     )
     if args.data:
-        set_test_images(cfg, args.data)
+        set_test_images(cfg, args.data, args.range, args.bands)
     checkpoint = args.config if alone else args.checkpoint
     metrics = run_test(
         build_test_runner(cfg, checkpoint, shard=shard, quiet=not args.verbose),

@@ -79,6 +79,8 @@ def _add_own_images(parser: argparse.ArgumentParser) -> None:
         '--val-gt', type=Path, metavar='DIR', help='validate on the images in this folder instead'
     )
     group.add_argument('--val-lq', type=Path, metavar='DIR', help='their low-quality images')
+    arguments.add_range(group)
+    arguments.add_bands(group)
     group.add_argument(
         '--weights',
         metavar='NAME|FILE',
@@ -110,7 +112,11 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, launcher=arguments.launcher(args))
     if args.weights:
         own_images.set_weights(cfg, args.weights)
+    options = args.cfg_options or {}
     if args.gt:
+        # What they say of the network says which images it takes.
+        of_network = {key: x for key, x in options.items() if key.startswith('model.generator.')}
+        apply_cfg_options(cfg, of_network)
         own_images.set_images(
             cfg,
             args.gt,
@@ -120,28 +126,30 @@ def run(args: argparse.Namespace) -> None:
             validation=args.val or 0.05,
             val_gt=args.val_gt,
             val_lq=args.val_lq,
+            value_range=args.range,
+            bands=args.bands,
         )
     if args.steps:
         own_images.set_steps(cfg, args.steps)
-    apply_cfg_options(cfg, args.cfg_options or {})
+    apply_cfg_options(cfg, options)
     if args.work_dir:
         cfg.work_dir = args.work_dir
-    options = dict(
+    start = dict(
         resume=args.resume or os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') != '0',
         amp=args.amp,
         auto_scale_lr=args.auto_scale_lr,
     )
     if args.check:
-        _, start = check_training(cfg, **options)
-        tell_job_script('checked', start.content['meta']['iter'] if start.content else 0)
+        _, found = check_training(cfg, **start)
+        tell_job_script('checked', found.content['meta']['iter'] if found.content else 0)
     else:
-        run_training(build_train_runner(cfg, quiet=not args.verbose, **options))
+        run_training(build_train_runner(cfg, quiet=not args.verbose, **start))
 
 
 def _check_own_images(args: argparse.Namespace) -> None:
     """Raise UserError for options without effect, and for folders that do not exist."""
     if not args.gt:
-        for name in 'lq', 'degradation', 'patch_size', 'val', 'val_gt':
+        for name in 'lq', 'degradation', 'patch_size', 'val', 'val_gt', 'range', 'bands':
             if getattr(args, name) is not None:
                 raise UserError(f'--{name.replace("_", "-")} needs --gt DIR')
     if args.lq and args.degradation:

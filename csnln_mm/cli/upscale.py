@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_range, add_shared, at_least_one, network, quality
+from csnln_mm.cli.arguments import add_bands, add_range, add_shared, at_least_one, network, quality
 from csnln_mm.cli.processes import run_processes
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import RunInterrupted, UserError
@@ -147,12 +147,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     values = parser.add_argument_group('values and bands')
     add_range(values)
-    values.add_argument(
-        '--bands',
-        metavar='4,3,2+8',
-        help='bands to upscale, in this order: here bands 4, 3 and 2 together as colour, and 8 as '
-        'grey (default: all, as colour where the file says so, others as grey)',
-    )
+    add_bands(values)
     values.add_argument(
         '--frame',
         type=at_least_one,

@@ -1,18 +1,16 @@
 """Pair LQ and GT images by name, and check pairs by their headers."""
 
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from csnln_mm.errors import UserError
-from csnln_mm.images.formats import INPUT_FORMATS
-from csnln_mm.images.image_file import list_images, read_rgb
+from csnln_mm.images.ground_truth import count_bands
+from csnln_mm.images.image_file import list_images, read_header, read_rgb
 
+_PNG_START = b'\x89PNG\r\n\x1a\n'
 # Every complete PNG ends with this chunk.
 _PNG_END = b'\0\0\0\0IEND\xaeB`\x82'
 # The endings of partners' names: img_001x2, img_001_LR4, img_001_HR, img_001_x2_SR.
@@ -111,7 +109,13 @@ def split_pairs(pairs: Sequence[Pair], validation: float) -> tuple[list[Pair], l
 
 
 def find_misfits(
-    pairs: Sequence[Pair], *, scale: int | None = None, gt_patch_size: int = 1, decode: bool = False
+    pairs: Sequence[Pair],
+    *,
+    scale: int | None = None,
+    gt_patch_size: int = 1,
+    channels: int | None = None,
+    bands: str | None = None,
+    decode: bool = False,
 ) -> Iterator[str | None]:
     """Yield for each pair, in one line, why it does not fit; None if it does.
 
@@ -121,11 +125,17 @@ def find_misfits(
         pairs: (LQ, GT).
         scale: required ratio of the sides of GT to those of LQ; None for any.
         gt_patch_size: smallest accepted side of a GT, in pixels.
+        channels: that images must have, unless they have one; None: 8 bits of grey or RGB.
+        bands: those that are chosen of each image.
         decode: whether to decode all images as well.
     """
+
+    def size(path: Path) -> tuple[int, int]:
+        return _size(path, channels, bands)
+
     for lq, gt in pairs:
         try:
-            _check_pair(lq, gt, scale, gt_patch_size)
+            _check_pair(lq, gt, scale, gt_patch_size, size)
             for path in (lq, gt) if decode else ():
                 read_rgb(path)
         except UserError as error:
@@ -138,14 +148,20 @@ def _without_ending(stem: str) -> str:
     return _ENDING.sub('', stem)
 
 
-def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> None:
+def _check_pair(
+    lq: Path,
+    gt: Path,
+    scale: int | None,
+    gt_patch_size: int,
+    size: Callable[[Path], tuple[int, int]],
+) -> None:
     for path, partner in (lq, gt), (gt, lq):
         if not path.is_file():
             raise UserError(
                 f'{path} does not exist'
                 + (f', the partner of {partner}' if partner.is_file() else '')
             )
-    (lq_width, lq_height), (width, height) = _size(lq), _size(gt)
+    (lq_width, lq_height), (width, height) = size(lq), size(gt)
     # Both folders are the same where the pipeline makes the LR images.
     if scale and lq != gt and (width, height) != (scale * lq_width, scale * lq_height):
         raise UserError(
@@ -158,21 +174,26 @@ def _check_pair(lq: Path, gt: Path, scale: int | None, gt_patch_size: int) -> No
         )
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """(width, height) of an 8-bit image, from its header if the file looks complete."""
+def _size(path: Path, channels: int | None, bands: str | None) -> tuple[int, int]:
+    """(width, height) of an image of these bands, from its header if the file looks complete."""
+    header = read_header(path)
+    count = count_bands(path, header, bands)
     try:
-        with open(path, 'rb') as file, warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(file, formats=INPUT_FORMATS) as image:
-                size, mode, kind = image.size, image.mode, image.format
-                file.seek(-len(_PNG_END), 2)
-                whole = kind != 'PNG' or file.read() == _PNG_END
-    except Exception:
-        whole, mode = False, ''
+        with open(path, 'rb') as file:
+            is_png = file.read(len(_PNG_START)) == _PNG_START
+            file.seek(-len(_PNG_END), 2)
+            whole = not is_png or file.read() == _PNG_END
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror or error}') from error
     if not whole:
-        # Says what is wrong, or reads a complete PNG that something else follows.
-        height, width = read_rgb(path).shape[:2]
-        return width, height
-    if mode.startswith(('I', 'F')):
-        raise UserError(f'{path} has more than 8 bits a channel; convert it')
-    return size
+        read_rgb(path)  # says what is wrong, or reads a complete PNG that something else follows
+    if channels is None and count is not None:
+        raise UserError(
+            f'{path} is not an image of 8 bits, grey or RGB, as others are; to read all of them by '
+            'their range of values, give --range'
+        )
+    if channels is not None and count not in (None, 1, channels):
+        raise UserError(
+            f'{path} has {count} bands, and the network takes {channels}; choose them with --bands'
+        )
+    return header.size

@@ -29,14 +29,14 @@ def mod_crop(image: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def downsample(image: np.ndarray, scale: int) -> np.ndarray:
-    """MATLAB's antialiased bicubic reduction, rounded to 8 bits.
+    """MATLAB's antialiased bicubic reduction, rounded as :func:`resize` does.
 
     Args:
-        image: uint8, [s H, s W] or [s H, s W, C].
+        image: [s H, s W] or [s H, s W, C].
         scale: s.
 
     Returns:
-        uint8, [H, W] or [H, W, C].
+        [H, W] or [H, W, C], of the same dtype.
     """
     height, width = image.shape[:2]
     return resize(image, (height // scale, width // scale))
@@ -48,12 +48,12 @@ def downsample_window(
     """A window of :func:`downsample`, without reducing all of the image.
 
     Args:
-        image: uint8, [s H, s W] or [s H, s W, C].
+        image: [s H, s W] or [s H, s W, C].
         scale: s.
         window: (y, x, height, width) in LR pixels.
 
     Returns:
-        uint8, [height, width] or [height, width, C]: ``downsample(image, s)[y:, x:]``, cut.
+        [height, width] or [height, width, C]: ``downsample(image, s)[y:, x:]``, cut.
     """
     slices, inner = [], []
     for start, length, side in zip(window[:2], window[2:], image.shape):
@@ -65,28 +65,28 @@ def downsample_window(
 
 
 def upsample(image: np.ndarray, scale: int) -> np.ndarray:
-    """MATLAB's bicubic interpolation, rounded to 8 bits: the field's baseline.
+    """MATLAB's bicubic interpolation, rounded as :func:`resize` does: the field's baseline.
 
     Args:
-        image: uint8, [H, W] or [H, W, C].
+        image: [H, W] or [H, W, C].
         scale: s.
 
     Returns:
-        uint8, [s H, s W] or [s H, s W, C].
+        [s H, s W] or [s H, s W, C], of the same dtype.
     """
     height, width = image.shape[:2]
     return resize(image, (height * scale, width * scale))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """MATLAB's bicubic, rounded to 8 bits; antialiased where it reduces.
+    """MATLAB's bicubic, antialiased where it reduces; of integers rounded to what the type holds.
 
     Args:
-        image: uint8, [H, W] or [H, W, C].
+        image: [H, W] or [H, W, C], of integers or float.
         size: (rows, columns) of the result.
 
     Returns:
-        uint8, [*size] or [*size, C].
+        [*size] or [*size, C], of the same dtype.
     """
     # Here: what only reads images is spared the seconds.
     import torch
@@ -95,7 +95,10 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     x = torch.from_numpy(image.astype(np.float64)).reshape(*image.shape[:2], -1)
     y = imresize(x.permute(2, 0, 1), size).permute(1, 2, 0)
-    return y.round().clamp(0, 255).numpy().astype(np.uint8).reshape(*size, *image.shape[2:])
+    if image.dtype.kind != 'f':
+        limits = np.iinfo(image.dtype)
+        y = y.round().clamp(limits.min, limits.max)
+    return y.numpy().astype(image.dtype).reshape(*size, *image.shape[2:])
 
 
 def compress_as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:

@@ -196,3 +196,39 @@ def hidden_pixels(image: ImageData) -> np.ndarray | None:
         equal = pixels == np.float32(image.nodata)
         mask = equal if mask is None else mask | equal
     return mask if mask is not None and mask.any() else None
+
+
+def unseen_pixels(image: ImageData) -> np.ndarray | None:
+    """Where there is no value, or one that is transparent, [H, W, C or 1]; None if nowhere."""
+    mask = hidden_pixels(image)
+    if image.alpha is not None:
+        invisible = (image.alpha == 0)[..., None]
+        mask = invisible if mask is None else mask | invisible
+    return mask
+
+
+def fill_pixels(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Pixels, [H, W, C], with the nearest other pixel's value where ``mask``, [H, W, C or 1], is.
+
+    Whatever value a file has there would bleed into the edges of what is visible.
+    """
+    if mask is None or not mask.any():
+        return pixels
+    import cv2
+
+    filled = pixels.copy()
+    for band in range(mask.shape[2]):
+        hidden = mask[..., band]
+        bands = slice(None) if mask.shape[2] == 1 else slice(band, band + 1)
+        if hidden.all():
+            if pixels.dtype.kind == 'f':
+                filled[..., bands] = 0
+            continue
+        _, labels = cv2.distanceTransformWithLabels(
+            hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        nearest = labels.astype(np.int64)
+        of_label = np.zeros((nearest.max() + 1, filled[..., bands].shape[2]), pixels.dtype)
+        of_label[nearest[~hidden]] = pixels[~hidden][:, bands]
+        filled[..., bands] = of_label[nearest]
+    return filled

@@ -47,6 +47,7 @@ from csnln_mm.images.formats import (
 )
 from csnln_mm.images.image_data import ImageData, ImageHeader, as_bands
 from csnln_mm.images.metadata import (
+    png_significant_bits,
     read_dpi,
     read_exif,
     read_metadata,
@@ -55,7 +56,7 @@ from csnln_mm.images.metadata import (
     update_exif,
     update_xmp,
 )
-from csnln_mm.images.value_range import DTYPES, find_range, full_range
+from csnln_mm.images.value_range import DTYPES, find_range, full_range, range_of_bits
 
 if TYPE_CHECKING:
     from csnln_mm.images.tiff_file import TiffImage, TiffPages
@@ -747,7 +748,25 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
             alpha = np.ascontiguousarray(data[..., 3])
     elif 'transparency' in image.info:  # the one transparent grey of a PNG
         alpha = np.where(data == image.info['transparency'], 0, 65535).astype(np.uint16)
-    return ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
+    image_data = ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
+    if image.format == 'PNG':
+        image_data = image_data._replace(value_range=_significant_range(file, colour))
+    return image_data
+
+
+def _significant_range(file: BinaryIO, pixels: np.ndarray) -> tuple[float, float] | None:
+    """The range of a PNG of 16 bits that says fewer are significant.
+
+    A PNG has them at the top, so that white is white to all who do not care: with zeros below, or
+    repeated. Some programs have them at the bottom.
+    """
+    bits = png_significant_bits(file)
+    if bits is None or not 8 <= bits < 16:
+        return None
+    top = (pixels >> (16 - bits)) << (16 - bits)
+    if (pixels == top).all() or (pixels == top | (top >> bits)).all():
+        return full_range(pixels.dtype)
+    return range_of_bits(bits) if pixels.max() < 2**bits else None
 
 
 def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:

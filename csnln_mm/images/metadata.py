@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
@@ -134,6 +134,20 @@ def read_texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
         if not _DROPPED_TEXTS.fullmatch(keyword) and '\0' not in text
     ]
     return tuple(kept) if sum(len(text) for _, text in kept) < _MAX_TEXTS else ()
+
+
+def png_significant_bits(file: BinaryIO) -> int | None:
+    """Bits of a PNG's colour that mean something, as its chunk sBIT says; None without."""
+    file.seek(8)
+    while True:
+        length, kind = int.from_bytes(file.read(4), 'big'), file.read(4)
+        if kind == b'sBIT' and 1 <= length <= 4:
+            bits = file.read(length)
+            return max(bits[: length - (length in (2, 4))])
+        # It stands before these.
+        if kind in (b'PLTE', b'IDAT', b'') or length > _MAX_TEXTS:
+            return None
+        file.seek(length + 4, 1)
 
 
 def read_dpi(exif: bytes | None) -> tuple[float, float] | None:

@@ -28,6 +28,7 @@ _NONE, _JPEG, _DEFLATE = 1, 7, (8, 32946)
 _COMPRESSIONS = (_NONE, 5, _JPEG, *_DEFLATE, 34925, 32773, 34887, 50000, 50001)
 _FOR_PILLOW = 2, 3, 4, 6  # of fax machines, and the older JPEG
 _ASSOCIATED, _UNASSOCIATED = 1, 2
+_MASK = 4  # kind of a page
 _BITS, _ICC, _XMP = 258, 34675, 700
 _MIN_SAMPLE, _MAX_SAMPLE, _SMIN_SAMPLE, _SMAX_SAMPLE = 280, 281, 340, 341
 _DNG_VERSION = 50706
@@ -58,6 +59,7 @@ class TiffImage:
         self.offset, self.byteorder = page.offset, tiff.byteorder
         self.is_big = tiff.is_bigtiff
         self._planes = _planes(tiff, page, file, name, channels)
+        self._mask = _mask(tiff, page, file, name)
         self._orientation = int(page.tags.valueof(ExifTags.Base.Orientation, 1))
         self.georeference = Georeference.read(page.tags)
         self._raw = np.dtype(page.dtype).newbyteorder('=')
@@ -118,6 +120,9 @@ class TiffImage:
 
     def _read(self, top: int, bottom: int) -> np.ndarray:
         parts = [plane.read(top, bottom) for plane in self._planes]
+        if self._mask is not None:
+            visible = self._mask.read(top, bottom) > 0
+            parts.append(visible.astype(self._raw) * self._raw.type(full_range(self._raw)[1]))
         data = np.concatenate(parts, -1) if len(parts) > 1 else parts[0]
         expected = bottom - top, self._stored[0], sum(self._groups) + (self._alpha is not None)
         if data.shape != expected or data.dtype != self._raw:
@@ -168,6 +173,10 @@ class TiffImage:
         self._groups = (3,) + (1,) * (bands - 3) if colours and bands >= 3 else (1,) * bands
         if others and page.photometric == _RGB:
             self._groups = (1,) * bands
+        if alpha:
+            self._mask = None
+        elif self._mask is not None:
+            self._alpha = count
 
 
 class TiffPages:
@@ -439,6 +448,25 @@ def _planes(
     if any(one is None or one.shape != page.shape for one in pages):
         raise UserError(f'{name}: channels that are missing, or in other files, are not supported')
     return [_Plane(one, page, file, name) for one in pages]
+
+
+def _mask(
+    tiff: tifffile.TiffFile, page: tifffile.TiffPage, file: BinaryIO, name: str
+) -> _Plane | None:
+    """GDAL's internal mask: a page behind the image, of what is visible."""
+    if tiff.is_ome or tiff.is_imagej:
+        return None
+    try:
+        mask = tiff.pages[page.index + 1]
+    except IndexError:
+        return None
+    assert isinstance(mask, tifffile.TiffPage)
+    size = page.imagewidth, page.imagelength
+    if not mask.subfiletype & _MASK or (mask.imagewidth, mask.imagelength) != size:
+        return None
+    if mask.samplesperpixel != 1:
+        return None
+    return _Plane(mask, mask, file, name)
 
 
 def _nodata(page: tifffile.TiffPage, dtype: np.dtype) -> float | None:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_data import ImageData, RowSource, as_bands, hidden_pixels, read_rows
+from csnln_mm.images.image_data import ImageData, RowSource, as_bands, read_rows, unseen_pixels
 
 # What a user can ask for; None: as the file says, or as seen in the data.
 RangeOption = tuple[float, float] | Literal['full', 'data'] | None
@@ -201,9 +201,5 @@ def _make(pairs: Sequence[tuple[float, float]], origin: str) -> ValueRange:
 
 def _without_hidden(image: ImageData) -> np.ndarray:
     """Pixels, [H, W, C], with NaN where there is no value, or that is transparent."""
-    mask = hidden_pixels(image)
-    pixels = as_bands(image.pixels)
-    if image.alpha is not None:
-        invisible = (image.alpha == 0)[..., None]
-        mask = invisible if mask is None else mask | invisible
+    mask, pixels = unseen_pixels(image), as_bands(image.pixels)
     return pixels if mask is None else np.where(mask, np.float32(np.nan), pixels)

@@ -15,7 +15,7 @@ from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import *  # noqa: F403
 from csnln_mm.mmagic.networks import __all__ as _networks
 from csnln_mm.mmagic.resume import use_exported_files
-from csnln_mm.mmagic.transforms import BicubicDegradation, HardPatches
+from csnln_mm.mmagic.transforms import BicubicDegradation, HardPatches, LoadBands
 
 installed_packages.install()
 use_exported_files()
@@ -31,6 +31,7 @@ __all__ = [
     'FolderPairDataset',
     'HardPatches',
     'ImagePairDataset',
+    'LoadBands',
     'ResumableSampler',
     'SeedPerSample',
     'extend_network',

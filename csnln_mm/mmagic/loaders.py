@@ -109,7 +109,7 @@ def check_images(cfg: Config, model: nn.Module, titles: Mapping[str, str]) -> No
 
     Raises:
         UserError: names the first image that is missing, damaged, of another scale, or smaller
-            than the training patches.
+            than the training patches, or says that network and images have other channels.
     """
     scale = getattr(getattr(model, 'generator', None), 'upscale_factor', None)
     for name, title in titles.items():
@@ -119,7 +119,9 @@ def check_images(cfg: Config, model: nn.Module, titles: Mapping[str, str]) -> No
                     f'{title} images: {folder} does not exist; prepare it (docs/data.md), or '
                     'name another data_root with --cfg-options'
                 )
-            gt_patch_size = _needed_gt_size(dataset.get('pipeline', ()))
+            pipeline = dataset.get('pipeline', ())
+            _check_channels(pipeline, model, title)
+            gt_patch_size = _needed_gt_size(pipeline)
             check_dataset(dataset, title=title, scale=scale, gt_patch_size=gt_patch_size)
 
 
@@ -176,7 +178,12 @@ def check_dataset(
         folder = osp.join(dataset.get('data_root') or '', dataset['data_prefix']['img'])
         raise UserError(f'{title} images: there are none in {folder}')
     problems, reported = [], time.monotonic()
-    for i, problem in enumerate(find_misfits(pairs, scale=scale, gt_patch_size=gt_patch_size)):
+    options: dict[str, Any] = {}
+    for step in dataset.get('pipeline', ()):
+        if step.get('type') == 'LoadBands':
+            options = dict(channels=step.get('channels', 3), bands=step.get('bands'))
+    misfits = find_misfits(pairs, scale=scale, gt_patch_size=gt_patch_size, **options)
+    for i, problem in enumerate(misfits):
         if time.monotonic() - reported > _SECONDS_BETWEEN_LINES:
             reported = time.monotonic()
             progress = f'checking the {title} images: {i} of {len(pairs)}'
@@ -185,6 +192,33 @@ def check_dataset(
     if problems:
         more = f' (and {len(problems) - 1} more of {len(pairs)})' if problems[1:] else ''
         raise UserError(f'{title} images: {problems[0]}{more}')
+
+
+def _check_channels(pipeline: Sequence[dict], model: nn.Module, title: str) -> None:
+    """Raise UserError unless images are loaded with the channels that network and model take."""
+    takes = getattr(getattr(model, 'generator', None), 'in_channels', None)
+    mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
+    for step in pipeline:
+        loaded = None
+        if step.get('type') == 'LoadBands':
+            loaded = step.get('channels', 3)
+        elif step.get('type') == 'LoadImageFromFile':
+            grey = step.get('color_type') == 'grayscale' or step.get('to_y_channel')
+            loaded = 1 if grey else 3
+        if loaded is None:
+            continue
+        if takes not in (None, loaded):
+            option = '--data' if title == 'test' else '--gt'
+            raise UserError(
+                f'the network takes images of {takes} channel{"s" * (takes != 1)}, and the {title} '
+                f'images are loaded with {loaded}; name them with {option}, or load '
+                f'them by LoadBands with channels={takes} in the config'
+            )
+        if mean is not None and mean.numel() not in (1, loaded):
+            raise UserError(
+                f'model.data_preprocessor has {mean.numel()} means, and images have {loaded} '
+                f'channel{"s" * (loaded != 1)}; give one mean and one std, for all'
+            )
 
 
 def _list_pairs(dataset: dict) -> list[tuple[Path, Path]] | None:

@@ -1,5 +1,6 @@
 """Adapt a config to a user's images, checkpoint and number of steps."""
 
+import contextlib
 import copy
 import math
 from pathlib import Path
@@ -13,9 +14,12 @@ from csnln_mm.checkpoints.architecture import read_architecture, read_test_cfg
 from csnln_mm.checkpoints.network import read_network
 from csnln_mm.datasets.benchmarks import GT_FOLDER, lr_folder
 from csnln_mm.errors import UserError
-from csnln_mm.images.image_file import list_images
+from csnln_mm.images.ground_truth import count_bands
+from csnln_mm.images.image_file import list_images, read_header
+from csnln_mm.images.value_range import RangeOption
 from csnln_mm.mmagic.config import apply_cfg_options, load_config
 from csnln_mm.mmagic.loaders import loaders, parts
+from csnln_mm.networks.csnln_net import RGB_MEAN
 
 DEGRADATIONS = 'bicubic', 'realesrgan'
 _REAL_ESRGAN = 'mmagic::real_esrgan/realesrnet_c64b23g32_4xb12-lr2e-4-1000k_df2k-ost.py'
@@ -31,8 +35,14 @@ def set_images(
     validation: float = 0.05,
     val_gt: Path | None = None,
     val_lq: Path | None = None,
+    value_range: RangeOption = None,
+    bands: str | None = None,
 ) -> None:
     """Train and validate on a user's images; everything else stays as in the config.
+
+    Where the first ground truth is not grey or RGB of 8 bits, all images are loaded by
+    :class:`~csnln_mm.mmagic.transforms.LoadBands`, and a network without weights takes as many
+    bands as they have.
 
     Args:
         cfg: config of a training run, changed in place.
@@ -45,9 +55,13 @@ def set_images(
         validation: number, or below 1 the fraction, of the pairs to set aside for validation.
         val_gt: folder of ground truths to validate on instead.
         val_lq: folder of their LQ images; bicubic by default.
+        value_range: values that are black and white, see
+            :func:`~csnln_mm.images.value_range.choose_range`.
+        bands: those to train on, such as '4,3,2,8'.
 
     Raises:
-        UserError: if the config has no random crops of pairs, no validation, or no scale.
+        UserError: if the config has no random crops of pairs, no validation, or no scale, or its
+            network takes another number of bands.
     """
     scale = find_scale(cfg)
     train, val = ((*loaders(cfg, f'{name}_dataloader'), None)[0] for name in ('train', 'val'))
@@ -68,28 +82,35 @@ def set_images(
         steps = _real_esrgan(scale, patch) if degradation == 'realesrgan' else [bicubic]
     at = pipeline.index(crop)
     steps = [*pipeline[:at], *steps, *pipeline[at + 1 :]]
+    loading = _loading(cfg, gt, value_range, bands, is_free=not cfg.get('load_from'))
+    if loading and degradation == 'realesrgan' and not lq:
+        raise UserError('--degradation realesrgan is for grey or RGB of 8 bits')
     train_part, val_part = (None, None) if val_gt else ('train', 'val')
-    train.config.dataset = _dataset(gt, lq, steps, part=train_part, validation=validation)
+    train.config.dataset = _dataset(gt, lq, steps, loading, part=train_part, validation=validation)
     cfg.train_dataloader = train.config
 
     val_gt, val_lq = (val_gt, val_lq) if val_gt else (gt, lq)
     cfg.val_dataloader = copy.deepcopy(val.config)  # it may be one of the test sets as well
     cfg.val_dataloader.dataset = _test_dataset(
-        val.dataset.pipeline, scale, val_gt, val_lq, part=val_part, validation=validation
+        val.dataset.pipeline, scale, val_gt, val_lq, loading, part=val_part, validation=validation
     )
     cfg.val_evaluator = parts(cfg.val_evaluator)[0][1]
 
 
-def set_test_images(cfg: Config, folder: Path) -> None:
+def set_test_images(
+    cfg: Config, folder: Path, value_range: RangeOption = None, bands: str | None = None
+) -> None:
     """Test on a user's images instead of a config's test sets.
 
     Args:
         cfg: config of a test, changed in place.
         folder: a test set of ``csnln prepare benchmarks``, a folder of such sets, or a folder of
             ground truths, which are then reduced by bicubic.
+        value_range, bands: as of :func:`set_images`.
 
     Raises:
-        UserError: if the folder is none of these, or the config has no tests or no scale.
+        UserError: if the folder is none of these, the config has no tests or no scale, or its
+            network takes another number of bands.
     """
     scale, tests = find_scale(cfg), loaders(cfg, 'test_dataloader')
     evaluators = parts(cfg.get('test_evaluator'))
@@ -111,9 +132,10 @@ def set_test_images(cfg: Config, folder: Path) -> None:
             f'{lr_folder(scale)}; make them with csnln prepare benchmarks'
         )
     cfg.test_dataloader, cfg.test_evaluator = [], []
+    loading = _loading(cfg, sets[0][1], value_range, bands, is_free=False)
     for name, gt, lq in sets:
         loader = ConfigDict(copy.deepcopy(tests[0].config))
-        loader.dataset = _test_dataset(tests[0].dataset.pipeline, scale, gt, lq)
+        loader.dataset = _test_dataset(tests[0].dataset.pipeline, scale, gt, lq, loading)
         evaluator = ConfigDict(copy.deepcopy(evaluators[0][1]))
         for _, metric in parts(evaluator.metrics):
             metric.prefix = name
@@ -141,6 +163,7 @@ def config_of_checkpoint(path: str, **options: Any) -> Config:
     settings, options = options.pop('options', None) or {}, dict(options)
     cfg = load_config(f'csnln_x{scale}_div2k.py', **options)
     cfg.model.generator = ConfigDict(dict(type='CSNLNNet', upscale_factor=2) | network)
+    set_channels(cfg, network.get('in_channels', 3))
     # The paper's network was measured on parts of images, the models of this package on whole ones.
     test_cfg = dict(mode='whole') if network.get('image_skip') else cfg.model.test_cfg
     cfg.model.test_cfg = read_test_cfg(loaded.meta) or test_cfg
@@ -156,13 +179,70 @@ def find_scale(cfg: Config) -> int | None:
     return generator.get('upscale_factor') or generator.get('network', {}).get('upscale_factor')
 
 
+def set_channels(cfg: Config, channels: int) -> None:
+    """Fit everything but the generator of a config to images of so many bands.
+
+    Values are normalised alike, and unless there are three, metrics count all of them instead of Y.
+    """
+    if channels == 3:
+        return
+    if preprocessor := cfg.model.get('data_preprocessor'):
+        preprocessor.update(mean=[0.0], std=[255.0])
+    for name in 'val_evaluator', 'test_evaluator':
+        for _, evaluator in parts(cfg.get(name)):
+            for _, metric in parts(evaluator.metrics):
+                if 'convert_to' in metric:
+                    metric.convert_to = None
+    # It draws three channels.
+    hooks = [hook for _, hook in parts(cfg.get('custom_hooks'))]
+    cfg.custom_hooks = [hook for hook in hooks if hook.get('type') != 'BasicVisualizationHook']
+
+
+def _loading(
+    cfg: Config, folder: Path, value_range: RangeOption, bands: str | None, *, is_free: bool
+) -> dict[str, Any] | None:
+    """The step that loads images like the first of a folder; None: as the config does.
+
+    Fits the config to their number of bands, and also the network if it ``is_free``.
+    """
+    generator = cfg.model.generator
+    network = generator.get('network') or generator
+    channels, paths = network.get('in_channels', 3), list_images(folder)
+    header = count = None
+    if paths:
+        with contextlib.suppress(UserError):  # which is said later, of all that are damaged
+            header = read_header(paths[0])
+    if header is not None:
+        count = count_bands(paths[0], header, bands)
+    if count not in (None, channels):
+        is_free &= network.get('type') == 'CSNLNNet' and 'in_channels' not in network
+        if is_free:
+            channels, grey = count, sum(RGB_MEAN) / len(RGB_MEAN)
+            network.update(in_channels=count, out_channels=count, rgb_mean=[grey] * count)
+        elif count != 1:  # grey goes through any network
+            raise UserError(
+                f'{paths[0]} has {count} bands, and the network takes {channels}; choose them with '
+                f'--bands, or make a network of {count} with csnln grow --channels {count}'
+            )
+    set_channels(cfg, channels)
+    if count is None and channels == 3 and value_range is None and bands is None:
+        return None
+    given = list(value_range) if isinstance(value_range, tuple) else value_range
+    return dict(type='LoadBands', channels=channels, value_range=given, bands=bands)
+
+
 def _test_dataset(
-    pipeline: list[dict], scale: int, gt: Path, lq: Path | None, **options: Any
+    pipeline: list[dict],
+    scale: int,
+    gt: Path,
+    lq: Path | None,
+    loading: dict[str, Any] | None,
+    **options: Any,
 ) -> ConfigDict:
     """Make the config of a data set to validate or test on; LQ is bicubic if ``lq`` is None."""
     if not lq:
         pipeline = [*pipeline[:-1], dict(type='BicubicDegradation', scale=scale), pipeline[-1]]
-    return _dataset(gt, lq, pipeline, **options)
+    return _dataset(gt, lq, pipeline, loading, **options)
 
 
 def set_weights(cfg: Config, path: str) -> None:
@@ -204,18 +284,30 @@ def set_steps(cfg: Config, steps: int) -> None:
         part[name] = min(part.get(name, least), least)
 
 
-def _dataset(gt: Path, lq: Path | None, pipeline: list[dict], **options: Any) -> ConfigDict:
-    """Make the config of a data set, whose pipeline loads LQ images only if ``lq`` names them."""
-    if not lq:
-        pipeline = [
-            step
-            for step in pipeline
-            if (step.get('type'), step.get('key')) != ('LoadImageFromFile', 'img')
-        ]
+def _dataset(
+    gt: Path, lq: Path | None, pipeline: list[dict], loading: dict[str, Any] | None, **options: Any
+) -> ConfigDict:
+    """Make the config of a data set, whose pipeline loads LQ images only if ``lq`` names them.
+
+    Images are loaded by ``loading``, if it is not None.
+    """
+    keys = ['img', 'gt'] if lq else ['gt']
+    steps = []
+    for step in pipeline:
+        if step.get('type') not in ('LoadImageFromFile', 'LoadBands'):
+            steps.append(step)
+        elif step.type == 'LoadBands' or loading:
+            if not steps or steps[-1].get('type') != 'LoadBands':
+                steps.append(dict(loading or step, keys=keys))
+        elif step.get('key') in keys:
+            steps.append(step)
+    if any(step.get('type') == 'LoadBands' for step in steps):
+        packing = next(step for step in steps if step.get('type') == 'PackInputs')
+        steps[steps.index(packing)] = dict(packing, meta_keys=['gt_values'])  # to write results by
     return ConfigDict(
         type='FolderPairDataset',
         data_prefix=dict(img=str(lq or gt), gt=str(gt)),
-        pipeline=copy.deepcopy(list(pipeline)),
+        pipeline=copy.deepcopy(steps),
         **options,
     )
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from csnln_mm.files import atomic_write
 from csnln_mm.images.image_file import write_image
+from csnln_mm.images.value_range import full_range
 
 
 def run_test(
@@ -76,7 +78,11 @@ class _PerImageHook(Hook):
 
 
 class SavePredictionsHook(Hook):
-    """Write every predicted image as ``folder/SET/NAME.png``, by test set and ground truth."""
+    """Write every predicted image as ``folder/SET/NAME.png``, by test set and ground truth.
+
+    Of images that :class:`~csnln_mm.mmagic.transforms.LoadBands` has loaded, a TIFF of their own
+    type and values.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,10 +90,24 @@ class SavePredictionsHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence
     ) -> None:
-        """Write ``output.pred_img`` of each data sample, which is BGR in 0..255."""
+        """Write ``output.pred_img`` of each data sample, [C, H, W] in 0..255; of three BGR."""
         for sample in outputs:
             gt_path = Path(sample.gt_path)
-            image = sample.output.pred_img.flip(0).permute(1, 2, 0).round().clamp(0, 255)
-            write_image(
-                self.folder / gt_path.parents[1].name / f'{gt_path.stem}.png', image.byte().numpy()
-            )
+            image = sample.output.pred_img.permute(1, 2, 0).numpy()
+            image = image[..., ::-1] if image.shape[2] == 3 else image
+            values = sample.metainfo.get('gt_values')
+            if values is None:
+                pixels, suffix = image.round().clip(0, 255).astype(np.uint8), '.png'
+            else:
+                pixels, suffix = _restore(image, values), '.tif'
+            path = self.folder / gt_path.parents[1].name / f'{gt_path.stem}{suffix}'
+            write_image(path, np.ascontiguousarray(pixels))
+
+
+def _restore(image: np.ndarray, values: dict[str, Any]) -> np.ndarray:
+    """[H, W, C] in 0..255 -> what it was in the file."""
+    low, high, dtype = (np.array(values['low']), np.array(values['high']), values['dtype'])
+    image = image[..., : len(low)] * ((high - low) / 255) + low
+    if np.dtype(dtype).kind != 'f':
+        image = image.round().clip(*full_range(np.dtype(dtype)))
+    return image.astype(dtype)

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
+from csnln_mm.mmagic.loaders import loaders
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
 from csnln_mm.mmagic.run_state import tell_job_script
 from csnln_mm.mmagic.run_token import TakenOver
@@ -95,8 +96,23 @@ def describe_result(runner: Runner) -> str:
         elif {type(part).__module__.split('.')[0] for part in generator.modules()} <= _PACKAGES:
             config = None
         option = f' --config {config}' if config else ''
+        option += _reading(runner)
         lines.append(f'upscale with it: csnln upscale IMAGE -n {best}{option}')
     return '\n'.join(lines)
+
+
+def _reading(runner: Runner) -> str:
+    """How images are read, where that was asked for."""
+    options = ''
+    for *_, dataset in loaders(runner.cfg, 'train_dataloader'):
+        for step in dataset.get('pipeline', ()):
+            wanted = step.get('value_range') if step.get('type') == 'LoadBands' else None
+            if wanted is not None:
+                numbers = wanted if isinstance(wanted, str) else ' '.join(f'{x:g}' for x in wanted)
+                options += f' --range {numbers}'
+            if step.get('type') == 'LoadBands' and step.get('bands'):
+                options += f' --bands {step.bands}'
+    return options
 
 
 class _ValidateStartHook(Hook):

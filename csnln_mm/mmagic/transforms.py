@@ -1,20 +1,87 @@
 """Transforms of image pairs that MMagic lacks."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmagic.registry import TRANSFORMS
 
+from csnln_mm.errors import UserError
+from csnln_mm.images.bands import parse_bands
 from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
+from csnln_mm.images.ground_truth import read_ground_truth
+from csnln_mm.images.value_range import RangeOption, check_range
 
 # More rejected patches in a row are taken for a mistake.
 _PATIENCE = 500
 
 
 @TRANSFORMS.register_module()
+class LoadBands:
+    """Load images of any type and number of bands; MMagic's own loads 8 bits of grey or RGB.
+
+    Values become 0 (black) to 255 (white), in float32 unless they are those of 8 bits. An LQ image
+    has the range of its ground truth if both have the same type. Pixels without value, and
+    transparent ones, have that of the nearest other pixel.
+
+    Args:
+        keys: what to load, of ``KEY_path``.
+        channels: that the network takes. One band is repeated to make as many.
+        value_range: see :func:`~csnln_mm.images.value_range.choose_range`.
+        bands: those to load, in order, such as '4,3,2,8'; all by default.
+
+    Raises:
+        UserError: if the range or the bands are none; for a sample, if an image cannot be read, or
+            has another number of bands.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str] = ('img', 'gt'),
+        channels: int = 3,
+        value_range: RangeOption = None,
+        bands: str | None = None,
+    ) -> None:
+        check_range(value_range)
+        if bands is not None:
+            parse_bands(bands)
+        self.keys = keys
+        self.channels = channels
+        self.value_range = value_range
+        self.bands = bands
+
+    def __call__(self, results: dict) -> dict:
+        """Add each key, [H, W, ``channels``], and ``gt_values``: range and type of the GT."""
+        paths = {key: results[f'{key}_path'] for key in self.keys}
+        loaded = {
+            key: read_ground_truth(path, self.value_range, self.bands)
+            for key, path in paths.items()
+        }
+        results = dict(results)
+        for key, own in loaded.items():
+            pixels, truth = own.image.pixels, loaded.get('gt', own)
+            if pixels.shape[2] not in (1, self.channels):
+                raise UserError(
+                    f'{paths[key]} has {pixels.shape[2]} bands, the network {self.channels}'
+                )
+            kind = [(x.image.pixels.dtype, x.image.pixels.shape[2]) for x in (truth, own)]
+            pixels = (truth if kind[0] == kind[1] else own).to_255(pixels)
+            if pixels.shape[2] < self.channels:
+                pixels = np.repeat(pixels, self.channels, 2)
+            results[key] = np.ascontiguousarray(pixels)
+            results[f'ori_{key}_shape'] = pixels.shape
+            # What it takes for BGR, MMagic leaves in its order.
+            results[f'{key}_channel_order'] = 'rgb' if self.channels == 3 else 'bgr'
+            if key == 'gt':
+                results['gt_values'] = dict(own.values._asdict(), dtype=str(own.image.pixels.dtype))
+        return results
+
+
+@TRANSFORMS.register_module()
 class BicubicDegradation:
-    """Make ``img`` from ``gt`` by MATLAB's antialiased bicubic, rounded to 8 bits.
+    """Make ``img`` from ``gt`` by MATLAB's antialiased bicubic; of 8 bits rounded to them.
 
     Patches equal those of a reduced whole image: the reduction also uses what surrounds a patch.
 
@@ -34,7 +101,7 @@ class BicubicDegradation:
         self.gt_patch_size = gt_patch_size
 
     def __call__(self, results: dict) -> dict:
-        """Crop ``gt``, uint8 [H, W, C]; add ``img`` and ``scale``."""
+        """Crop ``gt``, [H, W, C]; add ``img`` and ``scale``."""
         gt = mod_crop(results['gt'], self.scale)
         if self.gt_patch_size is None:
             img = downsample(gt, self.scale)

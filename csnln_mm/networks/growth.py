@@ -3,18 +3,20 @@
 A small network with attention learns slowly from scratch: at first the attention averages
 everything over everything. Without attention it learns quickly. So the local branch is trained
 first. Attention is then added without changing the network's result, with weights that are
-selective from the first step. Likewise a network of another scale begins with resized kernels, and
-a network with more recurrences ignores the new ones at first.
+selective from the first step. Likewise a network of another scale begins with resized kernels, a
+network with more recurrences ignores the new ones at first, and one of other bands takes each for
+an equal part of the image.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csnln_mm.networks.conv_prelu import Downsample, Upsample
-from csnln_mm.networks.csnln_net import CSNLNNet
+from csnln_mm.networks.csnln_net import RGB_MEAN, CSNLNNet
 from csnln_mm.networks.fusion import MutualProjectedFusion
 from csnln_mm.networks.sem_cell import SEMCell
 from csnln_mm.scales import KERNELS
@@ -127,6 +129,38 @@ def change_scale(network: CSNLNNet, weights: Mapping[str, Tensor]) -> None:
         if resized[key].shape != value.shape:
             raise ValueError(f'the networks differ in more than their scale: {key}')
     network.load_state_dict(resized)
+
+
+def change_channels(
+    architecture: Mapping[str, Any], weights: Mapping[str, Tensor], channels: int
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Architecture and weights of a network that takes and gives another number of bands.
+
+    Each band gets the mean of the first layer's kernels, so that their sum stays, and the mean of
+    the last layer's: of equal bands the network makes what the other one makes of grey, whose
+    channels it averages. Near the border they differ a little, since beyond it the other network
+    sees the colour ``rgb_mean``, and this one the grey that fits its kernels best.
+
+    Args:
+        architecture: of a :class:`CSNLNNet`.
+        weights: its state dict.
+        channels: of the new network.
+    """
+    first, last = weights['head.0.0.weight'], weights['reconstruct.weight']
+    means = torch.tensor(architecture.get('rgb_mean', RGB_MEAN), dtype=first.dtype)
+    kernel, dark = first.sum(1), (first * means.view(1, -1, 1, 1)).sum(1)
+    grey = float((kernel * dark).sum() / kernel.square().sum().clamp(min=1e-12))
+    bias = weights['reconstruct.bias'].mean()
+    if not architecture.get('image_skip'):
+        bias = bias + means.mean() - grey  # which the network adds
+    new = {
+        'head.0.0.weight': (kernel / channels)[:, None].repeat(1, channels, 1, 1),
+        'head.0.0.bias': weights['head.0.0.bias'] + (kernel * grey - dark).sum((1, 2)),
+        'reconstruct.weight': last.mean(0, keepdim=True).repeat(channels, 1, 1, 1),
+        'reconstruct.bias': bias.repeat(channels),
+    }
+    sizes = dict(in_channels=channels, out_channels=channels, rgb_mean=[grey] * channels)
+    return dict(architecture, **sizes), dict(weights, **new)
 
 
 def _convolution(layers: object) -> nn.Conv2d | nn.ConvTranspose2d:

@@ -10,11 +10,13 @@ import numpy as np
 from csnln_mm.datasets.benchmarks import find_test_sets
 from csnln_mm.errors import UserError
 from csnln_mm.images.metrics import Score
+from csnln_mm.images.value_range import RangeOption
 from csnln_mm.paper.model_size import model_size
 from csnln_mm.paper.perceptual import Metric
 from csnln_mm.paper.results import Result
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.upscaling.tile_size import may_attend
+from csnln_mm.upscaling.upscaler import network_bands
 from csnln_mm.visualization.comparison import Comparison, compare_methods
 
 # The size of the result that multiply-adds are counted for, as in papers on small models.
@@ -52,13 +54,16 @@ def measure(
     *,
     metrics: Sequence[Metric] = (),
     jpeg: Sequence[int] = (),
+    value_range: RangeOption = None,
+    bands: str | None = None,
     with_time: bool = False,
     track: Track = lambda test_set, comparisons, count: comparisons,
 ) -> list[Result]:
     """Measure methods by the protocol of the field.
 
-    Images are cropped at the bottom and right to multiples of 12, reduced by MATLAB's bicubic to 8
-    bits, and upscaled. Scores compare the Y channels without a border of ``scale`` pixels.
+    Images are cropped at the bottom and right to multiples of 12, reduced by MATLAB's bicubic to
+    their own type, and upscaled. Scores compare the Y channels without a border of ``scale``
+    pixels; of other than three bands, all values. They refer to the range of values.
 
     Args:
         sets: images by test set, at least 11 + 2 ``scale`` pixels wide and high.
@@ -69,6 +74,7 @@ def measure(
         metrics: further metrics, of the uncropped RGB images.
         jpeg: qualities; at each of them, measure on reduced images that were compressed as JPEG.
             Such a test set is called 'Set5, JPEG 50'.
+        value_range, bands: see :meth:`csnln_mm.upscaling.Upscaler.__call__`.
         with_time: measure seconds as well.
         track: called with the name, the comparisons and their number, for each test set; yields the
             comparisons, and may report progress.
@@ -88,6 +94,9 @@ def measure(
             scale=scale,
             multiple=_CROPPED_TO,
             jpeg=quality,
+            deep=True,
+            value_range=value_range,
+            bands=bands,
         )
         for case, (name, quality) in cases.items()
     }
@@ -136,7 +145,8 @@ def _of_set(method: Upscaler | str | Path, test_set: str, count: int) -> Upscale
 
 def _seconds(upscaler: Upscaler) -> float:
     """Measure the time for 512x512 pixels; the median of three runs."""
-    image = np.random.default_rng(0).integers(0, 256, (_TIMED_SIDE, _TIMED_SIDE, 3), np.uint8)
+    shape = _TIMED_SIDE, _TIMED_SIDE, network_bands(upscaler.network)
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     upscaler(image[:32, :32])  # warms up
     seconds = []
     for _ in range(3):

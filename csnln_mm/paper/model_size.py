@@ -82,7 +82,7 @@ def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
     """Count parameters and multiply-adds on torch's meta device, where tensors have no values.
 
     Args:
-        network: [N, 3, H, W] -> [N, 3, S H, S W]; not changed.
+        network: [N, c, H, W] -> [N, c, S H, S W]; not changed.
         lr_size: (height, width) of the image, in LR pixels.
 
     Raises:
@@ -91,7 +91,7 @@ def model_size(network: nn.Module, lr_size: tuple[int, int]) -> ModelSize:
     if min(lr_size) < 1:
         raise UserError(f'an LR image of {lr_size[0]}x{lr_size[1]} pixels has no pixels')
     network = copy.deepcopy(network).to('meta').eval()
-    x = torch.empty(1, 3, *lr_size, device='meta')
+    x = torch.empty(1, getattr(network, 'in_channels', 3), *lr_size, device='meta')
     with torch.no_grad(), _counted_attention() as attention:
         products, other = _multiply_adds(network, x)
     parameters = list(network.parameters())

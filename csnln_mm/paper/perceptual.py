@@ -9,7 +9,7 @@ from torch import Tensor
 from csnln_mm.device import select_device
 from csnln_mm.errors import UserError, one_line
 
-# Compares a result with its ground truth, both uint8 RGB, [H, W, 3].
+# Compares a result with its ground truth, both RGB of 0..255, [H, W, 3].
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -42,6 +42,8 @@ def load_metric(name: str, device: str | None = None) -> Metric:
             return float(model(_tensor(image), _tensor(gt)))
 
     def _tensor(image: np.ndarray) -> Tensor:
+        if image.shape[2] != 3:
+            raise UserError(f'{name} is for RGB, not for {image.shape[2]} bands')
         return torch.from_numpy(image).permute(2, 0, 1)[None].to(on).float() / 255
 
     return metric

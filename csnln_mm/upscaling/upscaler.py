@@ -21,8 +21,10 @@ from csnln_mm.images.image_data import (
     RowSource,
     WrappedRows,
     as_bands,
+    fill_pixels,
     hidden_pixels,
     read_rows,
+    unseen_pixels,
 )
 from csnln_mm.images.metadata import scale_resolution
 from csnln_mm.images.value_range import (
@@ -387,7 +389,6 @@ class _Work:
             image = read(top, bottom)
             following = image.rows(seen - top, bottom - top)
             seen = bottom
-            mask = hidden_pixels(image)
             if hides:
                 kept = as_bands(following.pixels).astype(np.float32)
                 marks = hidden_pixels(following)
@@ -398,9 +399,7 @@ class _Work:
             if image.alpha is not None and following.alpha is not None:
                 if not self.alpha_by_network:
                     alpha.push(torch.from_numpy(following.alpha.astype(np.float32)))
-                invisible = image.alpha == 0
-                mask = invisible[..., None] if mask is None else mask | invisible[..., None]
-            pixels = _fill(as_bands(image.pixels), mask)
+            pixels = fill_pixels(as_bands(image.pixels), unseen_pixels(image))
             if self.alpha_by_network and image.alpha is not None:
                 pixels = np.dstack([pixels, image.alpha])
             x = pixels.transpose(2, 0, 1).astype(np.float32)
@@ -564,33 +563,6 @@ def _to_pillow(image: ImageData) -> Image.Image:
     if image.alpha is not None:
         result.putalpha(Image.fromarray(image.alpha))
     return result
-
-
-def _fill(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Pixels, [H, W, C], with the nearest other pixel's value where ``mask``, [H, W, C or 1], is.
-
-    Whatever value a file has there would bleed into the edges of what is visible.
-    """
-    if mask is None or not mask.any():
-        return pixels
-    import cv2
-
-    filled = pixels.copy()
-    for band in range(mask.shape[2]):
-        hidden = mask[..., band]
-        bands = slice(None) if mask.shape[2] == 1 else slice(band, band + 1)
-        if hidden.all():
-            if pixels.dtype.kind == 'f':
-                filled[..., bands] = 0
-            continue
-        _, labels = cv2.distanceTransformWithLabels(
-            hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        nearest = labels.astype(np.int64)
-        of_label = np.zeros((nearest.max() + 1, filled[..., bands].shape[2]), pixels.dtype)
-        of_label[nearest[~hidden]] = pixels[~hidden][:, bands]
-        filled[..., bands] = of_label[nearest]
-    return filled
 
 
 def _put_back(

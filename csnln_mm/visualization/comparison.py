@@ -9,8 +9,10 @@ import numpy as np
 from csnln_mm.datasets.pairs import pair_images
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import compress_as_jpeg, downsample, upsample
+from csnln_mm.images.ground_truth import GroundTruth
 from csnln_mm.images.image_file import list_images, read_rgb
 from csnln_mm.images.metrics import Score, read_gt
+from csnln_mm.images.value_range import RangeOption
 from csnln_mm.tables import format_table
 from csnln_mm.upscaling.upscaler import Upscaler
 from csnln_mm.visualization.drawing import new_figure, render, show
@@ -28,8 +30,8 @@ class Comparison(NamedTuple):
 
     Attributes:
         name: stem of the image's file.
-        gt: ground truth, uint8 RGB, [H, W, 3].
-        results: by method, of the same size.
+        gt: ground truth, uint8 RGB, [H, W, 3]; or, if it was read as it is, [H, W, C] in 0..255.
+        results: by method, of the same shape.
         scores: by method, without a border of ``scale`` pixels.
         scale: S.
     """
@@ -48,13 +50,16 @@ def compare_methods(
     scale: int | None = None,
     multiple: int | None = None,
     jpeg: int | None = None,
+    deep: bool = False,
+    value_range: RangeOption = None,
+    bands: str | None = None,
     device: str | None = None,
     on_tile: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Comparison]:
     """Reduce images by the field's protocol, and upscale them by each method.
 
-    Images are cropped at the bottom and right, and reduced by MATLAB's antialiased bicubic to 8
-    bits.
+    Images are cropped at the bottom and right, and reduced by MATLAB's antialiased bicubic to their
+    own type.
 
     Args:
         gt: an image, a folder of images such as ``data/Set5/GTmod12``, or a list of images.
@@ -65,6 +70,9 @@ def compare_methods(
         multiple: crop both sides to multiples of this number; by default S. If the sizes of
             finished results say so, S or 12 is used instead.
         jpeg: compress the reduced images as JPEG of this quality, 1 to 100, first.
+        deep: compare images of more than 8 bits, or of other bands, as they are, against their
+            range of values; by default all are reduced to 8-bit RGB first.
+        value_range, bands: of these, see :meth:`csnln_mm.upscaling.Upscaler.__call__`.
         device, on_tile: see :class:`~csnln_mm.upscaling.Upscaler`.
 
     Returns:
@@ -97,7 +105,11 @@ def compare_methods(
         raise UserError(f'the scale must be at least 2, got {scale}')
     finished = [run for run in runs.values() if isinstance(run, dict)]
     multiple = _fitting_multiple(finished, scale, multiple or scale)
-    return (_compare(path, runs, scale, multiple, jpeg, on_tile) for path in paths)
+
+    def read(path: Path) -> GroundTruth:
+        return read_gt(path, multiple, scale, value_range, bands, deep=deep)
+
+    return (_compare(path, read, runs, scale, jpeg, value_range, on_tile) for path in paths)
 
 
 def _images(gt: str | Path | Sequence[Path]) -> list[Path]:
@@ -146,24 +158,38 @@ def _fitting_multiple(finished: Sequence[dict[Path, Path]], scale: int, multiple
 
 def _compare(
     path: Path,
+    read: Callable[[Path], GroundTruth],
     runs: Mapping[str, Run],
     scale: int,
-    multiple: int,
     jpeg: int | None,
+    value_range: RangeOption,
     on_tile: Callable[[int, int], None],
 ) -> Comparison:
-    gt = read_gt(path, multiple, scale)
-    lq = downsample(gt, scale)
+    truth = read(path)
+    image = truth.image
+    lq = image._replace(pixels=downsample(image.pixels, scale))
+    gt = truth.to_255(image.pixels)
     if jpeg is not None:
-        lq = compress_as_jpeg(lq, jpeg)
+        if gt.dtype != np.uint8 or gt.shape[2] != 3:
+            raise UserError(f'{path}: only grey or RGB of 8 bits can be compressed as JPEG')
+        lq = image._replace(pixels=compress_as_jpeg(lq.pixels, jpeg))
     results = {}
     for name, run in runs.items():
         if run is None:
-            results[name] = upsample(lq, scale)
+            pixels = upsample(lq.pixels, scale)
         elif isinstance(run, Upscaler):
-            results[name] = run(lq, on_tile=on_tile)
+            options = dict(value_range=value_range, on_range=lambda _: None)
+            pixels = run(lq, on_tile=on_tile, **options).pixels
+        elif gt.dtype == np.uint8 and gt.shape[2] == 3:
+            pixels = read_rgb(run[path])
         else:
-            results[name] = read_rgb(run[path])
+            pixels = read(run[path]).image.pixels
+        if pixels.shape != image.pixels.shape or pixels.dtype != image.pixels.dtype:
+            raise UserError(
+                f'{name}: {pixels.dtype} of {list(pixels.shape)} is no result for {path}, '
+                f'{image.pixels.dtype} of {list(image.pixels.shape)}'
+            )
+        results[name] = truth.to_255(pixels)
     scores = {name: Score.of(result, gt, scale) for name, result in results.items()}
     return Comparison(path.stem, gt, results, scores, scale)
 

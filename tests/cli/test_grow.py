@@ -1,5 +1,6 @@
 """``csnln grow``: the file it writes, and its mistakes."""
 
+import numpy as np
 import pytest
 from command_line import refusal
 from tiny_data import smooth_noise
@@ -52,10 +53,24 @@ def test_more_recurrences(words, scale):
     assert (deep.num_recurrences, deep.upscale_factor) == (3, scale)
 
 
+@pytest.mark.parametrize('channels', [1, 4])
+def test_other_channels(channels, capsys):
+    assert main(['grow', 'small.pth', 'bands.safetensors', '--channels', str(channels)]) == 0
+    assert f'x2, bands: {channels}, ' in capsys.readouterr().out
+    small, grown = (
+        Upscaler(name, device='cpu', tile=0) for name in ('small.pth', 'bands.safetensors')
+    )
+    grey = photograph()[..., 0]
+    together = grown(np.stack([grey] * channels, -1))
+    assert together.shape[2] == channels
+    for band in range(channels):
+        close(together[..., band], small(grey), 1)
+
+
 @pytest.mark.parametrize(
     'words, message',
     [
-        (['small.pth'], 'give --attention, --scale or --num-recurrences'),
+        (['small.pth'], 'give --attention, --scale, --channels or --num-recurrences'),
         (['small.pth', '--num-recurrences', '1'], 'small.pth: the network has more than 1 recurr'),
         (['small.pth', '--attention', 'in_scale'], '--attention needs --images'),
         (['small.pth', '--scale', '4', '--recurrences', '1'], '--recurrences is for --attention'),

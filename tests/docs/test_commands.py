@@ -117,6 +117,8 @@ def folder(tmp_path_factory):
     deep = smooth_noise(12, 14, 3).astype(np.uint16) * 16
     bands = np.concatenate([deep] * 3, -1)[..., :8]
     tifffile.imwrite(root / 'scene.tif', bands, planarconfig='contig', photometric='minisblack')
+    scene = np.tile(smooth_noise(36, 48, 4), (1, 1, 2))[..., :4].astype(np.uint16) * 30
+    write_image(root / 'scenes/a.tif', scene)
     tifffile.imwrite(root / 'detector.tif', deep[..., 0], photometric='minisblack')
     cells = dict(photometric='minisblack', metadata=dict(axes='CYX'))
     tifffile.imwrite(root / 'cells.ome.tif', deep.transpose(2, 0, 1), **cells)

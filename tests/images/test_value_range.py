@@ -1,10 +1,13 @@
+import zlib
+
+import cv2
 import numpy as np
 import pytest
 
 from csnln_mm.errors import UserError
 from csnln_mm.images.bands import fit_groups, parse_bands
 from csnln_mm.images.image_data import ImageData
-from csnln_mm.images.image_file import as_8_bit_rgb
+from csnln_mm.images.image_file import as_8_bit_rgb, read_image
 from csnln_mm.images.value_range import check_range, find_range
 
 
@@ -101,3 +104,20 @@ def test_groups_are_of_one_band_or_what_the_network_takes():
     assert fit_groups((1,) * 5, 5, chosen=False) == (5,)
     with pytest.raises(UserError, match='takes 5 bands together, or one as grey, not 3'):
         fit_groups((3, 1), 5, chosen=False)
+
+
+@pytest.mark.parametrize(
+    'pixels, expected',
+    [
+        (np.arange(100, 160).reshape(6, 10) << 4, 65535),  # as PNG wants it
+        (np.arange(100, 160).reshape(6, 10) * 65535 // 4095, 65535),
+        (np.arange(100, 160).reshape(6, 10), 4095),  # as some write it
+        (np.arange(60).reshape(6, 10) * 1101, 65535),  # it is not true
+    ],
+)
+def test_significant_bits_of_a_png(tmp_path, pixels, expected):
+    _, data = cv2.imencode('.png', pixels.astype(np.uint16))
+    data, chunk = data.tobytes(), b'sBIT\x0c'
+    chunk = (1).to_bytes(4, 'big') + chunk + zlib.crc32(chunk).to_bytes(4, 'big')
+    (tmp_path / 'a.png').write_bytes(data[:33] + chunk + data[33:])
+    assert find_range(read_image(tmp_path / 'a.png'), None).high == (expected,)

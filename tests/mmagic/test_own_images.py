@@ -13,16 +13,18 @@ from mmagic.registry import DATASETS, MODELS
 from mmagic.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from tiny_data import make_benchmark, smooth_noise
+from tiny_data import make_benchmark, make_div2k, smooth_noise
 from tiny_network import save_checkpoint
 
 from csnln_mm.cli import main
 from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_file import read_rgb, write_image
+from csnln_mm.images.image_file import read_image, read_rgb, write_image
 from csnln_mm.installed_configs import config_path
+from csnln_mm.mmagic.check_config import build_parts
 from csnln_mm.mmagic.config import load_config
 from csnln_mm.mmagic.exact_resume import SampleIndex
+from csnln_mm.mmagic.loaders import check_dataset
 from csnln_mm.mmagic.own_images import (
     config_of_checkpoint,
     set_images,
@@ -30,6 +32,8 @@ from csnln_mm.mmagic.own_images import (
     set_test_images,
     set_weights,
 )
+from csnln_mm.paper.measure import collect_images, measure
+from csnln_mm.upscaling import Upscaler
 
 register_all_modules()
 NAMES = 'abcdefgh'
@@ -251,6 +255,125 @@ def test_a_config_of_ones_own_has_its_own_name_and_folder(tmp_path, monkeypatch)
     assert cfg.work_dir == 'work_dirs/mine' and 'my_module_beside_a_config' in sys.modules
     (tmp_path / 'named.py').write_text(f"_base_ = '{base}'\nwork_dir = 'elsewhere'")
     assert load_config(str(tmp_path / 'named.py')).work_dir == 'elsewhere'
+
+
+@pytest.fixture(scope='module')
+def bands(tmp_path_factory):
+    """Six images of four bands, of 14 bits in 16."""
+    folder = tmp_path_factory.mktemp('bands')
+    for seed in range(6):
+        parts = [smooth_noise(48, 60, 10 * seed + i)[..., :2] for i in range(2)]
+        pixels = np.concatenate(parts, -1).astype(np.uint16) * 40
+        write_image(folder / f'gt/{seed}.tif', pixels)
+        write_image(folder / f'lq/{seed}.tif', downsample(pixels, 2))
+    return folder
+
+
+@pytest.mark.parametrize('lq', [None, 'lq'])
+def test_the_network_takes_the_bands_that_there_are(cfg, bands, lq):
+    set_images(cfg, bands / 'gt', lq and bands / lq, patch_size=12, value_range=(0.0, 16383.0))
+    assert cfg.model.generator.in_channels == 4 == len(cfg.model.generator.rgb_mean)
+    assert cfg.model.data_preprocessor.mean == [0.0]
+    assert [metric.convert_to for metric in cfg.val_evaluator.metrics] == [None, None]
+    cfg.model.generator.update(mid_channels=4, num_recurrences=1)
+    build_parts(cfg)
+    img, gt = sample(build(cfg.train_dataloader))
+    assert img.shape == (4, 12, 12) and gt.shape == (4, 24, 24)
+    (val,) = [pseudo_collate([x]) for x in build(cfg.val_dataloader)]
+    (name,) = val['data_samples']
+    pixels = read_image(bands / f'gt/{name.gt_path[-5]}.tif').pixels
+    torch.testing.assert_close(
+        name.gt_img, torch.from_numpy(pixels * np.float32(255 / 16383)).permute(2, 0, 1)
+    )
+    small = torch.from_numpy(downsample(pixels, 2) * np.float32(255 / 16383)).permute(2, 0, 1)
+    (img,) = val['inputs']
+    assert (img - small).abs().max() < (1e-4 if lq else 0.02)  # made from it, it is not rounded
+
+
+def test_chosen_bands_go_through_a_network_of_weights(cfg, bands, tmp_path):
+    set_weights(cfg, str(save_checkpoint(tmp_path / 'rgb.pth')))
+    with pytest.raises(UserError, match=r'0.tif has 4 bands, and the network takes 3; .*--bands'):
+        set_images(cfg, bands / 'gt', patch_size=12)
+    set_images(cfg, bands / 'gt', bands / 'lq', patch_size=12, bands='3,2,1')
+    _, gt = sample(build(cfg.train_dataloader))
+    assert gt.shape == (3, 24, 24) and cfg.model.data_preprocessor.mean == [0.0, 0.0, 0.0]
+    set_images(cfg, bands / 'gt', bands / 'lq', patch_size=12, bands='4')
+    _, gt = sample(build(cfg.train_dataloader))
+    assert (gt[0] == gt[1]).all() and (gt[0] == gt[2]).all()
+
+
+def test_an_image_of_other_bands_is_named(cfg, bands, images, tmp_path):
+    for seed in 0, 1, 3:
+        write_image(tmp_path / f'{seed}.tif', read_image(bands / f'gt/{seed}.tif'))
+    write_image(tmp_path / '2.tif', np.zeros((48, 60, 5), np.uint16))
+    set_images(cfg, tmp_path, patch_size=12)
+    with pytest.raises(UserError, match='2.tif has 5 bands, and the network takes 4'):
+        check_dataset(cfg.train_dataloader.dataset, title='training', scale=2)
+    (tmp_path / 'a.png').write_bytes((images / 'gt/a.png').read_bytes())
+    for path in tmp_path.glob('*.tif'):
+        path.rename(path.with_name(f'b{path.name}'))
+    cfg = load_config('csnln_x2_div2k.py')
+    set_images(cfg, tmp_path, patch_size=12)
+    with pytest.raises(UserError, match='b0.tif is not an image of 8 bits, grey or RGB, as others'):
+        check_dataset(cfg.train_dataloader.dataset, title='training', scale=2)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            ['model.generator.in_channels=1'],
+            'in_channels (1), out_channels (3) and the length of rgb_mean (3) must agree',
+        ),
+        (
+            [
+                'model.generator.in_channels=1',
+                'model.generator.out_channels=1',
+                'model.generator.rgb_mean=[0.4]',
+            ],
+            'the network takes images of 1 channel, and the training images are loaded with 3',
+        ),
+    ],
+)
+def test_networks_of_other_channels_than_the_images_are_refused(options, message, tmp_path, capsys):
+    make_div2k(tmp_path / 'DIV2K', 2)
+    make_benchmark(tmp_path / 'Set5')
+    roots = ['train_dataloader.dataset.data_root', 'val_dataloader.dataset.data_root']
+    small = ['model.generator.mid_channels=4', 'model.generator.num_recurrences=1']
+    options += [f'{key}={tmp_path}/{name}' for key, name in zip(roots, ('DIV2K', 'Set5'))] + small
+    line = refusal(
+        capsys, 'train', 'csnln_x2_div2k.py', '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    assert message in line
+
+
+@pytest.mark.slow
+def test_a_network_of_four_bands_from_start_to_finish(bands, tmp_path):
+    save_checkpoint(tmp_path / 'rgb.pth')
+    files = [str(tmp_path / name) for name in ('rgb.pth', 'four.safetensors')]
+    assert main(['grow', *files, '--channels', '4']) == 0
+    options = ['--patch-size', 12, '--val', 2, '--weights', 'four.safetensors', '--steps', 3]
+    options += ['--range', 0, 16383, '--cfg-options', 'train_dataloader.num_workers=0']
+    options += ['train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0']
+    config = ROOT / 'configs/csnln_x2_div2k.py'
+    text = run_tool(tmp_path, 'train.py', config, '--gt', bands / 'gt', *options)
+    assert re.search(r'no step improved|upscale with it: .*\.pth --range 0 16383$', text, re.M)
+    checkpoint = tmp_path / 'work_dirs/csnln_x2_div2k/iter_3.pth'
+    tested = run_tool(
+        tmp_path,
+        'test.py',
+        checkpoint,
+        *['--data', bands / 'gt', '--range', 0, 16383, '--save-images', tmp_path / 'images'],
+    )
+    (psnr,) = re.findall(r'^gt/PSNR +(\d\d\.\d+)$', tested, re.M)
+    saved = read_image(next((tmp_path / 'images').rglob('0.tif'))).pixels
+    pixels = read_image(bands / 'gt/0.tif').pixels
+    assert saved.dtype == np.uint16 and saved.shape == pixels.shape
+    # By the command that measures, which rounds reduced images to integers.
+    sets = collect_images([bands / 'gt'])
+    models = {'mine': Upscaler(checkpoint, device='cpu', tile=0)}
+    (row,) = measure(sets, models, 2, value_range=(0, 16383))
+    assert row.scores['gt'].psnr == pytest.approx(float(psnr), abs=0.05)
 
 
 @pytest.mark.slow

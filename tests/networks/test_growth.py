@@ -9,7 +9,7 @@ from tiny_data import smooth_noise
 from csnln_mm.checkpoints.network import read_network
 from csnln_mm.images import downsample, psnr, upsample
 from csnln_mm.networks import CSNLNNet, build_network
-from csnln_mm.networks.growth import add_attention, add_recurrences, change_scale
+from csnln_mm.networks.growth import add_attention, add_recurrences, change_channels, change_scale
 from csnln_mm.upscaling import Upscaler
 
 
@@ -133,3 +133,24 @@ def test_networks_that_cannot_grow():
         add_attention(network(('local', 'in_scale')), network(scale=4).state_dict(), [])
     with pytest.raises(ValueError, match='more than their scale'):
         change_scale(network(('local', 'in_scale')), weights)
+
+
+@pytest.mark.parametrize('options', [dict(image_skip=True), dict(image_skip=False)], ids=str)
+@pytest.mark.parametrize('before, channels', [(3, 1), (3, 4), (1, 3)])
+def test_other_channels_make_the_same_of_grey(options, before, channels):
+    means = dict(in_channels=before, out_channels=before, rgb_mean=(0.45, 0.44, 0.40)[:before])
+    small = network(**options, **means)
+    architecture = dict(options, **means, mid_channels=8, num_recurrences=2)
+    architecture['cell'] = dict(branches=('local',), stages=(2,))
+    architecture, weights = change_channels(architecture, small.state_dict(), channels)
+    large = build_network(architecture)
+    large.load_state_dict(weights)
+    grey = photograph()[:, :1].repeat(1, before, 1, 1)
+    expected = small.double()(grey.double()).mean(1, keepdim=True)
+    results = large.double()(grey[:, :1].repeat(1, channels, 1, 1).double())
+    # Around an image the networks see different colours, so this holds within.
+    inside = slice(16, -16)
+    for result in results.split(1, 1):
+        difference = (result - expected)[..., inside, inside]
+        assert difference.abs().max() < 1e-6
+    assert (results - expected).abs().max() < 0.01

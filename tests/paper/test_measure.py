@@ -12,6 +12,7 @@ from tiny_network import save_checkpoint
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.cli import main
 from csnln_mm.datasets.benchmarks import find_test_sets
+from csnln_mm.errors import UserError
 from csnln_mm.images import downsample, psnr, read_rgb, ssim, upsample, write_image
 from csnln_mm.images.degradation import compress_as_jpeg, mod_crop
 from csnln_mm.integrations.safetensors import export_safetensors
@@ -44,6 +45,27 @@ def test_means_over_images_cropped_to_multiples_of_12(folder):
     np.testing.assert_allclose(row.scores['Set5'], expected)
     assert list(row.scores) == ['Set5', 'Mine']
     assert row.parameters is None
+
+
+def test_other_bands_are_measured_against_their_range(folder):
+    gt = (smooth_noise(36, 48, 1).astype(np.uint16) << 4)[..., [0, 1, 2, 0, 1]]
+    write_image(folder / 'deep/a.tif', gt)
+    network = CSNLNNet(
+        mid_channels=4, num_recurrences=1, in_channels=5, out_channels=5, rgb_mean=[0.4] * 5
+    )
+    methods = {'bicubic': 'bicubic', 'network': Upscaler(network, device='cpu')}
+    row, other = measure(collect_images(['deep']), methods, 2)
+    inner = [x[2:-2, 2:-2].astype(float) for x in (upsample(downsample(gt, 2), 2), gt)]
+    mse = np.square(inner[0] - inner[1]).mean()
+    assert row.scores['deep'].psnr == pytest.approx(20 * np.log10(4095 / np.sqrt(mse)), abs=1e-4)
+    assert other.multiply_adds and other.scores['deep'].psnr < row.scores['deep'].psnr
+    (full,) = measure(collect_images(['deep']), {'bicubic': 'bicubic'}, 2, value_range='full')
+    assert full.scores['deep'].psnr == pytest.approx(20 * np.log10(65535 / np.sqrt(mse)), abs=1e-4)
+    write_image(folder / 'done/deep/a.tif', upsample(downsample(gt, 2), 2))
+    (done,) = measure(collect_images(['deep']), {'done': 'done'}, 2)
+    assert done.scores == row.scores
+    with pytest.raises(UserError, match='only grey or RGB of 8 bits can be compressed'):
+        measure(collect_images(['deep']), {'bicubic': 'bicubic'}, 2, jpeg=(50,))
 
 
 def test_jpeg_before_upscaling(folder):

@@ -110,6 +110,53 @@ def test_a_georeferenced_image_lies_where_it_lay(tmp_path, checkpoint, dtype, ba
     assert difference.max() < 0.06 * np.ptp(pixels[~hidden].astype(float))
 
 
+@pytest.mark.parametrize('interleave', ['pixel', 'band'])
+def test_a_mask_becomes_transparency(tmp_path, checkpoint, interleave):
+    rasterio = pytest.importorskip('rasterio')
+    pixels, mask = smooth('uint16', 3), np.ones((HEIGHT, WIDTH), bool)
+    mask[20:30, 30:50] = False
+    pixels[:, ~mask] = 65535
+    options = dict(width=WIDTH, height=HEIGHT, count=3, dtype='uint16', interleave=interleave)
+    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        warnings.simplefilter('ignore')
+        with rasterio.open(tmp_path / 'a.tif', 'w', driver='GTiff', **options) as file:
+            file.write(pixels)
+            file.write_mask(mask)
+        with rasterio.open(run(tmp_path / 'a.tif', checkpoint)) as after:
+            assert [colour.name for colour in after.colorinterp][3:] == ['alpha']
+            *bands, alpha = halved(after.read())
+    assert (alpha[:16] == 65535).all() and (alpha[24:26, 34:46] == 0).all()
+    assert np.abs(bands - pixels)[:, mask].max() < 0.06 * 9000
+
+
+def test_what_an_rpc_locates_is_located_twice_as_far(tmp_path, checkpoint):
+    rasterio = pytest.importorskip('rasterio')
+    from rasterio.rpc import RPC
+    from rasterio.transform import RPCTransformer
+
+    def terms(*values):
+        return [*values, *[0.0] * (20 - len(values))]
+
+    offsets = dict(height_off=100, lat_off=45, long_off=7, line_off=24.5, samp_off=34)
+    scales = dict(height_scale=500, lat_scale=0.05, long_scale=0.06, line_scale=26, samp_scale=37)
+    lines = dict(line_num_coeff=terms(-0.02, 0.03, -1.0, 0.002), line_den_coeff=terms(1.0))
+    samples = dict(samp_num_coeff=terms(0.01, 1.0, 0.02, 0.001), samp_den_coeff=terms(1.0))
+    options = dict(driver='GTiff', width=WIDTH, height=HEIGHT, count=1, dtype='uint16')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        with rasterio.open(tmp_path / 'a.tif', 'w', **options) as file:
+            file.write(smooth('uint16', 1))
+            file.rpcs = RPC(**offsets, **scales, **lines, **samples, err_bias=None, err_rand=None)
+        places = []
+        for path in tmp_path / 'a.tif', run(tmp_path / 'a.tif', checkpoint):
+            with rasterio.open(path) as file:
+                found = RPCTransformer(file.rpcs).rowcol(
+                    [6.97, 7.03], [45.02, 44.99], zs=[150, 0], op=float
+                )
+                places.append(np.array(found, float))
+    np.testing.assert_allclose(places[1], 2 * places[0], atol=1e-9)
+
+
 def test_bands_are_chosen_with_what_is_said_of_them(tmp_path, checkpoint):
     rasterio = pytest.importorskip('rasterio')
     pixels = smooth('uint16', 5)
