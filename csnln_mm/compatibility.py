@@ -9,6 +9,8 @@ module before MMagic lets it import without them::
 
 A part of MMagic is tried first, and stays as it is wherever it can be imported. Otherwise every
 class of it is a stand-in that raises :class:`ImportError` with the reason when it is made.
+
+``python -m csnln_mm.compatibility SCRIPT ...`` runs a script that imports MMagic, such as a tool.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ import importlib.machinery
 import importlib.util
 import io
 import re
+import runpy
 import sys
 import types
 from collections.abc import Iterator, Sequence
@@ -253,4 +256,9 @@ def _parents(name: str) -> list[str]:
     return ['.'.join(parts[:end]) for end in range(len(parts), 0, -1)]
 
 
-install()
+if __name__ == '__main__':
+    importlib.import_module('csnln_mm.compatibility')  # under the name that others import it by
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name='__main__')
+else:
+    install()

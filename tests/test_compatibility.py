@@ -1,6 +1,9 @@
 """MMagic imports beside today's packages, and what is there stays as it is."""
 
+import sys
+
 import pytest
+from command_line import run as run_command
 from command_line import run_code
 from forked_code import ForkServer
 
@@ -145,3 +148,15 @@ assert compatibility.why_missing('EDSRNet') == ''
 def test_no_line_about_cuda_where_there_is_none(tmp_path):
     code = 'import csnln_mm.compatibility, mmengine'
     assert 'CUDA runtime' not in run_code(code, CUDA_HOME=str(tmp_path))
+
+
+def test_a_script_of_mmagic_runs_with_the_stand_ins(tmp_path):
+    """Installed once, also if it imports them itself."""
+    script = tmp_path / 'tool.py'
+    script.write_text("""
+import sys
+import csnln_mm.compatibility
+print(__name__, *sys.argv, [type(finder).__name__ for finder in sys.meta_path].count("_Finder"))
+""")
+    words = sys.executable, '-m', 'csnln_mm.compatibility', script, '--option'
+    assert run_command(*words) == f'__main__ {script} --option 1\n'
