@@ -258,6 +258,8 @@ def _parents(name: str) -> list[str]:
 
 if __name__ == '__main__':
     importlib.import_module('csnln_mm.compatibility')  # under the name that others import it by
+    if len(sys.argv) < 2:
+        sys.exit('usage: python -m csnln_mm.compatibility SCRIPT ...')
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name='__main__')
 else:
