@@ -19,6 +19,9 @@ DECODING_SECONDS_PER_MEGAPIXEL = 1
 # What the process of a trial may take besides IMAGE_BYTES_PER_PIXEL.
 TRIAL_BYTES = 2**31
 
+# Animations and streams: bytes of results that are kept for frames that come again.
+REPEATED_FRAMES_BYTES = 2**28
+
 # TIFF: bytes of a row of strips or tiles, if rows are to take little memory; channels of a
 # microscope.
 TIFF_SEGMENT_BYTES = 2**28

@@ -28,6 +28,7 @@ examples:
   csnln upscale photo.jpg -n csnln_x4.pth                     # your own checkpoint
   csnln upscale photos -o large -g 0,1,2,3                    # a process for each of four GPUs
   csnln upscale - --scale 3.5 < small.png > large.png
+  csnln upscale moving.gif --frame 1                          # one of its frames
 
 Exit status: 0 if all images are done or exist already, 1 if some failed, 2 if nothing was started
 because an argument, the checkpoint or the device is wrong."""
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'inputs',
         nargs='*',
         metavar='INPUT',
-        help="images, folders, or patterns like 'a/*.png'; - for stdin",
+        help="images, folders, or patterns like 'a/*.png'; - for stdin, with all images that come",
     )
     parser.add_argument(
         '-i',
@@ -152,6 +153,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='bands to upscale, in this order: here bands 4, 3 and 2 together as colour, and 8 as '
         'grey (default: all, as colour where the file says so, others as grey)',
     )
+    values.add_argument(
+        '--frame',
+        type=at_least_one,
+        metavar='N',
+        help='the frame of animations, or the page, to upscale (default: all)',
+    )
     result = parser.add_argument_group('results')
     result.add_argument(
         '--name',
@@ -163,7 +170,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--format',
         choices=['png', 'jpg', 'webp', 'avif', 'jxl', 'tiff', 'gif', 'bmp', 'same'],
         help='format of the results; same: that of each input (default: '
-        'png, and tiff for what a PNG cannot hold: bands, a georeference, negative values)',
+        'png, tiff for what a PNG cannot hold: bands, a georeference, negative values, and same '
+        'for animations and pages)',
     )
     result.add_argument(
         '--quality',
@@ -277,7 +285,12 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 def _upscale(
-    args: argparse.Namespace, inputs: list[str], out: str | None, *, progress: Any
+    args: argparse.Namespace,
+    inputs: list[str],
+    out: str | None,
+    *,
+    progress: Any,
+    stream: Any = None,
 ) -> 'list[UpscaleResult]':
     from csnln_mm.upscaling import upscale
 
@@ -307,62 +320,70 @@ def _upscale(
         alpha=args.alpha,
         value_range=args.range,
         bands=args.bands,
+        frame=args.frame,
+        stream=stream,
         shard=args.shard,
         progress=progress,
     )
 
 
 def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
-    """One image from stdin, to stdout, or both; via files, which the readers need."""
+    """From stdin, to stdout, or both; via files, which the readers need."""
     if len(inputs) != 1:
-        raise UserError('- is a single image; it cannot be combined with other inputs')
+        raise UserError('- is a single input; it cannot be combined with other inputs')
     if (args.jobs or len(args.device)) > 1:
-        raise UserError('- is a single image; it cannot be shared among processes')
+        raise UserError('- is a single input; it cannot be shared among processes')
+    from csnln_mm.upscaling.progress import reporter
+    from csnln_mm.upscaling.stream import ImageStream
+
     to_stdout = args.out in (None, '-')
-    if to_stdout and args.progress not in (None, 'none'):
-        raise UserError('--progress cannot be used while the image goes to stdout')
     with tempfile.TemporaryDirectory(prefix='csnln-') as folder:
-        source = inputs[0]
+        source, stream = inputs[0], None
         if source == '-':
-            source = f'{folder}/stdin'
-            with open(source, 'wb') as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-            _check_alone(Path(source))
-        out = args.out
-        if to_stdout:
-            suffix = f'.{args.format or "png"}'
-            if args.format == 'same':
-                suffix = Path(source).suffix or '.png'
-            out = f'{folder}/stdout{suffix}'
+            stream = ImageStream(sys.stdin.buffer, sys.stdout.buffer, Path(folder))
+            source = str(stream.first)
+        several = stream is not None and stream.has_more
+        if several and not to_stdout:
+            raise UserError('several images come from stdin; their results can only go to stdout')
         args.shard = None
-        progress = False if to_stdout else _progress(args)
-        results = _upscale(args, [source], out, progress=progress)
-        status = _report_failures(results, f'{folder}/', told=progress is True)
-        if to_stdout and status == 0:
-            with open(out, 'rb') as file:
+        # Where the image goes to stdout, lines go to stderr, and those of one image if asked for.
+        kind = _progress(args) if args.progress or several or not to_stdout else False
+        with reporter(kind, sys.stderr if to_stdout else sys.stdout) as report:
+
+            def tell(event: dict[str, Any]) -> None:
+                target = {'target': 'stdout'} if to_stdout and 'target' in event else {}
+                named = {k: _named(v, folder) for k, v in event.items()}
+                report(dict(named, **target))
+
+            out = f'{folder}/results' if to_stdout else args.out
+            results = _upscale(
+                args, [source], out, progress=tell, stream=stream if several else None
+            )
+        named = [
+            result._replace(
+                source=_named(result.source, folder), reason=_named(result.reason, folder)
+            )
+            for result in results
+        ]
+        status = _report_failures(named, told=kind is True)
+        if to_stdout and not several and status == 0:
+            with open(str(results[0].target), 'rb') as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
     return status
 
 
-def _check_alone(path: Path) -> None:
-    """Refuse a stream of several PNG images, such as ffmpeg's, of which the first would be read."""
-    count = path.read_bytes().count(b'\x89PNG\r\n\x1a\n')
-    if count > 1:
-        raise UserError(
-            f'stdin holds {count} PNG images, and one is upscaled: write them as files, and name '
-            'their folder'
-        )
+def _named(text: Any, folder: str) -> Any:
+    """Without the folder of a pipe."""
+    return text.replace(f'{folder}/', '') if isinstance(text, str) else text
 
 
-def _report_failures(
-    results: 'list[UpscaleResult]', folder: str = '', *, told: bool = False
-) -> int:
-    """Exit status; the failures are not ``told`` twice, and the folder of a pipe not at all."""
+def _report_failures(results: 'list[UpscaleResult]', *, told: bool = False) -> int:
+    """Exit status; the failures are not ``told`` twice."""
     failed = [result for result in results if result.status == 'failed']
     for result in failed if not told else []:
         where = '' if result.source in result.reason else f'{result.source}: '
-        print(f'failed: {where}{result.reason}'.replace(folder, ''), file=sys.stderr)
+        print(f'failed: {where}{result.reason}', file=sys.stderr)
     return 1 if failed else 0
 
 

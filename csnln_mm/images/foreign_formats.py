@@ -22,6 +22,7 @@ _OTHERS = {
     '.jxl': 'JPEG XL',
     '.psd': 'Photoshop',
     '.exr': 'OpenEXR',
+    '.ico': 'a Windows icon',
 }
 # By the name that Pillow's plugins have.
 _BY_PLUGIN = {'HEIC': 'HEIF', 'JPEG XL': 'JXL'}
@@ -37,6 +38,8 @@ _SIGNATURES = {
     b'\0\0\0\x0cJXL \r\n\x87\n': 'JPEG XL',
     b'8BPS': 'Photoshop',
     b'\x76\x2f\x31\x01': 'OpenEXR',
+    b'\0\0\1\0': 'a Windows icon',
+    b'#?RADIANCE': 'Radiance HDR',
 }
 # What follows the length and 'ftyp' in files that are made like MP4.
 _BRANDS = {b'crx ': 'raw'} | dict.fromkeys(

@@ -46,6 +46,8 @@ OUTPUT_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     '.tiff': ('TIFF', {}),
     '.webp': ('WEBP', dict(lossless=True)),
 }
+# Animations that are read and written, with the suffix of results.
+ANIMATED = {'AVIF': '.avif', 'GIF': '.gif', 'PNG': '.png', 'WEBP': '.webp'}
 WITH_QUALITY = ('AVIF', 'JPEG', 'JXL', 'WEBP')
 WITH_ALPHA = ('.png', '.tif', '.tiff', '.webp', '.apng', '.avif', '.gif', '.jxl')
 WITH_16_BITS = ('.png', '.tif', '.tiff', '.apng', '.avif')

@@ -24,7 +24,9 @@ class ImageHeader(NamedTuple):
         dtype: of the pixels, one of :data:`csnln_mm.images.value_range.DTYPES`.
         has_place: whether it has a georeference.
         by_rows: whether it can be read by rows, with little memory.
-        has_more: whether more frames follow, which are not read.
+        kind: the format, as Pillow calls it.
+        frames: how many frames or pages there are; 1 of one that was chosen.
+        plays: how often an animation is played; 0 for without end.
     """
 
     size: tuple[int, int]
@@ -36,7 +38,9 @@ class ImageHeader(NamedTuple):
     dtype: str = 'uint8'
     has_place: bool = False
     by_rows: bool = False
-    has_more: bool = False
+    kind: str = ''
+    frames: int = 1
+    plays: int = 0
 
 
 class ImageData(NamedTuple):
@@ -55,6 +59,7 @@ class ImageData(NamedTuple):
         nodata: the value that stands for none; None without any. NaN does in any case.
         georeference: where it lies; None if the file does not say.
         texts: keywords and texts, such as the chunks of a PNG, or a comment.
+        duration: for how many milliseconds a frame of an animation is shown.
     """
 
     pixels: np.ndarray
@@ -67,6 +72,7 @@ class ImageData(NamedTuple):
     nodata: float | None = None
     georeference: Georeference | None = None
     texts: tuple[tuple[str, str], ...] = ()
+    duration: float = 0.0
 
     @property
     def size(self) -> tuple[int, int]:

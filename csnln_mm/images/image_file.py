@@ -2,23 +2,27 @@
 
 import io
 import math
+import os
+import tempfile
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, MpoImagePlugin, PngImagePlugin
 
 from csnln_mm import limits
 from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_file, atomic_write
+from csnln_mm.images.animation import save_animation, to_palette
 from csnln_mm.images.foreign_formats import identify, raw_file
 from csnln_mm.images.formats import (
+    ANIMATED,
     MAX_SIDES,
     OUTPUT_FORMATS,
     SUFFIXES,
@@ -45,7 +49,7 @@ from csnln_mm.images.metadata import (
 from csnln_mm.images.value_range import DTYPES, find_range, full_range
 
 if TYPE_CHECKING:
-    from csnln_mm.images.tiff_file import TiffImage
+    from csnln_mm.images.tiff_file import TiffImage, TiffPages
 
 _TIFF = ('.tif', '.tiff')
 _WITHOUT_PROFILE = ('BMP', 'GIF', 'JXL', 'PPM')
@@ -100,15 +104,18 @@ def middle_crops(folder: Path, count: int, side: int) -> Iterator[np.ndarray]:
 def read_header(path: str | Path) -> ImageHeader:
     """Read what the header of an image file says.
 
+    Args:
+        path: of the file.
+        frame: which one is meant, from 1, of an animation or of several pages; None for all, of
+            which the first one is described.
+
     Raises:
         UserError: as :func:`read_image` does, for all that a header shows.
     """
     with _open_file(path) as file:
-        tiff = _open_tiff(file, path)
-        if tiff is not None:
-            return tiff.header
-        with _open_image(file, path) as image, _reading(path):
-            return _read_header(file, image, path)
+        frames = _Frames(file, path)
+        header = frames.header((frame or 1) - 1)
+        return header if frame else header._replace(frames=frames.count)
 
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
@@ -116,35 +123,101 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
     return read_header(path).size
 
 
-def read_image(path: str | Path) -> ImageData:
+def read_image(path: str | Path, frame: int | None = None) -> ImageData:
     """Read an image file of one of :data:`csnln_mm.images.formats.INPUT_FORMATS`, or of a plugin.
 
-    The image is rotated as its EXIF data say, palettes are resolved, and of an animation or a
-    multi-page TIFF the first image is read. 10, 12 and 16 bits become 16 bits; CMYK and Lab become
-    8-bit sRGB.
+    The image is rotated as its EXIF data say, and palettes are resolved. 10, 12 and 16 bits become
+    16 bits, but in animations 8; CMYK and Lab become 8-bit sRGB.
+
+    Args:
+        path: of the file.
+        frame: which frame of an animation, or page of a TIFF, from 1; by default the first.
 
     Raises:
         UserError: if the file is missing, cut off, damaged or no image, or has more than 179
             million pixels (:data:`csnln_mm.limits.IMAGE_PIXELS`), or decoding it takes more time or
-            memory than there is for its size; one line that names it.
+            memory than there is for its size, or it has no such frame; one line that names it.
     """
     with _open_file(path) as file:
-        tiff = _open_tiff(file, path)
-        if tiff is not None:
-            return _read_tiff(tiff, file, path)
-        with _open_image(file, path) as image, _reading(path):
-            header, size = _read_header(file, image, path), image.size
-            _check_costs(file, image.size, path, is_jpeg=image.format == 'JPEG')
-            image.load()  # refuses a broken file, which OpenCV would fill with grey
-            if image.size != size:
+        return _Frames(file, path).read((frame or 1) - 1)
+
+
+def read_frames(path: str | Path) -> Iterator[ImageData]:
+    """Read all frames of an animation, as they are shown, or all pages, one after the other.
+
+    Raises:
+        UserError: as :func:`read_image` does.
+    """
+    with _open_file(path) as file:
+        frames = _Frames(file, path)
+        for index in range(frames.count):
+            yield frames.read(index, with_texts=index == 0)
+
+
+class _Frames:
+    """An open image file, and what it has: a single image in most of them."""
+
+    def __init__(self, file: '_TimedFile', path: str | Path) -> None:
+        self.file, self.path = file, path
+        self.image: Image.Image | None = None
+        self.tiff = _open_tiff(file, path)
+        if self.tiff is not None:
+            self.places: Sequence[int] = self.tiff.pages
+        else:
+            self.image = _open_image(file, path)
+            with _reading(path):
+                self.places = _places(self.image)
+        self.count = len(self.places)
+
+    def header(self, index: int) -> ImageHeader:
+        """What the file says of one of them."""
+        found = self._find(index)
+        if not isinstance(found, Image.Image):
+            return found.header
+        with _reading(self._name(index)):
+            return _read_header(self.file, found, self.path, is_animated=self.count > 1)
+
+    def read(self, index: int, *, with_texts: bool = True) -> ImageData:
+        """One of them; texts take decoding all of an animation."""
+        found, name = self._find(index), self._name(index)
+        if not isinstance(found, Image.Image):
+            return _read_tiff(found, self.file, name)
+        header = self.header(index)
+        with _reading(name):
+            size = found.size
+            _check_costs(self.file, size, name, is_jpeg=found.format == 'JPEG')
+            found.load()  # refuses a broken file, which OpenCV would fill with grey
+            if found.size != size:
                 raise UserError(
-                    f'{path} is damaged: it decodes to another size than its header says'
+                    f'{name} is damaged: it decodes to another size than its header says'
                 )
-            exif, xmp = read_metadata(image)
-            texts = read_texts(image)
-            decoded = _read_16_bits(file, image, path) if header.deep else _read_8_bits(image)
-            _check_decoded(decoded, _upright(size, image, image.getexif()), path)
-            return decoded._replace(exif=exif, xmp=xmp, texts=texts)
+            exif, xmp = read_metadata(found)
+            texts = read_texts(found) if with_texts else ()
+            decoded = _read_16_bits(self.file, found, name) if header.deep else _read_8_bits(found)
+            _check_decoded(decoded, _upright(size, found, found.getexif()), name)
+            duration = float(found.info.get('duration') or 0) if self.count > 1 else 0.0
+            return decoded._replace(exif=exif, xmp=xmp, texts=texts, duration=duration)
+
+    def _find(self, index: int) -> 'Image.Image | TiffImage':
+        if not 0 <= index < self.count:
+            has = 'a single image' if self.count == 1 else f'{self.count} frames or pages'
+            raise UserError(f'{self.path} has {has}, and no number {index + 1}')
+        name = self._name(index)
+        if self.tiff is not None:
+            with _reading(name):
+                tiff = self.tiff.image(index)
+            if tiff is not None:
+                return tiff
+        if self.image is None:
+            self.file.seek(0)
+            self.image = _open_image(self.file, self.path)
+        with _reading(name):
+            if self.count > 1:
+                self.image.seek(self.places[index])
+            return self.image
+
+    def _name(self, index: int) -> str | Path:
+        return f'{self.path}, number {index + 1},' if index else self.path
 
 
 class RowReader:
@@ -154,16 +227,18 @@ class RowReader:
 
     Args:
         path: of the file.
+        frame: which page, from 1; by default the first.
 
     Raises:
         UserError: as :func:`read_image` does, of the rows when they are read.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, frame: int | None = None) -> None:
         self.path, self._file = path, _open_file(path)
-        self._tiff = _open_tiff(self._file, path)
-        assert self._tiff is not None  # as the header says
-        self._exif = _tiff_exif(self._file, self._tiff.size)
+        tiff = _Frames(self._file, path)._find((frame or 1) - 1)
+        assert not isinstance(tiff, Image.Image)  # as the header says
+        self._tiff = tiff
+        self._exif = _tiff_exif(self._file, tiff)
 
     def __enter__(self) -> 'RowReader':
         return self
@@ -174,12 +249,10 @@ class RowReader:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
-        assert self._tiff is not None
         return self._tiff.size
 
     def rows(self, top: int, bottom: int) -> ImageData:
         """These rows of the image."""
-        assert self._tiff is not None
         with _reading(self.path):
             image = self._tiff.rows(top, bottom)
         return image._replace(exif=self._exif, xmp=read_xmp(image.xmp))
@@ -236,9 +309,16 @@ def write_image(
     Raises:
         UserError: if the format cannot hold the image, or the file cannot be written.
     """
-    try:
+    with _writing(path):
         data = encode_image(image, path, quality=quality, software=software, strip=strip)
         atomic_write(path, data)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make one line of what prevents a file from being written."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror or error}') from error
     except (ValueError, cv2.error) as error:
@@ -267,11 +347,75 @@ def write_rows(
     from csnln_mm.images.tiff_writer import write_tiff
 
     described = (_describe(image, size, 'TIFF', software, strip)[0] for image in strips)
-    try:
-        with atomic_file(path) as file:
-            write_tiff(file, described, size)
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+    with _writing(path), atomic_file(path) as file:
+        write_tiff(file, [(described, size)])
+
+
+def write_frames(
+    path: Path,
+    frames: Iterable[ImageData],
+    header: ImageHeader,
+    *,
+    quality: int | None = None,
+    software: str | None = None,
+    strip: bool = False,
+) -> None:
+    """Write an animation, or a TIFF of several pages, completely or not at all.
+
+    Pages take the memory of one. Animations wait in a temporary file, as pages; Pillow keeps all
+    frames of a PNG or GIF in memory, of WebP and AVIF what they are compressed to.
+
+    Args:
+        path: of the file.
+        frames: the images; the metadata of an animation are those of the first one.
+        header: of the image that they are made from, for ``frames`` and ``plays``.
+        quality: see :func:`encode_image`, as the others.
+        software: a note on what made it.
+        strip: leave out all metadata.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    from csnln_mm.images.tiff_writer import write_tiff
+
+    kind, options = _output_options(path, quality)
+    first: ImageData | None = None
+    durations: list[float] = []
+    has_alpha: set[bool] = set()
+
+    def pages() -> Iterator[tuple[list[ImageData], tuple[int, int]]]:
+        nonlocal first
+        for frame in frames:
+            image, _ = _describe(frame, frame.size, kind, software, strip)
+            first = first or image
+            durations.append(image.duration)
+            if kind != 'TIFF':
+                # Pillow gives all WebP without losses an opacity.
+                is_opaque = image.alpha is None or image.alpha.min() == 255
+                has_alpha.add(not is_opaque)
+                image = ImageData(image.pixels, None if is_opaque else image.alpha)
+            yield [image], image.size
+
+    with _writing(path), atomic_file(path) as file:
+        if kind == 'TIFF':
+            write_tiff(file, pages(), header.frames)
+            return
+        # tifffile takes no file whose name is a number, as that of a TemporaryFile is.
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as named:
+            os.unlink(named.name)
+            spool = cast(BinaryIO, named.file)
+            write_tiff(spool, pages(), header.frames)
+            assert first is not None
+            save_animation(
+                spool,
+                file,
+                kind,
+                durations=durations,
+                plays=header.plays,
+                has_alpha=has_alpha,
+                **options,
+                **described_by(first, kind, None if strip else software),
+            )
 
 
 def encode_image(
@@ -304,12 +448,7 @@ def encode_image(
     if not isinstance(image, ImageData):
         image = ImageData(image)
     check_format(path, image.header)
-    pillow_format, options = OUTPUT_FORMATS[path.suffix.lower()]
-    if quality is not None and not 1 <= quality <= 100:
-        raise ValueError(f'the quality must be 1 to 100, not {quality}')
-    if quality is not None and pillow_format in WITH_QUALITY:
-        options = dict(options, quality=quality)
-        options.pop('lossless', None)
+    pillow_format, options = _output_options(path, quality)
     image, software = _describe(image, image.size, pillow_format, software, strip)
     if pillow_format == 'TIFF':
         return _encode_tiff(image)
@@ -328,23 +467,24 @@ def encode_image(
     return _save(to_pillow(image, pillow_format), pillow_format, image, software, **options)
 
 
+def _output_options(path: Path, quality: int | None) -> tuple[str, dict[str, Any]]:
+    """Pillow's format of a file, and its options."""
+    pillow_format, options = OUTPUT_FORMATS[path.suffix.lower()]
+    if quality is not None and not 1 <= quality <= 100:
+        raise ValueError(f'the quality must be 1 to 100, not {quality}')
+    options = dict(options)
+    if quality is not None and pillow_format in WITH_QUALITY:
+        options['quality'] = quality
+        options.pop('lossless', None)
+    return pillow_format, options
+
+
 def to_pillow(image: ImageData, pillow_format: str) -> Image.Image:
     """The pixels of an image of 8 bits, in a mode that the format has."""
     pillow_image = Image.fromarray(image.pixels)
     if image.alpha is not None:
         pillow_image.putalpha(Image.fromarray(image.alpha))
-    return _to_palette(pillow_image) if pillow_format == 'GIF' else pillow_image
-
-
-def _to_palette(image: Image.Image) -> Image.Image:
-    """256 colours, or 255 and one that is transparent where less than half is visible."""
-    if not image.has_transparency_data:
-        return image if image.mode == 'L' else image.quantize(256)
-    hidden = image.getchannel('A').point([255] * 128 + [0] * 128)
-    image = image.convert('RGB').quantize(255)
-    image.paste(255, mask=hidden)
-    image.info['transparency'] = 255
-    return image
+    return to_palette(pillow_image) if pillow_format == 'GIF' else pillow_image
 
 
 def check_format(path: Path, header: ImageHeader) -> None:
@@ -353,6 +493,16 @@ def check_format(path: Path, header: ImageHeader) -> None:
     if suffix not in OUTPUT_FORMATS:
         raise UserError(f'{path}: unknown format; use one of {", ".join(OUTPUT_FORMATS)}')
     load_plugin(OUTPUT_FORMATS[suffix][0])
+    if header.frames > 1:
+        is_animation = header.kind in ANIMATED
+        hold = [s for s, (kind, _) in OUTPUT_FORMATS.items() if kind in ANIMATED]
+        hold = hold if is_animation else list(_TIFF)
+        if suffix not in hold:
+            what = f'{header.frames} {"frames" if is_animation else "pages"}'
+            raise UserError(
+                f'{path}: {suffix} cannot hold {what}; use one of {", ".join(hold)}, or --frame 1 '
+                'for the first'
+            )
     if header.alpha and suffix not in WITH_ALPHA:
         raise UserError(
             f'{path}: {suffix} cannot hold transparency; use one of {", ".join(WITH_ALPHA)}'
@@ -433,8 +583,8 @@ def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
         return Image.open(file, formats=formats_of(Path(name).suffix, kind))
 
 
-def _open_tiff(file: BinaryIO, name: str | Path) -> 'TiffImage | None':
-    """The TIFF in an open file, read with tifffile; None if it is another format, or for Pillow."""
+def _open_tiff(file: BinaryIO, name: str | Path) -> 'TiffPages | None':
+    """The TIFF in an open file, read with tifffile; None if it is another format."""
     if file.read(2) not in (b'II', b'MM'):
         file.seek(0)
         return None
@@ -461,17 +611,17 @@ def _read_tiff(tiff: 'TiffImage', file: _TimedFile, name: str | Path) -> ImageDa
     with _reading(name):
         image = tiff.whole()
         _check_decoded(image, tiff.size, name)
-        return image._replace(exif=_tiff_exif(file, image.size), xmp=read_xmp(image.xmp))
+        return image._replace(exif=_tiff_exif(file, tiff), xmp=read_xmp(image.xmp))
 
 
-def _tiff_exif(file: BinaryIO, size: tuple[int, int]) -> bytes | None:
+def _tiff_exif(file: BinaryIO, tiff: 'TiffImage') -> bytes | None:
     def read() -> Image.Exif:
         exif = Image.Exif()
-        file.seek(0)
-        exif.load_from_fp(file)
+        exif.endian, exif.bigtiff = tiff.byteorder, tiff.is_big
+        exif.load_from_fp(file, tiff.offset)
         return exif
 
-    return read_exif(read, size)
+    return read_exif(read, tiff.size)
 
 
 @contextmanager
@@ -496,8 +646,21 @@ def _reading(name: str | Path) -> Iterator[None]:
         raise UserError(f'{name} is damaged or no image') from error
 
 
-def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageHeader:
-    if image.mode in ('F', 'I'):
+def _places(image: Image.Image) -> Sequence[int]:
+    """Where Pillow has the frames of an animation, or the pages; of most files a single one."""
+    count = getattr(image, 'n_frames', 1)
+    if isinstance(image, MpoImagePlugin.MpoImageFile):
+        # The second picture of most photographs is a preview or a map of gains.
+        kinds = [e['Attribute']['MPType'] for e in (image.mpinfo or {}).get(0xB002, [])]
+        return [0, *(i for i, kind in enumerate(kinds) if i and kind.startswith('Multi-Frame'))]
+    # A PNG may have another image for programs that know no animations.
+    return range(1 if count > 2 and image.info.get('default_image') else 0, count)
+
+
+def _read_header(
+    file: BinaryIO, image: Image.Image, name: str | Path, *, is_animated: bool
+) -> ImageHeader:
+    if image.mode == 'F' or (image.mode == 'I' and image.format != 'PPM'):
         raise UserError(
             f'{name}: pixels of 32 bits, or with a sign, are not supported; convert it to 8 or '
             '16 bits first'
@@ -506,17 +669,20 @@ def _read_header(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageH
     early = image.format != 'PNG' or 'exif' in image.info
     exif = image.getexif() if early else Image.Exif()
     software = image.info.get('Software') or exif.get(ExifTags.Base.Software)
-    deep = _has_16_bits(file, image)
+    deep = not is_animated and _has_16_bits(file, image)
+    loop = image.info.get('loop')
+    # A GIF without the number is played once, and with it once more than it says.
+    plays = (1 if loop is None else loop and loop + 1) if image.format == 'GIF' else loop or 0
     return ImageHeader(
         _upright(image.size, image, exif),
         deep,
         image.has_transparency_data,
         software if isinstance(software, str) else '',
         _is_lossy(file, image),
-        (1,) if image.mode in _GREY_MODES or image.mode.startswith('I;16') else (3,),
+        (1,) if image.mode in _GREY_MODES or image.mode.startswith('I') else (3,),
         'uint16' if deep else 'uint8',
-        # The second picture of a photograph, a preview or a map of gains, is no frame.
-        has_more=image.format != 'MPO' and getattr(image, 'is_animated', False),
+        kind=image.format or '',
+        plays=plays if is_animated else 0,
     )
 
 
@@ -560,8 +726,10 @@ def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) ->
 
 def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
-    if image.mode.startswith('I;16'):
+    if image.mode.startswith('I'):  # a PGM of more than 8 bits has 32 in Pillow
         return True
+    if image.format == 'PPM':
+        return image.tile[0].args == ('RGB', 65535)
     if image.format == 'PNG':
         file.seek(0)
         return file.read(25)[24] == 16  # bit depth in the IHDR chunk, always the first
@@ -571,8 +739,8 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
 def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
     file.seek(0)
     bits = sample_bits(file, image)
-    if image.format == 'JXL':
-        data = np.asarray(image)
+    if image.format == 'JXL' or image.mode == 'I':
+        data = np.asarray(image).astype(np.uint16)
     else:
         # Of 16 bits it leaves white as it is.
         data = read_deep(file, image, bits if bits > 8 else 16)
@@ -686,7 +854,9 @@ def described_by(
     if image.icc_profile:
         options['icc_profile'] = image.icc_profile
     if image.exif:
-        options['exif'] = image.exif
+        # Without what begins it in a JPEG; of a WebP Pillow itself leaves that out of still images.
+        start = b'Exif\0\0' if pillow_format == 'WEBP' else b''
+        options['exif'] = image.exif.removeprefix(start)
     if pillow_format == 'PNG':
         texts = PngImagePlugin.PngInfo()
         if software:
@@ -725,5 +895,5 @@ def _encode_tiff(image: ImageData) -> bytes:
     from csnln_mm.images.tiff_writer import write_tiff
 
     file = io.BytesIO()
-    write_tiff(file, [image], image.size)
+    write_tiff(file, [([image], image.size)])
     return file.getvalue()

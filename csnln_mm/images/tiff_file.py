@@ -39,18 +39,25 @@ class RawTiff(Exception):
 
 
 class TiffImage:
-    """The first image of a TIFF, read by rows.
+    """An image of a TIFF, read by rows.
 
     Attributes:
         header: what the file says of it.
+        offset: of its directory in the file, which is ``is_big`` and has this ``byteorder``.
     """
 
-    def __init__(self, file: BinaryIO, tiff: tifffile.TiffFile, name: str) -> None:
-        self.tiff, self.name = tiff, name
-        page = tiff.pages[0]
-        assert isinstance(page, tifffile.TiffPage)
-        self._page = page
-        self._planes = _planes(tiff, page, file, name)
+    def __init__(
+        self,
+        file: BinaryIO,
+        tiff: tifffile.TiffFile,
+        name: str,
+        page: tifffile.TiffPage,
+        channels: np.ndarray | None,
+    ) -> None:
+        self.name, self._page = name, page
+        self.offset, self.byteorder = page.offset, tiff.byteorder
+        self.is_big = tiff.is_bigtiff
+        self._planes = _planes(tiff, page, file, name, channels)
         self._orientation = int(page.tags.valueof(ExifTags.Base.Orientation, 1))
         self.georeference = Georeference.read(page.tags)
         self._raw = np.dtype(page.dtype).newbyteorder('=')
@@ -69,6 +76,7 @@ class TiffImage:
             groups=self._groups,
             dtype=str(self._raw),
             has_place=self.georeference.has_place,
+            kind='TIFF',
         )
         segment = max(plane.segment_bytes for plane in self._planes)
         row = sum(plane.row_bytes for plane in self._planes)
@@ -162,36 +170,73 @@ class TiffImage:
             self._groups = (1,) * bands
 
 
-def open_tiff(file: BinaryIO, name: str) -> TiffImage | None:
-    """The TIFF in an open file; None if it is another format, or one for Pillow.
+class TiffPages:
+    """The images of a TIFF: pages; of OME and ImageJ, times and depths with all their channels.
 
-    Palettes, CMYK, Lab and less than 8 bits are for Pillow.
+    Reduced copies of a page, and masks, are none of them.
+
+    Args:
+        file: a TIFF.
+        name: what errors call it.
+
+    Attributes:
+        pages: the page of each image, as Pillow counts them.
 
     Raises:
-        UserError: if it is a TIFF of pixels that nothing here reads.
         RawTiff: if it is a camera's raw file.
         Exception: whatever broken bytes make tifffile raise.
     """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name = file, name
+        self._tiff = tifffile.TiffFile(file)
+        if _DNG_VERSION in self._page(0).tags:
+            raise RawTiff
+        self._channels = _channels(self._tiff, self._page(0))
+        if self._channels is not None:
+            self.pages = [0] * len(self._channels)
+        else:
+            pages = [self._page(i) for i in range(len(self._tiff.pages))]
+            self.pages = [i for i, p in enumerate(pages) if not (p.is_reduced or p.is_mask)] or [0]
+
+    def image(self, index: int) -> TiffImage | None:
+        """One of them; None if it is for Pillow: palettes, CMYK, Lab and less than 8 bits.
+
+        Raises:
+            UserError: if it has pixels that nothing here reads.
+            Exception: whatever broken bytes make tifffile raise.
+        """
+        page = self._page(self.pages[index])
+        if not _is_read_here(page, self._name):
+            return None
+        channels = None if self._channels is None else self._channels[index]
+        return TiffImage(self._file, self._tiff, self._name, page, channels)
+
+    def _page(self, index: int) -> tifffile.TiffPage:
+        page = self._tiff.pages[index]
+        assert isinstance(page, tifffile.TiffPage)
+        return page
+
+
+def open_tiff(file: BinaryIO, name: str) -> TiffPages | None:
+    """The TIFF in an open file; None if it is another format. Errors: as of ``TiffPages``."""
     start = file.read(4)
     file.seek(0)
-    if start not in _MAGIC:
-        return None
-    tiff = tifffile.TiffFile(file)
-    page = tiff.pages[0]
-    assert isinstance(page, tifffile.TiffPage)
-    if _DNG_VERSION in page.tags:
-        raise RawTiff
+    return TiffPages(file, name) if start in _MAGIC else None
+
+
+def _is_read_here(page: tifffile.TiffPage, name: str) -> bool:
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     photometric, compression = page.photometric, int(page.compression)
     ycbcr = photometric == _YCBCR and compression == _JPEG
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not ycbcr:
-        return None
+        return False
     if bits < 8:
-        return None
+        return False
     kind = getattr(page.compression, 'name', compression)
     if compression not in _COMPRESSIONS:
         if compression in _FOR_PILLOW:
-            return None
+            return False
         raise UserError(f'{name}: {kind}, its compression, is not supported')
     if page.dtype is None or str(np.dtype(page.dtype).newbyteorder('=')) not in DTYPES:
         dtype = page.dtype or f'{bits} bits'
@@ -203,9 +248,9 @@ def open_tiff(file: BinaryIO, name: str) -> TiffImage | None:
         raise UserError(f'{name}: an arrangement that is not supported: {page.shape}')
     if not _can_decode(page, compression, bits):
         if bits == 8 and page.samplesperpixel <= 4:
-            return None
+            return False
         raise UserError(f'{name}: its compression, {kind}, needs the package imagecodecs')
-    return TiffImage(file, tiff, name)
+    return True
 
 
 def _can_decode(page: tifffile.TiffPage, compression: int, bits: int) -> bool:
@@ -360,26 +405,37 @@ class _OneStrip:
         return getattr(self._page, name)
 
 
-def _planes(
-    tiff: tifffile.TiffFile, page: tifffile.TiffPage, file: BinaryIO, name: str
-) -> list[_Plane]:
-    """The planes of the first image: of OME and ImageJ all channels of the first time and depth."""
+def _channels(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> np.ndarray | None:
+    """[times and depths, channels]: numbers of pages; None if a page is an image by itself."""
     if not (tiff.is_ome or tiff.is_imagej) or page.samplesperpixel != 1:
+        return None
+    axes, shape = tiff.series[0].axes, tiff.series[0].shape
+    if len(shape) < 3 or not axes.endswith('YX'):
+        return None
+    numbers = np.arange(math.prod(shape[:-2])).reshape(shape[:-2])
+    if 'C' not in axes:
+        return numbers.reshape(-1, 1)
+    at = axes.index('C')
+    return np.moveaxis(numbers, at, -1).reshape(-1, shape[at])
+
+
+def _planes(
+    tiff: tifffile.TiffFile,
+    page: tifffile.TiffPage,
+    file: BinaryIO,
+    name: str,
+    channels: np.ndarray | None,
+) -> list[_Plane]:
+    """The planes of an image: its page, or the pages of these channels."""
+    if channels is None:
         return [_Plane(page, page, file, name)]
     series = tiff.series[0]
-    axes, shape = series.axes, series.shape
-    if 'C' not in axes[:-2] or not axes.endswith('YX'):
-        return [_Plane(page, page, file, name)]
-    at = axes.index('C')
-    step, count = math.prod(shape[at + 1 : -2]), shape[at]
-    if count > limits.TIFF_BANDS:
-        raise UserError(f'{name}: {count} channels are not supported')
+    if len(channels) > limits.TIFF_BANDS:
+        raise UserError(f'{name}: {len(channels)} channels are not supported')
     if series.dataoffset is not None:
-        size = shape[-1] * shape[-2] * np.dtype(page.dtype).itemsize
-        return [
-            _RawPlane(series.dataoffset + i * step * size, page, file, name) for i in range(count)
-        ]
-    pages = [series.pages[i * step] for i in range(count)]
+        size = math.prod(series.shape[-2:]) * np.dtype(page.dtype).itemsize
+        return [_RawPlane(series.dataoffset + int(i) * size, page, file, name) for i in channels]
+    pages = [series.pages[i] for i in channels]
     if any(one is None or one.shape != page.shape for one in pages):
         raise UserError(f'{name}: channels that are missing, or in other files, are not supported')
     return [_Plane(one, page, file, name) for one in pages]

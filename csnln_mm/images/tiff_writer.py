@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,18 +24,43 @@ _SHORTER = {ExifTags.Base.XResolution, ExifTags.Base.YResolution, ExifTags.Base.
 _DIRECTORIES = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 
 
-def write_tiff(file: BinaryIO, strips: Iterable[ImageData], size: tuple[int, int]) -> None:
-    """Write an image, in tiles if it is large, and as a BigTIFF where it needs that.
+def write_tiff(
+    file: BinaryIO, pages: Iterable[tuple[Iterable[ImageData], tuple[int, int]]], count: int = 1
+) -> None:
+    """Write images as pages, in tiles if they are large, and as a BigTIFF where that needs it.
 
     Args:
         file: empty, open for reading and writing.
-        strips: the rows of the image from top to bottom; the metadata are those of the first.
-        size: (width, height) of the image.
+        pages: of each, the rows from top to bottom, the metadata being those of the first ones, and
+            its (width, height).
+        count: of pages, as far as that is known.
     """
+    pages = iter(pages)
+    strips, first_size = next(pages)
     strips = iter(strips)
     first = next(strips)
+    is_big = count * math.prod(first_size) * _channels(first) * first.pixels.itemsize > _BIG
+    pages = chain([(chain([first], strips), first_size)], pages)
+    added = []
+    with tifffile.TiffWriter(file, bigtiff=is_big, byteorder='<') as writer:
+        for number, (rows, size) in enumerate(pages):
+            directories = _write_page(writer, iter(rows), size, is_big)
+            added += [(number, *directory) for directory in directories.items()]
+    for number, code, entries in added:
+        _add_directory(file, number, code, entries)
+
+
+def _channels(image: ImageData) -> int:
+    return as_bands(image.pixels).shape[2] + (image.alpha is not None)
+
+
+def _write_page(
+    writer: tifffile.TiffWriter, strips: Iterator[ImageData], size: tuple[int, int], is_big: bool
+) -> dict[int, dict]:
+    """Write a page; return the directories that it is to have."""
+    first = next(strips)
     width, height = size
-    channels = as_bands(first.pixels).shape[2] + (first.alpha is not None)
+    channels = _channels(first)
     dtype = first.pixels.dtype
     colour = first.groups[0] == 3
     extra = channels - (3 if colour else 1)
@@ -42,7 +68,6 @@ def write_tiff(file: BinaryIO, strips: Iterable[ImageData], size: tuple[int, int
     if first.alpha is not None:
         kinds[-1] = 'unassalpha'
     is_large = width * height >= limits.LARGE_IMAGE_PIXELS
-    is_big = width * height * channels * dtype.itemsize > _BIG
     rows = _joined(first, strips)
     shape = (height, width) if channels == 1 else (height, width, channels)
     options: dict[str, Any] = {}
@@ -54,26 +79,23 @@ def write_tiff(file: BinaryIO, strips: Iterable[ImageData], size: tuple[int, int
     directories, tags = _tags(first)
     if is_big:
         directories = {}  # of EXIF and GPS; Pillow writes none with 64 bits
-    resolution = _resolution(first.exif)
-    with tifffile.TiffWriter(file, bigtiff=is_big, byteorder='<') as writer:
-        writer.write(
-            data,
-            shape=shape,
-            dtype=dtype,
-            photometric='rgb' if colour else 'minisblack',
-            planarconfig='contig' if channels > 1 else None,
-            extrasamples=kinds or None,
-            compression='zlib',
-            metadata=None,
-            software=False,
-            maxworkers=1,
-            # One below their own number, which tifffile does not write.
-            extratags=[*tags, *((code - 1, _LONG, 1, 0, True) for code in directories)],
-            **options,
-            **resolution,
-        )
-    for code, entries in directories.items():
-        _add_directory(file, code, entries)
+    writer.write(
+        data,
+        shape=shape,
+        dtype=dtype,
+        photometric='rgb' if colour else 'minisblack',
+        planarconfig='contig' if channels > 1 else None,
+        extrasamples=kinds or None,
+        compression='zlib',
+        metadata=None,
+        software=False,
+        maxworkers=1,
+        # One below their own number, which tifffile does not write.
+        extratags=[*tags, *((code - 1, _LONG, 1, 0, True) for code in directories)],
+        **options,
+        **_resolution(first.exif),
+    )
+    return directories
 
 
 def _joined(first: ImageData, others: Iterable[ImageData]) -> Iterator[np.ndarray]:
@@ -170,8 +192,8 @@ def _resolution(exif: bytes | None) -> dict[str, Any]:
     return dict(resolution=(float(across), float(down)), resolutionunit=unit)
 
 
-def _add_directory(file: BinaryIO, code: int, entries: dict) -> None:
-    """Append a directory, and point the tag to it that was written for it."""
+def _add_directory(file: BinaryIO, number: int, code: int, entries: dict) -> None:
+    """Append a directory, and point the tag of a page to it that was written for it."""
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b'II')
     for entry, value in entries.items():
         directory[entry] = value
@@ -181,7 +203,7 @@ def _add_directory(file: BinaryIO, code: int, entries: dict) -> None:
     file.write(directory.tobytes(start))
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages[number]
         assert isinstance(page, tifffile.TiffPage)
         tag = page.tags[code - 1]
         tag.overwrite(start)

@@ -26,7 +26,7 @@ def join_processes(cfg: Config) -> None:
             set.
 
     Raises:
-        UserError: if the launcher does not say where the others are.
+        UserError: if the launcher does not say where the others are, or they cannot be reached.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -50,7 +50,15 @@ def _init_gloo(settings: dict[str, Any]) -> None:
     places = {key: settings[key] for key in ('store', 'rank', 'world_size') if key in settings}
     if 'timeout' in settings:
         places['timeout'] = datetime.timedelta(seconds=settings['timeout'])
-    torch.distributed.init_process_group('gloo', **places)
+    try:
+        torch.distributed.init_process_group('gloo', **places)
+    except RuntimeError as error:
+        if 'connectFullMesh' not in str(error):
+            raise
+        raise UserError(
+            'the processes do not reach each other: gloo takes the address that the name of a '
+            'machine stands for; set GLOO_SOCKET_IFNAME to the network interface, such as eth0'
+        ) from error
 
 
 def _set_variables(launcher: str) -> None:

@@ -15,6 +15,8 @@ from csnln_mm.networks import CSNLNNet
 
 # The score before the first step, in MMEngine's message hub and so in each checkpoint.
 _START = 'start_score'
+# Whose parts a checkpoint can name without its config.
+_PACKAGES = {'csnln_mm', 'torch'}
 
 
 def run_training(runner: Runner) -> None:
@@ -63,7 +65,7 @@ def run_training(runner: Runner) -> None:
             raise
         raise UserError(
             f'training stopped in step {runner.iter + 1}, because another of its '
-            f'processes has ended. {_kept(runner)}'
+            f'processes has ended, or cannot be reached. {_kept(runner)}'
         ) from error
 
 
@@ -87,8 +89,12 @@ def describe_result(runner: Runner) -> str:
         lines[0] += f' (at the start: {start:.3f})'
     generator = getattr(getattr(runner.model, 'module', runner.model), 'generator', None)
     if generator is not None:
-        config = Path(runner.work_dir, Path(runner.cfg.filename or 'config.py').name)
-        option = '' if isinstance(generator, CSNLNNet) else f' --config {config}'
+        config: str | Path | None = runner.cfg.filename  # beside it lie parts of its own
+        if not isinstance(generator, CSNLNNet):
+            config = Path(runner.work_dir, Path(config or 'config.py').name)
+        elif {type(part).__module__.split('.')[0] for part in generator.modules()} <= _PACKAGES:
+            config = None
+        option = f' --config {config}' if config else ''
         lines.append(f'upscale with it: csnln upscale IMAGE -n {best}{option}')
     return '\n'.join(lines)
 

@@ -30,8 +30,8 @@ def register_part(part: Part) -> Part:
 def _find_part(name: str) -> type[nn.Module]:
     if name not in PARTS:
         raise ValueError(
-            f'csnln_mm.networks has no {name!r}; parts that are registered with MMagic can be '
-            'named within the networks of csnln_mm.mmagic'
+            f'csnln_mm.networks has no {name!r}; a part of your own has to be imported first: on '
+            'the command line by --config FILE, whose custom_imports name its module'
         )
     return PARTS[name]
 

@@ -1,14 +1,17 @@
 """Upscaling files and folders: what becomes of each image."""
 
+import contextlib
 import functools
+import hashlib
 import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
+import numpy as np
 from torch import nn
 
 from csnln_mm.checkpoints import choose_pretrained
@@ -17,15 +20,25 @@ from csnln_mm.errors import UserError
 from csnln_mm.files import remove_partials
 from csnln_mm.images.bands import parse_bands
 from csnln_mm.images.image_data import ImageHeader
-from csnln_mm.images.image_file import ImageData, RowReader, read_image, write_image, write_rows
+from csnln_mm.images.image_file import (
+    ImageData,
+    RowReader,
+    encode_image,
+    read_frames,
+    read_image,
+    write_frames,
+    write_image,
+    write_rows,
+)
 from csnln_mm.images.value_range import RangeOption, ValueRange, check_range
-from csnln_mm.limits import LARGE_IMAGE_PIXELS
+from csnln_mm.limits import LARGE_IMAGE_PIXELS, REPEATED_FRAMES_BYTES
 from csnln_mm.shard import Shard, shard_of_process
 from csnln_mm.upscaling.names import Names, check_template, made_by, software_note, split_template
-from csnln_mm.upscaling.pipeline import run_pipeline
+from csnln_mm.upscaling.pipeline import read_ahead, run_pipeline, write_behind
 from csnln_mm.upscaling.plan import Job, is_by_rows, plan_jobs, plan_sizes
 from csnln_mm.upscaling.progress import Tell, reporter
 from csnln_mm.upscaling.sizes import target_size
+from csnln_mm.upscaling.stream import ImageStream
 from csnln_mm.upscaling.tile_size import Tiling, tile_cost
 from csnln_mm.upscaling.upscaler import Upscaler, network_name
 
@@ -73,6 +86,8 @@ def upscale(
     alpha: str = 'network',
     value_range: RangeOption = None,
     bands: str | None = None,
+    frame: int | None = None,
+    stream: ImageStream | None = None,
     shard: str | None = None,
     progress: bool | Literal['json'] | Tell = False,
 ) -> list[UpscaleResult]:
@@ -93,7 +108,8 @@ def upscale(
         recursive: search subfolders.
         overwrite: replace results that exist; otherwise they are skipped.
         suffix: format of the results, such as '.png'; 'same' for that of each input; 'auto' for
-            '.png', and '.tif' for what a PNG cannot hold: bands, a georeference, negative values.
+            '.png', '.tif' for what a PNG cannot hold: bands, a georeference, negative values, and
+            for animations and several pages that of the input.
         scale: upscaling factor, if it is not the network's: the network's output is resized.
         width: of the results in pixels, in place of a factor; so are the next four.
         longest: side of the results.
@@ -108,6 +124,9 @@ def upscale(
         value_range: the values that are black and white, and
         bands: which bands are upscaled, and which of them together; as for calls of
             :class:`~csnln_mm.upscaling.Upscaler`.
+        frame: which frame of animations, and which page, is upscaled, from 1; by default all.
+        stream: images that are upscaled as ``inputs``, the file of its first one, is; the results
+            go to its target.
         shard: such as '3/8', for the third of eight shares of the images; 'auto' for the share
             that torchrun, Slurm or MPI give this process; None for all.
         progress: lines and a bar on stdout; 'json' for one JSON object per line; or what is called
@@ -138,6 +157,8 @@ def upscale(
     check_range(value_range)
     if bands is not None:
         parse_bands(bands)
+    if frame is not None and frame < 1:
+        raise UserError(f'frames are counted from 1, got {frame}')
     share = Shard() if shard in (None, 'auto') else Shard.parse(shard)
 
     def load(network: str | Path | nn.Module) -> Upscaler:
@@ -184,6 +205,7 @@ def upscale(
         suffix=suffix,
         overwrite=overwrite,
         bands=bands,
+        frame=frame,
     )
     if shard == 'auto':
         share = shard_of_process(len(jobs))
@@ -227,7 +249,7 @@ def upscale(
             target = dict(target=str(result.target)) if result.target else {}
             tell(event=result.status, source=result.source, **about, **target)
         size_of = wanted.of if wanted else tuple  # without work there is none
-        options = strip, quality, value_range, bands, overwrite
+        options = strip, quality, value_range, bands, overwrite, frame, stream
         results += _Run(of_jobs, todo, size_of, tell, *options)()
         counts = Counter(result.status for result in results)
         tell(event='end', **{status: counts[status] for status in ('done', 'skipped', 'failed')})
@@ -257,16 +279,21 @@ class _Run:
         value_range: RangeOption,
         bands: str | None,
         overwrite: bool,
+        frame: int | None,
+        stream: ImageStream | None,
     ) -> None:
         self.upscalers, self.jobs, self.size_of, self.tell = upscalers, jobs, size_of, tell
         self.strip, self.quality, self.overwrite = strip, quality, overwrite
         self.value_range, self.bands = value_range, bands
+        self.frame, self.stream = frame, stream
         self.tilings = [u.tiling(*j.header.size) for u, j in zip(upscalers, jobs) if j.header]
         self.costs = [
-            tiling.count * tile_cost(tiling.pixels, upscaler.network)
-            for tiling, upscaler in zip(self.tilings, upscalers, strict=True)
+            tiling.count * tile_cost(tiling.pixels, upscaler.network) * job.header.frames
+            for tiling, upscaler, job in zip(self.tilings, upscalers, jobs, strict=True)
+            if job.header
         ]
         self.started = [0.0] * len(jobs)
+        self.counts: dict[int, dict[str, int]] = {}
 
     def __call__(self) -> list[UpscaleResult]:
         return run_pipeline(
@@ -283,11 +310,16 @@ class _Run:
         large = job.header is not None and math.prod(job.header.size) >= LARGE_IMAGE_PIXELS
         return large or is_by_rows(job)
 
-    def _read(self, index: int) -> ImageData | RowReader | None:
+    def _read(self, index: int) -> ImageData | RowReader | Iterator[ImageData] | None:
         if self._exists(index):
             return None
         job = self.jobs[index]
-        return RowReader(job.source) if is_by_rows(job) else read_image(job.source)
+        if self.stream is not None:
+            return self.stream.frames()
+        if job.header is not None and job.header.frames > 1:
+            return read_frames(job.source)
+        read = RowReader if is_by_rows(job) else read_image
+        return read(job.source, self.frame)
 
     def _exists(self, index: int) -> bool:
         """Whether another process has written the result since the work was planned."""
@@ -295,45 +327,83 @@ class _Run:
         return not self.overwrite and target is not None and target.is_file()
 
     def _upscale(
-        self, index: int, image: ImageData | RowReader | None
+        self, index: int, image: ImageData | RowReader | Iterator[ImageData] | None
     ) -> ImageData | Literal['written'] | None:
-        if isinstance(image, RowReader):
-            with image:
+        with image if isinstance(image, RowReader) else contextlib.nullcontext():
+            if image is None or self._exists(index):
+                return None
+            self.started[index] = time.monotonic()
+            if isinstance(image, (ImageData, RowReader)):
                 return self._upscale_image(index, image)
-        return None if image is None else self._upscale_image(index, image)
+            return self._upscale_frames(index, image)
+
+    def _upscale_frames(self, index: int, frames: Iterator[ImageData]) -> Literal['written']:
+        """An animation, several pages or a stream; those that come again are upscaled once."""
+        job = self.jobs[index]
+        assert job.target is not None and job.header is not None
+        target = job.target
+
+        def results() -> Iterator[ImageData]:
+            made: dict[bytes, ImageData] = {}
+            kept = repeated = number = 0
+            for number, image in enumerate(read_ahead(frames), 1):
+                key = _digest(image)
+                repeated += key in made
+                result = made.pop(key, None)
+                if result is None:
+                    result = cast(ImageData, self._upscale_image(index, image, number))
+                    kept += _bytes(result)
+                made[key] = result  # behind the others, of which the first ones go
+                while len(made) > 1 and kept > REPEATED_FRAMES_BYTES:
+                    kept -= _bytes(made.pop(next(iter(made))))
+                yield result._replace(duration=image.duration)
+            self.counts[index] = dict(frames=number, repeated=repeated)
+
+        options = self._options(index)
+        if self.stream is None:
+            write_frames(target, results(), job.header, **options)
+        else:
+            stream = self.stream
+            write_behind(results(), lambda r: stream.write(encode_image(r, target, **options)))
+        return 'written'
 
     def _upscale_image(
-        self, index: int, image: ImageData | RowReader
-    ) -> ImageData | Literal['written'] | None:
-        if self._exists(index):
-            return None
+        self, index: int, image: ImageData | RowReader, frame: int = 0
+    ) -> ImageData | Literal['written']:
         job, tiling, upscaler = self.jobs[index], self.tilings[index], self.upscalers[index]
-        # Of what was read: a PNG may say behind its pixels that it lies on its side.
+        assert job.header is not None
+        if (
+            image.size != job.header.size
+        ):  # a page, or lies on its side: a PNG may say so at its end
+            tiling = upscaler.tiling(*image.size)
         size = self.size_of(image.size)
-        self.started[index] = time.monotonic()
-        about = dict(number=index + 1, source=job.source)
+        about: dict[str, Any] = dict(number=index + 1, source=job.source)
         factor = cast(int, upscaler.network.upscale_factor)
-        self.tell(
-            event='image',
-            **about,
-            width=image.size[0],
-            height=image.size[1],
-            new_width=size[0],
-            new_height=size[1],
-            model=upscaler.name,
-            factor=factor,
-            resized=size != (image.size[0] * factor, image.size[1] * factor),
-            tiling=str(tiling),
-            has_more=job.header is not None and job.header.has_more,
-        )
+        if frame in (0, 1):
+            self.tell(
+                event='image',
+                **about,
+                width=image.size[0],
+                height=image.size[1],
+                new_width=size[0],
+                new_height=size[1],
+                model=upscaler.name,
+                factor=factor,
+                resized=size != (image.size[0] * factor, image.size[1] * factor),
+                tiling=str(tiling),
+            )
         before, total = sum(self.costs[:index]), sum(self.costs)
+        # How many images a stream has is not known.
+        frames = None if self.stream else job.header.frames
+        place = dict(frame=frame, frames=frames) if frame else {}
 
         def on_tile(done: int, tiles: int) -> None:
-            fraction = min(1.0, (before + self.costs[index] * done / tiles) / total)
-            self.tell(event='tile', **about, tile=done, tiles=tiles, fraction=fraction)
+            part = (max(0, frame - 1) + done / tiles) / (frames or 1)
+            fraction = frames and min(1.0, (before + self.costs[index] * part) / total)
+            self.tell(event='tile', **about, **place, tile=done, tiles=tiles, fraction=fraction)
 
         def on_range(values: ValueRange) -> None:
-            if values.origin == 'data':
+            if values.origin == 'data' and frame in (0, 1):
                 self.tell(event='values', **about, low=values.low, high=values.high)
 
         options: dict[str, Any] = dict(
@@ -358,6 +428,9 @@ class _Run:
         upscaler = self.upscalers[index]
         return software_note(upscaler.name, cast(int, upscaler.network.upscale_factor))
 
+    def _options(self, index: int) -> dict[str, Any]:
+        return dict(quality=self.quality, software=self._note(index), strip=self.strip)
+
     def _write(self, index: int, image: ImageData | Literal['written'] | None) -> UpscaleResult:
         job = self.jobs[index]
         assert job.target is not None
@@ -365,19 +438,14 @@ class _Run:
             self.tell(event='skipped', source=job.source, target=str(job.target))
             return UpscaleResult(job.source, job.target, 'skipped')
         if image != 'written':
-            write_image(
-                job.target,
-                image,
-                quality=self.quality,
-                software=self._note(index),
-                strip=self.strip,
-            )
+            write_image(job.target, image, **self._options(index))
         self.tell(
             event='done',
             number=index + 1,
             source=job.source,
             target=str(job.target),
             seconds=round(time.monotonic() - self.started[index], 3),
+            **self.counts.get(index, {}),
         )
         return UpscaleResult(job.source, job.target, 'done')
 
@@ -385,3 +453,16 @@ class _Run:
         job = self.jobs[index]
         self.tell(event='failed', number=index + 1, source=job.source, reason=reason)
         return UpscaleResult(job.source, job.target, 'failed', reason)
+
+
+def _digest(image: ImageData) -> bytes:
+    """The same for images of the same pixels."""
+    digest = hashlib.blake2b(f'{image.pixels.shape} {image.pixels.dtype}'.encode(), digest_size=16)
+    for array in image.pixels, image.alpha:
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
+
+
+def _bytes(image: ImageData) -> int:
+    return image.pixels.nbytes + (0 if image.alpha is None else image.alpha.nbytes)

@@ -1,6 +1,6 @@
 """Reading ahead and writing behind while images are worked on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,6 +10,30 @@ Item = TypeVar('Item')
 Read = TypeVar('Read')
 Made = TypeVar('Made')
 Result = TypeVar('Result')
+
+
+def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each fetched in a thread while the one before is worked on."""
+    iterator, thread = iter(items), ThreadPoolExecutor(1)
+    try:
+        following = thread.submit(next, iterator, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, iterator, None)
+            yield item
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
+
+
+def write_behind(items: Iterable[Item], write: Callable[[Item], None]) -> None:
+    """Call ``write`` for each item, in a thread while the next one is made."""
+    with ThreadPoolExecutor(1) as thread:
+        last: Future[None] | None = None
+        for item in items:
+            if last:
+                last.result()
+            last = thread.submit(write, item)
+        if last:
+            last.result()
 
 
 def run_pipeline(

@@ -16,7 +16,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.files import check_file
 from csnln_mm.images.bands import check_bands, parse_bands
 from csnln_mm.images.foreign_formats import FOREIGN_SUFFIXES, describe_foreign
-from csnln_mm.images.formats import OUTPUT_FORMATS, SUFFIXES, load_plugin
+from csnln_mm.images.formats import ANIMATED, OUTPUT_FORMATS, SUFFIXES, load_plugin
 from csnln_mm.images.image_file import ImageHeader, check_format, read_header
 from csnln_mm.limits import LARGE_IMAGE_PIXELS
 from csnln_mm.upscaling.names import SOFTWARE, Names
@@ -80,9 +80,9 @@ class _Found(NamedTuple):
     problem: str
 
     @classmethod
-    def at(cls, path: Path, place: Path | None = None) -> '_Found':
+    def at(cls, path: Path, frame: int | None, place: Path | None = None) -> '_Found':
         try:
-            return cls(path, place, read_header(path), '')
+            return cls(path, place, read_header(path, frame), '')
         except UserError as error:
             return cls(path, place, None, str(error))
 
@@ -101,6 +101,7 @@ def plan_jobs(
     suffix: str,
     overwrite: bool = False,
     bands: str | None = None,
+    frame: int | None = None,
 ) -> Plan:
     """Find the images, and read their headers.
 
@@ -113,10 +114,12 @@ def plan_jobs(
             the suffix of an image. Images keep their place below an input folder or the fixed part
             of a pattern. Files with the names of results, beside an input, are results as well.
         recursive: search subfolders.
-        suffix: of the results, such as '.png'; 'same' for that of the input; 'auto' for '.png', and
-            '.tif' for what a PNG cannot hold.
+        suffix: of the results, such as '.png'; 'same' for that of the input; 'auto' for '.png',
+            '.tif' for what a PNG cannot hold, and for animations that of their format.
         overwrite: replace results that exist.
         bands: those that are upscaled, as of :func:`~csnln_mm.images.bands.parse_bands`.
+        frame: which frames or pages are upscaled, as of
+            :func:`~csnln_mm.images.image_file.read_header`.
 
     Raises:
         UserError: if the format is unknown, or ``out`` cannot hold the results.
@@ -137,7 +140,7 @@ def plan_jobs(
     foreign: set[Path] = set()
     for item in inputs:
         try:
-            files = _find(str(Path(item).expanduser()), recursive, out, foreign)
+            files = _find(str(Path(item).expanduser()), recursive, out, foreign, frame)
             kept = [file for file in files if not file.is_result]
             left_out += len(files) - len(kept)
             if files and not kept:
@@ -225,8 +228,8 @@ def _check(job: Job, file: _Found, overwrite: bool) -> Job:
 
 def _target(file: _Found, names: Names, suffix: str, *, alone: bool) -> Path:
     kind, out = file.path.suffix if suffix == 'same' else suffix, names.out
-    if suffix == 'auto':
-        kind = '.tif' if file.header and _needs_tiff(file.header) else '.png'
+    if suffix == 'auto' or not kind:
+        kind = _suffix(file.header) if file.header else '.png'
     if out is None:
         return file.path.with_name(names.fill(file.path.stem, file.header) + kind)
     if alone and file.place is None and names.template is None and _names_image(out):
@@ -247,13 +250,16 @@ def _with_bands(file: _Found, bands: str | None) -> _Found:
     return file._replace(header=file.header._replace(groups=tuple(map(len, groups))))
 
 
-def _needs_tiff(header: ImageHeader) -> bool:
-    """Whether a PNG cannot hold such an image, or loses where it lies."""
-    return (
+def _suffix(header: ImageHeader) -> str:
+    """That of a PNG; of animations theirs; of pages, and what a PNG cannot hold, that of a TIFF."""
+    if header.frames > 1:
+        return ANIMATED.get(header.kind, '.tif')
+    needs_tiff = (
         header.has_place
         or header.groups not in ((1,), (3,))
         or header.dtype not in ('uint8', 'uint16')
     )
+    return '.tif' if needs_tiff else '.png'
 
 
 def is_by_rows(job: Job) -> bool:
@@ -262,13 +268,16 @@ def is_by_rows(job: Job) -> bool:
         return False
     pixels = max(math.prod(job.header.size), math.prod(job.size))
     is_tiff = job.target.suffix.lower() in ('.tif', '.tiff')
-    return job.header.by_rows and is_tiff and pixels >= LARGE_IMAGE_PIXELS
+    large = pixels >= LARGE_IMAGE_PIXELS
+    return job.header.by_rows and is_tiff and large and job.header.frames == 1
 
 
 def _check_memory(job: Job) -> None:
     """Raise UserError if an image that is not read by rows cannot be in memory with its result."""
-    assert job.header is not None
+    assert job.header is not None and job.target is not None
     result = math.prod(job.size)
+    if job.target.suffix.lower() in ('.apng', '.gif', '.png'):  # of which Pillow keeps all frames
+        result *= job.header.frames
     if result < LARGE_IMAGE_PIXELS or is_by_rows(job):
         return
     bands = sum(job.header.groups) + job.header.alpha
@@ -277,11 +286,11 @@ def _check_memory(job: Job) -> None:
     needed = bands * size * (math.prod(job.header.size) + 2 * result)
     free = free_main_memory()
     if free is not None and needed > free:
-        how = (
-            'write .tif, which takes little'
-            if job.header.by_rows
-            else 'convert it to TIFF, and write .tif, which takes little'
-        )
+        how = 'write .tif, which takes little'
+        if job.header.frames > 1:
+            how = 'write .webp, which takes that of one frame'
+        elif not job.header.by_rows:
+            how = f'convert it to TIFF, and {how}'
         raise UserError(
             f'{job.target}: a result of {job.size[0]}x{job.size[1]} pixels takes about '
             f'{needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; {how}'
@@ -312,7 +321,9 @@ def _has_name_of_result(file: _Found, named: set[tuple[Path, str]]) -> bool:
     return match is not None and (file.path.parent, match[1]) in named
 
 
-def _find(item: str, recursive: bool, out: Path | None, foreign: set[Path]) -> list[_Found]:
+def _find(
+    item: str, recursive: bool, out: Path | None, foreign: set[Path], frame: int | None
+) -> list[_Found]:
     """The images of an input; to ``foreign`` go those of formats that are not read."""
     path = Path(item)
     if path.is_dir():
@@ -321,7 +332,7 @@ def _find(item: str, recursive: bool, out: Path | None, foreign: set[Path]) -> l
         nothing = f'no images in {path}{where}'
     elif path.exists() or not glob.has_magic(item):
         # What does not exist is reported when its job is planned.
-        return [_Found.at(path)]
+        return [_Found.at(path, frame)]
     else:
         root = Path(re.split(r'[*?[]', item)[0] + '_').parent
         files = map(Path, glob.iglob(item, recursive=True))
@@ -333,7 +344,7 @@ def _find(item: str, recursive: bool, out: Path | None, foreign: set[Path]) -> l
     foreign.update(others)
     if not found:
         raise UserError(f'{nothing}{_and_not_read(others)}')
-    return [_Found.at(file, file.relative_to(root)) for file in found]
+    return [_Found.at(file, frame, file.relative_to(root)) for file in found]
 
 
 def _inside(out: Path | None, root: Path) -> Path | None:

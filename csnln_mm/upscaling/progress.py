@@ -24,13 +24,16 @@ Tell = Callable[[dict[str, Any]], None]
 _INTERVAL = 30.0
 
 
-def reporter(progress: bool | str | Tell) -> contextlib.AbstractContextManager[Tell]:
-    """What ``progress`` of :func:`~csnln_mm.upscaling.upscale` asks for."""
+def reporter(
+    progress: bool | str | Tell, out: TextIO | None = None
+) -> contextlib.AbstractContextManager[Tell]:
+    """What ``progress`` of :func:`~csnln_mm.upscaling.upscale` asks for, by default on stdout."""
+    stream = out or sys.stdout
     if callable(progress):
         return contextlib.nullcontext(progress)
     if progress == 'json':
-        return report_json(sys.stdout)
-    return report_text(sys.stdout) if progress else contextlib.nullcontext(lambda event: None)
+        return report_json(stream)
+    return report_text(stream) if progress else contextlib.nullcontext(lambda event: None)
 
 
 @contextlib.contextmanager
@@ -68,7 +71,14 @@ def report_text(stream: TextIO) -> Iterator[Tell]:
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         def update(event: dict[str, Any], label: str) -> None:
-            bar.update(task, completed=event['fraction'], description=label)
+            place = f', {_frame(event)}' if 'frame' in event else ''
+            known = event['fraction'] is not None
+            bar.update(
+                task,
+                completed=event['fraction'] or 0.0,
+                total=1.0 if known else None,
+                description=label + place,
+            )
 
         yield _Lines(print_line, print_line, update)
 
@@ -118,14 +128,14 @@ class _Lines:
                 f'{event["width"]}x{event["height"]} to {event["new_width"]}x'
                 f'{event["new_height"]} by {event["model"]}{_resized(event)}, {event["tiling"]}'
             )
-            if event['has_more']:
-                self.print_line(f'{label}: the first frame alone; the others are left out')
         elif kind == 'values':
             self.print_line(f'{label}: {_values(event)}')
         elif kind == 'tile':
             self.update(event, label)
         elif kind == 'done':
             about = self.about.pop(event['number'])
+            if 'frames' in event:
+                about += f'; {event["frames"]} frames, {event["repeated"]} of them again'
             self.print_line(f'{label}: {about}; {event["target"]}, {event["seconds"]:.1f} s')
         elif kind == 'failed':
             self.print_failure(f'[{event["number"]}/{self.images}] {_failure(event)}')
@@ -142,9 +152,17 @@ class _Lines:
             return
         self.last = now
         fraction = event['fraction']
-        left = (now - self.started) * (1 - fraction) / fraction
         percent = 100 * event['tile'] / event['tiles']
-        self.print_line(f'{label}: {percent:.0f} %; all: {format_duration(left)} left')
+        place = f', {_frame(event)}' if 'frame' in event else ''
+        about = f'{label}{place}: {percent:.0f} %'
+        if fraction is not None:
+            left = (now - self.started) * (1 - fraction) / fraction
+            about += f'; all: {format_duration(left)} left'
+        self.print_line(about)
+
+
+def _frame(event: dict[str, Any]) -> str:
+    return f'frame {event["frame"]}' + (f' of {event["frames"]}' if event['frames'] else '')
 
 
 def _failure(event: dict[str, Any]) -> str:

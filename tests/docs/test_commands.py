@@ -7,6 +7,7 @@ those that are configs are loaded by MMEngine.
 """
 
 import argparse
+import io
 import os
 import re
 import runpy
@@ -25,6 +26,7 @@ from golden import load_golden
 from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from PIL import Image
 from tiny_data import make_benchmark, smooth_noise
 
 from csnln_mm.cli import main
@@ -52,6 +54,8 @@ NOT_RUN = {
     r'python benchmarks/attention\.py': 'minutes; tests/benchmarks/test_attention.py measures',
     r'csnln prepare div2k data/DIV2K': '800 images; tests/datasets prepares small ones',
 }
+if shutil.which('ffmpeg') and shutil.which('ffprobe'):
+    del NOT_RUN[r'ff(mpeg|probe) ']
 # The same for Python blocks: a line of the block.
 PYTHON_NOT_RUN = {
     'from mmagic.apis import MMagicInferencer': 'tests/mmagic/test_generator.py compares pixels',
@@ -116,6 +120,12 @@ def folder(tmp_path_factory):
     cells = dict(photometric='minisblack', metadata=dict(axes='CYX'))
     tifffile.imwrite(root / 'cells.ome.tif', deep.transpose(2, 0, 1), **cells)
     tifffile.imwrite(root / 'scan.tif', deep, photometric='rgb', resolution=(300, 300))
+    animation = [Image.fromarray(smooth_noise(12, 14, seed)) for seed in (1, 2)]
+    for name in 'moving.gif', 'pages.tif':
+        pages = [*animation, *animation][:3]
+        pages[0].save(root / name, save_all=True, append_images=pages[1:])
+    if shutil.which('ffmpeg'):
+        make_clip(root / 'clip.mp4')
     save_checkpoint(root, 'csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root, 'csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
     save_checkpoint(root, 'csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')
@@ -128,6 +138,46 @@ def folder(tmp_path_factory):
     )
     torch.save(dict(params=network.state_dict()), root / 'net_g_latest.pth')  # as BasicSR does
     return root
+
+
+COLOURS = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (180, 180, 60)]
+
+
+def make_clip(path):
+    """A video of four flat colours in BT.709, with a sound."""
+    write_image(path.with_suffix('.png'), np.array([COLOURS], np.uint8).repeat(16, 1).repeat(32, 0))
+    colours = 'scale=out_color_matrix=bt709:out_range=tv -pix_fmt yuv420p -color_range tv'
+    colours += ' -colorspace bt709 -color_primaries bt709 -color_trc bt709'
+    inputs = f'-loop 1 -framerate 30000/1001 -i {path.with_suffix(".png")} -f lavfi -i sine=440'
+    command = f'ffmpeg -v error {inputs} -frames:v 6 -t 0.2 -vf {colours} -c:a aac {path}'
+    subprocess.run(command.split(), check=True)
+
+
+def test_a_video_keeps_its_rate_colours_and_sound(folder):
+    """Of the pipe that the page shows, which ran before if all tests did."""
+    if not shutil.which('ffmpeg'):
+        pytest.skip('ffmpeg is not installed')
+    (pipe,) = (
+        item for item in ITEMS if isinstance(item, Command) and item.words[-1] == 'large.mp4'
+    )
+    run_pipe(pipe.words, folder)
+    about = (
+        'codec_type,codec_name,r_frame_rate,nb_read_frames,color_range,color_space,color_transfer'
+    )
+    seen = []
+    for name in 'clip.mp4', 'large.mp4':
+        command = f'ffprobe -v error -count_frames -show_entries stream={about} -of compact {name}'
+        seen.append(subprocess.check_output(command.split(), cwd=folder, text=True))
+    assert seen[0] == seen[1] and 'codec_type=audio' in seen[0] and '30000/1001' in seen[0]
+    exact, colours = '-sws_flags accurate_rnd+full_chroma_int', []
+    for name, side in ('clip.mp4', 16), ('large.mp4', 32):
+        command = f'ffmpeg -v error -i {name} {exact} -frames:v 1 -f image2pipe -c:v png -'
+        png = subprocess.check_output(command.split(), cwd=folder)
+        image = Image.open(io.BytesIO(png)).convert('RGB')
+        assert image.size == (4 * side, 2 * side)
+        colours.append([image.getpixel((side * i + side // 2, side)) for i in range(4)])
+    np.testing.assert_allclose(colours[1], colours[0], atol=1)
+    np.testing.assert_allclose(colours[0], COLOURS, atol=5)
 
 
 def save_checkpoint(root, name, config):
@@ -150,6 +200,8 @@ def test_it_runs(item, folder, monkeypatch, tmp_path):
         words = [os.path.expanduser(word) for word in item.words]
         if '<' in words:
             run_with_files(words)
+        elif words[0] in ('ffmpeg', 'ffprobe'):
+            run_pipe(words, folder)
         elif words[0] == 'csnln':
             assert main(words[1:]) == 0
         else:
@@ -197,6 +249,13 @@ def run_with_files(words):
         command = [sys.executable, '-m', 'csnln_mm', *command[1:]]
         subprocess.run(command, stdin=stdin, stdout=stdout, check=True)
     assert Path(target).stat().st_size
+
+
+def run_pipe(words, folder):
+    """Commands of ffmpeg and csnln, one after the other."""
+    line = ' '.join(word if word == '|' else shlex.quote(word) for word in words)
+    line = line.replace('| csnln ', f'| {sys.executable} -m csnln_mm ')
+    subprocess.run(['bash', '-o', 'pipefail', '-c', line], cwd=folder, check=True)
 
 
 def run_tool(tool, arguments, monkeypatch):

@@ -248,7 +248,8 @@ def test_a_closed_page_ends_its_work_and_leaves_no_file(page, context, server, n
     wait_for(lambda: len(server.sessions) == mine - 1)
     closed.set()
     # The page of another user works on.
-    upload(page, folder / 'one.png', 'one.png')
+    Image.new('L', (1, 1)).save(folder / 'last.png')
+    upload(page, folder / 'last.png', 'last.png')
     press_upscale(page)
     wait_for(lambda: (1, 1) in runs)
     hook.remove()

@@ -40,6 +40,8 @@ def without_plugins(monkeypatch):
         ('a.jpg', b'\0\0\0\x18ftypmif1\0\0\0\0', 'is HEIC; .* or convert it to PNG or JPEG first'),
         ('a.jxl', b'\xff\x0a\xfa\x1f', 'is JPEG XL; pip install pillow-jxl-plugin'),
         ('a.psd', b'8BPS\0\1', 'is Photoshop, which is not read; convert it'),
+        ('a.ico', encoded('ICO'), 'is a Windows icon, which is not read'),
+        ('a.hdr', b'#?RADIANCE\nFORMAT', 'is Radiance HDR, which is not read'),
         ('a.heic', b'nothing of the kind', 'is damaged or no image'),
     ],
 )

@@ -131,6 +131,21 @@ def test_jpeg_2000_of_16_bits(tmp_path):
     assert read.dtype == np.uint16 and np.abs(read - pixels.astype(float)).max() < 300
 
 
+@pytest.mark.parametrize('suffix, pixels', [('.pgm', DEEP[..., 0]), ('.ppm', DEEP)])
+def test_netpbm_of_16_bits(tmp_path, suffix, pixels):
+    """Which Pillow gives in 32 bits, or in 8."""
+    cv2.imwrite(str(tmp_path / f'a{suffix}'), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+    assert read_header(tmp_path / f'a{suffix}').deep
+    np.testing.assert_array_equal(read_image(tmp_path / f'a{suffix}').pixels, pixels)
+
+
+def test_netpbm_of_12_bits(tmp_path):
+    pixels = DEEP[..., 0] >> 4
+    (tmp_path / 'a.pgm').write_bytes(b'P5 26 20 4095\n' + pixels.astype('>u2').tobytes())
+    read = read_image(tmp_path / 'a.pgm').pixels
+    np.testing.assert_allclose(read, pixels * (65535 / 4095), atol=1)
+
+
 @pytest.mark.parametrize('size', [(1, 1), (8, 8), (26, 20), (320, 240), (1280, 720), (513, 8200)])
 def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(tmp_path, size):
     plugin('.jxl')

@@ -54,24 +54,44 @@ def test_beside_the_input_by_the_short_options(checkpoint, folder, capsys):
     assert out.endswith(' (--overwrite replaces, --name renames), 0 failed\n')
 
 
-def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):
-    class Stream:
-        buffer = io.BytesIO((folder / 'a.png').read_bytes())
+class Stdin:
+    def __init__(self, content):
+        self.buffer = io.BufferedReader(io.BytesIO(content))
 
-    monkeypatch.setattr(sys, 'stdin', Stream)
+
+def test_stdin_and_stdout(checkpoint, folder, monkeypatch, capfdbinary):
+    monkeypatch.setattr(sys, 'stdin', Stdin((folder / 'a.png').read_bytes()))
     assert main(['upscale', '-', '-n', checkpoint, '-g', 'cpu']) == 0
     assert Image.open(io.BytesIO(capfdbinary.readouterr().out)).size == (18, 14)
     assert names(folder) == ['a.png']
 
 
-def test_several_images_on_stdin_are_refused(checkpoint, folder, monkeypatch, capfdbinary):
-    class Stream:
-        buffer = io.BytesIO((folder / 'a.png').read_bytes() * 2)
+def test_an_animation_through_a_pipe(checkpoint, folder, monkeypatch, capfdbinary):
+    images = [Image.new('RGB', (9, 7), (shade, 0, 0)) for shade in (0, 90)]
+    images[0].save('moving.webp', save_all=True, append_images=images[1:], lossless=True)
+    monkeypatch.setattr(sys, 'stdin', Stdin((folder / 'moving.webp').read_bytes()))
+    assert main(['upscale', '-', '-n', checkpoint, '-g', 'cpu']) == 0
+    image = Image.open(io.BytesIO(capfdbinary.readouterr().out))
+    assert (image.format, image.size, image.n_frames) == ('WEBP', (18, 14), 2)
 
-    monkeypatch.setattr(sys, 'stdin', Stream)
-    assert main(['upscale', '-', '-n', checkpoint, '-g', 'cpu']) == 2
+
+def test_all_images_of_stdin_and_one_that_is_damaged(checkpoint, folder, monkeypatch, capfdbinary):
+    image = (folder / 'a.png').read_bytes()
+    words = ['upscale', '-', '-n', checkpoint, '-g', 'cpu']
+    monkeypatch.setattr(sys, 'stdin', Stdin(3 * image))
+    assert main([*words, '-f', 'bmp']) == 0
     out, error = capfdbinary.readouterr()
-    assert out == b'' and b'stdin holds 2 PNG images' in error
+    assert len(out) == 3 * (54 + 14 * 56) and b'3 frames, 2 of them again; stdout, ' in error
+    damaged = image.replace(b'IDAT', b'IDAX')
+    monkeypatch.setattr(sys, 'stdin', Stdin(image + damaged + image))
+    assert main([*words, '--progress', 'none']) == 1
+    out, error = capfdbinary.readouterr()
+    assert out.count(b'IEND') == 1
+    assert error == b'failed: image 2 of stdin is damaged or no image\n'
+    monkeypatch.setattr(sys, 'stdin', Stdin(2 * image))
+    assert main([*words, '-o', 'b.png']) == 2
+    assert b'several images come from stdin' in capfdbinary.readouterr().err
+    assert names(folder) == ['a.png']
 
 
 def test_a_model_of_the_package_by_default_and_by_name(folder, capsys):
@@ -192,8 +212,8 @@ def test_with_torchrun_a_bad_image_does_not_stop_the_others(checkpoint, folder):
         (['a.png', '-n', 'csnln-x2-slow'], 'neither a checkpoint file nor a model'),
         (['a.png', '--config', 'a.py'], 'name it with -n'),
         (['-n', 'none.pth'], 'name an image'),
-        (['-', 'a.png', '-n', 'none.pth'], '- is a single image'),
-        (['-', '-g', 'cpu,cpu'], '- is a single image; it cannot be shared'),
+        (['-', 'a.png', '-n', 'none.pth'], '- is a single input'),
+        (['-', '-g', 'cpu,cpu'], '- is a single input; it cannot be shared'),
         (['a.png', '--shard', '2'], 'a share is named K/N'),
         (['a.png', '--shard', '2/1', '-j', '2'], 'a share is named K/N'),
     ],

@@ -185,10 +185,10 @@ def test_results_in_the_folder_of_the_inputs(upscale, suffix):
 def test_an_unexpected_exception_is_the_failure_of_its_image(upscale, monkeypatch):
     read = upscaling.files.read_image
 
-    def fail(path):
+    def fail(path, frame):
         if Path(path).name == 'a.jpg':
             raise ZeroDivisionError('float\nmodulo')
-        return read(path)
+        return read(path, frame)
 
     monkeypatch.setattr(upscaling.files, 'read_image', fail)
     results = upscale([SOURCE], OUT)
@@ -429,11 +429,3 @@ def test_formats_that_cannot_be_written_make_no_folder(upscale, out):
     with pytest.raises(UserError, match=r'cannot be written; use one of'):
         upscale([SOURCE / 'b.png'], out)
     assert not Path(out).exists()
-
-
-def test_frames_that_are_left_out_are_told(upscale, capsys):
-    frames = [Image.fromarray(photograph(8, 9, seed)) for seed in (1, 2)]
-    frames[0].save(SOURCE / 'moving.gif', save_all=True, append_images=frames[1:])
-    upscale([SOURCE / 'moving.gif', SOURCE / 'b.png'], OUT, progress=True)
-    lines = [line for line in capsys.readouterr().out.splitlines() if 'frame' in line]
-    assert lines == ['[1/2] in/moving.gif: the first frame alone; the others are left out']

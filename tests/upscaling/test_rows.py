@@ -52,7 +52,7 @@ def test_the_result_by_rows_is_that_of_the_whole(
     tifffile.imwrite(tmp_path / 'a.tif', data, bigtiff=bigtiff, metadata=None, **options)
     monkeypatch.setattr(limits, 'LARGE_IMAGE_PIXELS', 1)  # so that both write tiles
     read = []
-    monkeypatch.setattr(upscaling.files, 'read_image', lambda p: read.append(p) or read_image(p))
+    monkeypatch.setattr(upscaling.files, 'read_image', lambda p, _: read.append(p) or read_image(p))
     made = {}
     for name, large in ('whole', 10**9), ('rows', 1):
         monkeypatch.setattr(upscaling.plan, 'LARGE_IMAGE_PIXELS', large)
