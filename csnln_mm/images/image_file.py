@@ -101,7 +101,7 @@ def middle_crops(folder: Path, count: int, side: int) -> Iterator[np.ndarray]:
         yield image[top : top + side, left : left + side].copy()
 
 
-def read_header(path: str | Path) -> ImageHeader:
+def read_header(path: str | Path, frame: int | None = None) -> ImageHeader:
     """Read what the header of an image file says.
 
     Args:

@@ -48,6 +48,7 @@ NOT_RUN = {
     r'csnln measure .*--(time|jpeg)': 'minutes; tests/paper/test_measure.py measures',
     r'sbatch tools/train\.sbatch': 'a cluster',
     r'(torchrun|srun|sbatch) .*csnln\w* upscale': 'several processes; tests/test_shard.py',
+    r'ff(mpeg|probe) ': 'ffmpeg is not installed',
     r'python -m csnln_mm\.compatibility': 'tests/tools/test_train_and_test.py runs such tools',
     r'csnln explore': 'serves until it is ended; tests/explore uses the page',
     r'csnln ablation': 'days; tests/paper/test_ablation.py runs small budgets',
