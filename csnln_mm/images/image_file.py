@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, MpoImagePlugin, PngImagePlugin
+from PIL import (
+    ExifTags,
+    Image,
+    ImageCms,
+    ImageOps,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+)
 
 from csnln_mm import limits
 from csnln_mm.device import free_main_memory
@@ -728,7 +737,7 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
     """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
     if image.mode.startswith('I'):  # a PGM of more than 8 bits has 32 in Pillow
         return True
-    if image.format == 'PPM':
+    if isinstance(image, PpmImagePlugin.PpmImageFile):
         return image.tile[0].args == ('RGB', 65535)
     if image.format == 'PNG':
         file.seek(0)

@@ -401,7 +401,7 @@ class _Work:
                 invisible = image.alpha == 0
                 mask = invisible[..., None] if mask is None else mask | invisible[..., None]
             pixels = _fill(as_bands(image.pixels), mask)
-            if self.alpha_by_network:
+            if self.alpha_by_network and image.alpha is not None:
                 pixels = np.dstack([pixels, image.alpha])
             x = pixels.transpose(2, 0, 1).astype(np.float32)
             x = torch.from_numpy(np.ascontiguousarray(x))
