@@ -43,10 +43,10 @@ def read_tiles(folder: Path, tile: int) -> list[np.ndarray]:
 
 
 def quantize(model: Any, tiles: Iterable[np.ndarray]) -> Any:
-    """Quantize the convolutions of an ONNX model, but for the first and the last.
+    """Quantize the convolutions of an ONNX model, but for those that read or write the image.
 
-    Weights become int8, inputs and outputs uint8, in the range that they have on the tiles. The
-    first and the last convolution, which need finer steps, stay in float32.
+    Weights become int8, inputs and outputs uint8, in the range that they have on the tiles. What
+    is read or written as an image needs finer steps and stays in float32.
 
     Args:
         model: an export, with the input ``input``.
@@ -59,7 +59,14 @@ def quantize(model: Any, tiles: Iterable[np.ndarray]) -> Any:
 
     quantization = _import_quantization()
     inputs = (dict(input=batch) for batch in tiles)
-    convs = [node.name for node in model.graph.node if node.op_type == 'Conv']
+    sizes = {weight.name: min(weight.dims[:2]) for weight in model.graph.initializer}
+    bands = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    # The kernels that write the image are parts of one weight, so these have none of their own.
+    convs = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == 'Conv' and sizes.get(node.input[1], 0) > bands
+    ]
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # advice for those who call its functions
     try:
@@ -69,7 +76,7 @@ def quantize(model: Any, tiles: Iterable[np.ndarray]) -> Any:
                 model,
                 target,
                 SimpleNamespace(get_next=lambda: next(inputs, None)),
-                nodes_to_quantize=convs[1:-1],
+                nodes_to_quantize=convs,
                 # What processors with 8-bit instructions multiply.
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
