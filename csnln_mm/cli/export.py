@@ -49,6 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='onnx: side of a tile in pixels; memory grows with its 4th power (default: 64)',
     )
     parser.add_argument(
+        '--int8',
+        action='store_true',
+        help='onnx: convolutions in 8 bits, for CPUs that have instructions for them',
+    )
+    parser.add_argument(
+        '--calibrate',
+        type=Path,
+        metavar='DIR',
+        help='onnx: images like those to upscale, on which --int8 finds the ranges of values',
+    )
+    parser.add_argument(
         '--metadata',
         nargs='+',
         action='extend',
@@ -63,8 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if args.hub and args.format == 'onnx':
         raise UserError('--hub writes safetensors; write an ONNX file with -o')
-    if args.tile is not None and args.format != 'onnx':
-        raise UserError('--tile is only for --format onnx')
+    if args.format != 'onnx' and (args.tile is not None or args.int8):
+        raise UserError(f'--{"int8" if args.int8 else "tile"} is only for --format onnx')
+    if args.int8 != bool(args.calibrate):
+        raise UserError('--int8 and --calibrate DIR go together: DIR has images to try it on')
     if args.out and args.out.suffix != f'.{args.format}':
         raise UserError(
             f'{args.out} is not a name for {args.format}: '
@@ -119,7 +132,8 @@ def _export_onnx(
         disable=not sys.stderr.isatty(),
     ) as bar:
         bar.add_task('', total=None)
-        export_onnx(read.network, args.out, tile=tile, half=half, metadata=metadata)
+        options = dict(tile=tile, half=half, calibrate=args.calibrate, metadata=metadata)
+        export_onnx(read.network, args.out, **options)
     return (
         f'{args.out}: x{read.network.upscale_factor}, tiles of {tile} px, opset {OPSET}, '
         f'{args.out.stat().st_size / 1e6:.1f} MB'

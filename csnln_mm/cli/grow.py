@@ -1,7 +1,6 @@
 """``csnln grow``: initialise a larger network, or one of other bands, from another."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
     )
 
     check_paths(Path(args.checkpoint), args.out)
-    images = list(_images(Path(args.images))) if args.images else []
+    images = _images(args.images) if args.images else []
     small = read_network(args.checkpoint)
     architecture = _architecture(args, small.architecture)
     weights = small.weights
@@ -142,17 +141,11 @@ def _architecture(args: argparse.Namespace, small: dict[str, Any]) -> dict[str, 
     return dict(small, cell=cell)
 
 
-def _images(folder: Path) -> Iterator['Tensor']:
-    """Yield crops, [1, 3, h, w] in 0..1, from the middle of images spread over a folder."""
+def _images(folder: str) -> list['Tensor']:
+    """Crops of images, each [1, 3, h, w] in 0..1."""
     import torch
 
-    from csnln_mm.images.image_file import list_images, read_rgb
+    from csnln_mm.images.image_file import middle_crops
 
-    paths = list_images(folder) if folder.is_dir() else []
-    if not paths:
-        raise UserError(f'there are no images in {folder}')
-    for path in paths[:: -(-len(paths) // _COUNT)]:
-        image = read_rgb(path)
-        top, left = (max(0, side - _SIDE) // 2 for side in image.shape[:2])
-        patch = torch.from_numpy(image[top : top + _SIDE, left : left + _SIDE].copy())
-        yield patch.permute(2, 0, 1)[None].float() / 255
+    crops = map(torch.from_numpy, middle_crops(Path(folder), _COUNT, _SIDE))
+    return [crop.permute(2, 0, 1)[None].float() / 255 for crop in crops]

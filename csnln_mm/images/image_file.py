@@ -94,6 +94,23 @@ def list_images(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path
     return list(stems.values())
 
 
+def middle_crops(folder: Path, count: int, side: int) -> Iterator[np.ndarray]:
+    """Yield crops of at most ``count`` images, spread over a folder, to look at a network with.
+
+    Each is the middle of an image, uint8 RGB, [h, w, 3]; h and w are ``side``, or the image's.
+
+    Raises:
+        UserError: if there is no such folder, it has no images, or one cannot be read.
+    """
+    paths = list_images(folder)
+    if not paths:
+        raise UserError(f'there are no images in {folder}')
+    for path in paths[:: -(-len(paths) // count)]:
+        image = read_rgb(path)
+        top, left = (max(0, length - side) // 2 for length in image.shape[:2])
+        yield image[top : top + side, left : left + side].copy()
+
+
 def read_header(path: str | Path, frame: int | None = None) -> ImageHeader:
     """Read what the header of an image file says.
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from csnln_mm.errors import UserError
 from csnln_mm.files import write_result
+from csnln_mm.integrations.onnx_int8 import quantize, read_tiles
 from csnln_mm.integrations.safetensors import to_half
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.networks.traceable import set_traceable
@@ -32,6 +33,7 @@ def export_onnx(
     *,
     tile: int = 64,
     half: bool = False,
+    calibrate: Path | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Write a network as an ONNX file.
@@ -45,6 +47,8 @@ def export_onnx(
         tile: side of the input in pixels. Attention holds matrices of tile^4 elements, at x4 of 16
             times as many.
         half: write weights and convolutions in float16; similarities and softmax stay in float32.
+        calibrate: write convolutions in 8 bits, see :mod:`~.onnx_int8`, with the ranges
+            of values on the images of this folder.
         metadata: further entries of the file's metadata.
 
     Returns:
@@ -54,14 +58,17 @@ def export_onnx(
 
     Raises:
         UserError: if a required package is missing, the network is not a CSNLNNet, ``tile`` or
-            ``metadata`` is not allowed, a weight is beyond float16, or ``target`` cannot be
-            written. Nothing is written then.
+            ``metadata`` is not allowed, both ``half`` and ``calibrate`` are given, a weight is
+            beyond float16, an image cannot be read, or ``target`` cannot be written. Nothing is
+            written then.
     """
     onnx = _import_onnx()
     if not isinstance(network, CSNLNNet):
         raise UserError(f'only a CSNLNNet can be exported to ONNX, not a {type(network).__name__}')
     if tile < 1:
         raise UserError(f'tile must be a positive number of pixels, got {tile}')
+    if half and calibrate:
+        raise UserError('a file is written in float16 or in 8 bits, not both')
     meta = dict(
         scale=str(network.upscale_factor),
         tile=str(tile),
@@ -79,7 +86,10 @@ def export_onnx(
         for key, value in network.state_dict().items():
             to_half(key, value)
         network = _HalfPrecision(network)
+    tiles = read_tiles(calibrate, tile) if calibrate else []
     model = _trace(network, tile)
+    if tiles:
+        model = quantize(model, tiles)
     onnx.helper.set_model_props(model, meta)
     onnx.checker.check_model(model, full_check=True)
     write_result(Path(target), model.SerializeToString())

@@ -14,11 +14,11 @@ from csnln_mm.mmagic.exact_resume import ExactResumeHook, ResumableSampler, Seed
 from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import *  # noqa: F403
 from csnln_mm.mmagic.networks import __all__ as _networks
-from csnln_mm.mmagic.resume import use_exported_files
+from csnln_mm.mmagic.resume import use_safe_loading
 from csnln_mm.mmagic.transforms import BicubicDegradation, HardPatches, LoadBands
 
 installed_packages.install()
-use_exported_files()
+use_safe_loading()
 
 __all__ = [
     *_networks,

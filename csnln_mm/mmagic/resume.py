@@ -236,16 +236,11 @@ def load_valid_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def use_exported_files() -> None:
-    """Let MMEngine read local safetensors files for ``load_from``."""
-    CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_exported, force=True)
-
-
 def use_safe_loading(load_from: str | None = None) -> None:
-    """Let MMEngine read local checkpoints with our :func:`load_checkpoint`.
+    """Let MMEngine read local checkpoints with our :func:`load_checkpoint`, and safetensors files.
 
-    MMEngine's own reader runs code in the file: it calls ``torch.load`` without ``weights_only``,
-    in some versions only as a fallback.
+    MMEngine's own reader calls ``torch.load`` without ``weights_only``: by the version of torch, it
+    runs code in the file, or cannot read the checkpoints of MMEngine's own runner.
 
     Args:
         load_from: file with the weights of a whole model, see :func:`load_for_model`. Other files,
@@ -259,6 +254,7 @@ def use_safe_loading(load_from: str | None = None) -> None:
         )
 
     CheckpointLoader.register_scheme('', load_local, force=True)
+    CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_exported, force=True)
 
 
 def _load_exported(filename: str, map_location: Any = None) -> Any:

@@ -172,6 +172,41 @@ def test_the_example_checks_the_files_metadata(compact, tmp_path, change):
     assert not (tmp_path / 'b.png').exists()
 
 
+def test_openvino_runs_the_file_and_rounds_what_it_saves(compact, tmp_path):
+    openvino = pytest.importorskip('openvino')
+    x = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
+    expected = onnxruntime.InferenceSession(compact[1]).run(None, {'input': x})[0]
+    hint = dict(INFERENCE_PRECISION_HINT='f32')  # processors with bfloat16 would use it
+    saved = openvino.convert_model(compact[1])
+    for name, options in (('half', {}), ('whole', dict(compress_to_fp16=False))):
+        openvino.save_model(saved, tmp_path / f'{name}.xml', **options)
+    error = {
+        path: np.abs(openvino.compile_model(path, 'CPU', hint)(x)[0] - expected).max()
+        for path in (compact[1], tmp_path / 'whole.xml', tmp_path / 'half.xml')
+    }
+    assert error[compact[1]] < 1e-5 and error[tmp_path / 'whole.xml'] < 1e-5
+    assert 1e-5 < error[tmp_path / 'half.xml'] < 1e-2
+
+
+def test_8_bits(tmp_path):
+    """Of all convolutions but the first and the last; the result is still the network's."""
+    checkpoint = save_checkpoint(tmp_path / 'a.pth', cell=dict(branches=['local']))
+    (tmp_path / 'images').mkdir()
+    for i, size in enumerate([(40, 27), (9, 12)]):  # larger and smaller than a tile
+        Image.fromarray(photograph(*size)).save(tmp_path / f'images/{i}.png')
+    words = f'export {checkpoint} -o {tmp_path / "a.onnx"} --format onnx --tile 16 --int8'
+    assert main([*words.split(), '--calibrate', str(tmp_path / 'images')]) == 0
+    graph = onnx.load(tmp_path / 'a.onnx').graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    convs = [node for node in graph.node if node.op_type == 'Conv']
+    eight = [makers.get(node.input[1]) == 'DequantizeLinear' for node in convs]
+    assert len(eight) > 4 and eight == [False, *[True] * (len(eight) - 2), False]
+    x = torch.from_numpy(photograph(16, 16)).permute(2, 0, 1)[None] / 255
+    assert_same(tmp_path / 'a.onnx', load_network(checkpoint), x, atol=0.02)
+    with pytest.raises(AssertionError):
+        assert_same(tmp_path / 'a.onnx', load_network(checkpoint), x)
+
+
 def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
     network = CSNLNNet(mid_channels=4, num_recurrences=1)
     for given, options, message in (
@@ -184,6 +219,12 @@ def test_mistakes_end_in_one_line(tmp_path, monkeypatch, capsys):
     checkpoint = save_checkpoint(tmp_path / 'a.pth')
     words = 'export', checkpoint, '-o', tmp_path / 'a.onnx', '--tile', 16
     assert '--tile is only for --format onnx' in refusal(capsys, *words)
+    words = *words, '--format', 'onnx'
+    assert '--int8 and --calibrate DIR go together' in refusal(capsys, *words, '--int8')
+    assert '--int8 and --calibrate DIR go together' in refusal(capsys, *words, '--calibrate', '.')
+    words = *words, '--int8', '--calibrate', tmp_path
+    assert f'there are no images in {tmp_path}' in refusal(capsys, *words)
+    assert 'in float16 or in 8 bits, not both' in refusal(capsys, *words, '--half')
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     with pytest.raises(UserError, match=r'needs the package onnxscript: pip install "csnln-mm'):
         export_onnx(network, tmp_path / 'a.onnx')

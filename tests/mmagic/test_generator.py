@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
 from short_training import assert_same
@@ -53,6 +54,9 @@ def test_same_pixels_as_mmagics_inferencer(checkpoint, tmp_path):
     from mmagic.apis import MMagicInferencer
 
     Image.fromarray(photograph(50, 41)).save(tmp_path / 'a.png')
+    # What MMEngine's runner writes, and torch reads only without ``weights_only``.
+    logs = dict(log_scalars=dict(loss=HistoryBuffer([0.1], [1])))
+    torch.save(dict(torch.load(checkpoint), message_hub=logs), checkpoint)
     inferencer = MMagicInferencer(
         'rdn',
         model_config=Config.fromfile(checkpoint.with_suffix('.py')),

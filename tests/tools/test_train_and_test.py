@@ -3,13 +3,15 @@
 import json
 import os
 import re
+from pathlib import Path
 
+import mmagic
 import pytest
 import torch
 from command_line import ROOT, free_port
 from forked_job import Rank
 from forked_tool import end_of, error_of, run_tool, start_tool
-from short_training import CONFIG, make_data, settings
+from short_training import CONFIG, assert_same, make_data, settings
 from tiny_data import make_benchmark
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -46,6 +48,25 @@ def test_testing_writes_metrics_and_images(trained, folder):
     metrics = json.loads((folder / 'results/metrics.json').read_text())
     assert 15 < metrics['PSNR'] < 60 and 0 < metrics['SSIM'] <= 1
     assert sorted(p.name for p in (folder / 'images/test').iterdir()) == ['0.png', '1.png']
+
+
+def test_mmagics_own_tools_do_the_same(trained, folder):
+    """With the same config, checkpoint and seed; they know less of what can go wrong."""
+    tools = Path(mmagic.__file__).parent / '.mim/tools'
+    words = CONFIG, 'alone/iter_4.pth', '--out', 'alone.json'
+    model = '--cfg-options', 'model.generator.mid_channels=4'
+    run_tool(folder, 'test.py', *words, *model)
+    words = CONFIG, 'alone/iter_4.pth', '--out', 'theirs.json', '--work-dir', 'theirs'
+    workers = [f'test_dataloader.0.{x}' for x in ('num_workers=0', 'persistent_workers=False')]
+    run_tool(folder, tools / 'test.py', *words, *model, *workers)
+    ours, theirs = (
+        json.loads((folder / f'{name}.json').read_text()) for name in ('ours', 'theirs')
+    )
+    assert theirs == pytest.approx(ours)
+    options = settings(4, **{'train_cfg.val_interval': 4})
+    run_tool(folder, tools / 'train.py', CONFIG, '--work-dir', 'theirs', *options)
+    ours, theirs = (load_checkpoint(folder / name / 'iter_4.pth') for name in ('alone', 'theirs'))
+    assert_same(ours['state_dict'], theirs['state_dict'])
 
 
 def test_mistakes_are_one_clear_line(trained, folder):
