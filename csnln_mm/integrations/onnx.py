@@ -57,14 +57,16 @@ def export_onnx(
         ``csnln_mm_version``; and the given entries.
 
     Raises:
-        UserError: if a required package is missing, the network is not a CSNLNNet, ``tile`` or
-            ``metadata`` is not allowed, both ``half`` and ``calibrate`` are given, a weight is
-            beyond float16, an image cannot be read, or ``target`` cannot be written. Nothing is
-            written then.
+        UserError: if a required package is missing, the network is not a CSNLNNet of three
+            channels, ``tile`` or ``metadata`` is not allowed, both ``half`` and ``calibrate`` are
+            given, a weight is beyond float16, an image cannot be read, or ``target`` cannot be
+            written. Nothing is written then.
     """
     onnx = _import_onnx()
     if not isinstance(network, CSNLNNet):
         raise UserError(f'only a CSNLNNet can be exported to ONNX, not a {type(network).__name__}')
+    if network.in_channels != 3:
+        raise UserError(f'the network takes images of {network.in_channels} channels, not RGB')
     if tile < 1:
         raise UserError(f'tile must be a positive number of pixels, got {tile}')
     if half and calibrate:

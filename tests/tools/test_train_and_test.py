@@ -53,7 +53,7 @@ def test_testing_writes_metrics_and_images(trained, folder):
 def test_mmagics_own_tools_do_the_same(trained, folder):
     """With the same config, checkpoint and seed; they know less of what can go wrong."""
     tools = Path(mmagic.__file__).parent / '.mim/tools'
-    words = CONFIG, 'alone/iter_4.pth', '--out', 'alone.json'
+    words = CONFIG, 'alone/iter_4.pth', '--out', 'ours.json'
     model = '--cfg-options', 'model.generator.mid_channels=4'
     run_tool(folder, 'test.py', *words, *model)
     words = CONFIG, 'alone/iter_4.pth', '--out', 'theirs.json', '--work-dir', 'theirs'
