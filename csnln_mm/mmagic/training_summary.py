@@ -135,7 +135,9 @@ def describe_lack(runner: Runner, data_batch: Any) -> str:
     device = next(network.parameters()).device
     images = data_batch['inputs']
     sample = images[0][None].to(device, torch.float32)
-    with runner.optim_wrapper.optim_context(model):
+    wrapper = runner.optim_wrapper
+    wrapper = wrapper['generator'] if isinstance(wrapper, OptimWrapperDict) else wrapper
+    with wrapper.optim_context(model):
         needed = len(images) * _activation_bytes(network, sample)
     free = free_memory(device)
     if not free or needed <= free:

@@ -49,7 +49,7 @@ def read_all(path):
     assert image is None or image.dtype == np.uint8 and image.shape[2:] == (3,)
     picture = attempt(read_image, path)
     assert picture is None or picture.pixels.shape[:2] == picture.size[::-1]
-    size = attempt(_size, path)
+    size = attempt(lambda path: _size(path, None, None), path)
     assert size is None or min(size) > 0
     return image
 
