@@ -16,8 +16,9 @@ from csnln_mm.ops.uncompiled import is_tracing
 # Of DIV2K, as the released code has it.
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 # Elements of a hidden state that exist at once in inference, if the cell's reach is known: 16 MiB,
-# so that little goes to memory and back.
+# so that little goes to memory and back. Of up to 64 MiB all do, as what blocks share takes longer.
 BLOCK = 2**22
+UNCUT = 2**24
 
 
 @register_part
@@ -187,16 +188,18 @@ class CSNLNNet(nn.Module):
         if radii is None or torch.is_grad_enabled() or is_tracing() or features.is_meta:
             return self._recur_at_once(features, recurrence, kernel, bias)
         count, channels, height, width = features.shape
-        side = max(32, isqrt(BLOCK // (count * channels * scale**2)))
-        if max(height, width) <= side:
+        per_pixel = count * channels * scale**2
+        side = max(32, isqrt(BLOCK // per_pixel))
+        if per_pixel * height * width <= UNCUT or max(height, width) <= side:
             return self._recur_at_once(features, recurrence, kernel, bias)
         following = None if recurrence == self.num_recurrences else torch.empty_like(features)
         part = features.new_empty(count, len(kernel), scale * height, scale * width)
+        # What a block's result depends on around it. Multiples of 4 are what convolutions like.
+        margin = -(-max(radii) // 4) * 4
         for top, bottom in _spans(height, side):
             for left, right in _spans(width, side):
-                # With what the block's result depends on around it.
-                y, x = max(0, top - max(radii)), max(0, left - max(radii))
-                block = features[..., y : bottom + max(radii), x : right + max(radii)]
+                y, x = max(0, top - margin), max(0, left - margin)
+                block = features[..., y : bottom + margin, x : right + margin]
                 new, image = self._recur_at_once(block, recurrence, kernel, bias)
                 if following is not None and new is not None:
                     new = new[..., top - y : bottom - y, left - x : right - x]
@@ -224,7 +227,7 @@ class CSNLNNet(nn.Module):
 
 
 def _spans(length: int, most: int) -> list[tuple[int, int]]:
-    """The fewest spans of at most so much that make up a length, alike to one."""
+    """Few spans of about so much that make up a length, but for the last multiples of 4."""
     count = -(-length // most)
-    edges = [length * i // count for i in range(count + 1)]
-    return list(zip(edges, edges[1:]))
+    edges = [length * i // count // 4 * 4 for i in range(count)]
+    return list(zip(edges, [*edges[1:], length]))

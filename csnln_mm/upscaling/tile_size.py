@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from csnln_mm.device import is_out_of_memory
-from csnln_mm.networks.csnln_net import BLOCK
+from csnln_mm.networks.csnln_net import BLOCK, UNCUT
 from csnln_mm.upscaling.tiling import self_ensemble, tile_starts, tiled_forward
 
 logger = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def tile_memory(pixels: int, network: nn.Module, device: torch.device) -> int:
     channels, scale = cast(int, network.mid_channels), cast(int, network.upscale_factor)
     if getattr(network, 'receptive_radius', None) is not None:
         images = 5 * cast(int, network.in_channels) * scale**2
-        block = 10 * min(BLOCK, channels * scale**2 * pixels)
-        return 4 * (pixels * (5 * channels + images) + block)
+        hidden = channels * scale**2 * pixels
+        return 4 * (pixels * (5 * channels + images) + 10 * (hidden if hidden <= UNCUT else BLOCK))
     blocks = 0 if device.type == 'cpu' else 2**28
     return 10 * 4 * channels * scale**2 * pixels + blocks

@@ -50,6 +50,7 @@ def test_hidden_states_are_made_in_blocks_without_a_trace(monkeypatch, scale, br
     for weight in net.parameters():  # so that it matters what lies beyond the border
         weight *= 2
     x = torch.rand(2, 3, 45, 71)
+    monkeypatch.setattr(csnln_net, 'UNCUT', 1)
     monkeypatch.setattr(csnln_net, 'BLOCK', 1)  # the smallest blocks: sides of at most 32
     with LargestTensor() as largest:
         blocks = net(x)
