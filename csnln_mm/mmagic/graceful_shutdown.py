@@ -105,6 +105,12 @@ class _Received:
         try:
             with self._workers_stay():
                 yield
+        except (RuntimeError, ConnectionError, EOFError):
+            # Of another process that has ended: torchrun tells this one to end as well, which it
+            # does, after the line that says why.
+            if is_distributed() and signal.SIGTERM in before:
+                before[signal.SIGTERM] = signal.SIG_IGN
+            raise
         finally:
             if self._first is not None:
                 # Repetitions may come while they are still known as such.
