@@ -76,7 +76,7 @@ FULL = [
         )
         for training in (False, True)
     ),
-    *(Case('network', 48, 4, training) for training in (False, True)),
+    *(Case('network', 48, scale, training) for scale in (2, 3, 4) for training in (False, True)),
     Case('network', 48, 4, training=True, reference=False, with_cp=True),
     Case('network', 96, 4, reference=False),
 ]
