@@ -17,12 +17,8 @@ example of a small budget:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'table',
-        type=int,
-        choices=(3, 4, 5),
-        help='3: branches of the cell, 4: patch size, 5: fusion',
-    )
+    text = '3: branches of the cell, 4: patch size, 5: fusion'
+    parser.add_argument('table', type=int, choices=(3, 4, 5), help=text)
     parser.add_argument(
         '--work-dir', type=Path, help='with a folder for each variant (default: work_dirs/ablation)'
     )
@@ -36,29 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--recurrences', type=int, metavar='N', help='default: 12')
     parser.add_argument('--batch-size', type=int, metavar='N', help='samples per step')
     parser.add_argument('--patch-size', type=int, metavar='N', help='side of LR patches in pixels')
-    parser.add_argument(
-        '--train-data',
-        default='data/DIV2K',
-        metavar='DIR',
-        help='made by csnln prepare div2k or benchmarks (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--test-data',
-        default='data/Set14',
-        metavar='DIR',
-        help='made by csnln prepare benchmarks (default: %(default)s)',
-    )
+    text = 'made by csnln prepare div2k or benchmarks (default: %(default)s)'
+    parser.add_argument('--train-data', default='data/DIV2K', metavar='DIR', help=text)
+    text = 'made by csnln prepare benchmarks (default: %(default)s)'
+    parser.add_argument('--test-data', default='data/Set14', metavar='DIR', help=text)
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     arguments.add_shared(parser, '--format')
-    parser.add_argument(
-        '--out',
-        type=arguments.output_file,
-        metavar='FILE',
-        help='also write the table to this file',
-    )
-    arguments.add_cfg_options(
-        parser, 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'
-    )
+    file = dict(type=arguments.output_file, metavar='FILE')
+    parser.add_argument('--out', **file, help='also write the table to this file')
+    text = 'further settings of all variants, e.g. optim_wrapper.optimizer.lr=1e-3'
+    arguments.add_shared(parser, '--cfg-options', help=text)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -13,33 +13,6 @@ from csnln_mm.installed_configs import config_path
 from csnln_mm.launchers import LAUNCHERS
 from csnln_mm.shard import shard_of_process
 
-_SHARED: dict[str, dict[str, Any]] = {
-    'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
-    'checkpoint': dict(
-        nargs='?',
-        help='checkpoint file, or a model of the package; none for configs without weights',
-    ),
-    '--config': dict(metavar='FILE', help='config file, for a checkpoint that carries none'),
-    '--verbose': dict(
-        action='store_true', help='print everything that the log file has, and its warnings'
-    ),
-    '--settings': dict(
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='instead of --config, what the tensors of such a checkpoint do not show, such as '
-        'image_skip=True recurrence_skip=False; a message names what is needed',
-    ),
-    '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
-    '--shard': dict(
-        metavar='K/N',
-        default='auto',
-        help='take a share of the images only, such as 3/8; 1/1 for all (default: the share that '
-        'torchrun, srun, mpirun or a job array of Slurm gives this process)',
-    ),
-    '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
-}
 # What uses each launcher.
 _TOOLS = dict(
     pytorch='tools/dist_train.sh or dist_test.sh',
@@ -89,13 +62,6 @@ def output_folder(text: str) -> Path:
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return path
-
-
-def add_shared(parser: argparse._ActionsContainer, *names: str) -> None:
-    """Add arguments that several commands have, by their names."""
-    for name in names:
-        short = ['-v'] if name == '--verbose' else []
-        parser.add_argument(*short, name, **_SHARED[name])
 
 
 def named_paths(texts: Sequence[str], what: str) -> dict[str, str]:
@@ -172,29 +138,6 @@ class _Range(argparse.Action):
             namespace.input = [*namespace.input, *others]
 
 
-def add_range(parser: argparse._ActionsContainer) -> None:
-    """Add ``--range``, a :data:`csnln_mm.images.value_range.RangeOption`."""
-    parser.add_argument(
-        '--range',
-        nargs='+',
-        action=_Range,
-        metavar=('LOW', 'HIGH'),
-        help='values that are black and white, such as 0 4095; full: all that the type can hold; '
-        'data: of each band what nearly all pixels have (default: all of 8 bits; of others what '
-        'the file says, else what the image shows)',
-    )
-
-
-def add_bands(parser: argparse._ActionsContainer) -> None:
-    """Add ``--bands``, as of :func:`csnln_mm.images.bands.parse_bands`."""
-    parser.add_argument(
-        '--bands',
-        metavar='4,3,2+8',
-        help='bands to use, in this order: here bands 4, 3 and 2 together as colour, and 8 as '
-        'grey (default: all, as colour where the file says so, others as grey)',
-    )
-
-
 class _CfgOptions(argparse.Action):
     """MMEngine's ``DictAction``, imported when the option is used."""
 
@@ -209,37 +152,71 @@ class _CfgOptions(argparse.Action):
             ) from error
 
 
-def add_cfg_options(parser: argparse.ArgumentParser, help: str) -> None:
-    """Add ``--cfg-options``, a dict of settings by dotted name."""
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=_CfgOptions, metavar='KEY=VALUE', help=help
-    )
-
-
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--work-dir`` and ``--cfg-options``."""
-    parser.add_argument(
-        '--work-dir',
-        metavar='DIR',
-        help='folder for logs, checkpoints and images (default: work_dirs/CONFIG)',
-    )
-    add_cfg_options(
-        parser,
-        'override settings of the config, e.g. train_dataloader.batch_size=4 or '
+_SHARED: dict[str, dict[str, Any]] = {
+    'config': dict(help='config file, e.g. configs/csnln_x2_div2k.py'),
+    'checkpoint': dict(
+        nargs='?',
+        help='checkpoint file, or a model of the package; none for configs without weights',
+    ),
+    '--config': dict(metavar='FILE', help='config file, for a checkpoint that carries none'),
+    '--verbose': dict(
+        action='store_true', help='print everything that the log file has, and its warnings'
+    ),
+    '--settings': dict(
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='instead of --config, what the tensors of such a checkpoint do not show, such as '
+        'image_skip=True recurrence_skip=False; a message names what is needed',
+    ),
+    '--device': dict(help='cpu or cuda:1, for example (default: cuda if available)'),
+    '--shard': dict(
+        metavar='K/N',
+        default='auto',
+        help='take a share of the images only, such as 3/8; 1/1 for all (default: the share that '
+        'torchrun, srun, mpirun or a job array of Slurm gives this process)',
+    ),
+    '--format': dict(choices=('text', 'markdown'), default='text', help='default: text'),
+    '--range': dict(
+        nargs='+',
+        action=_Range,
+        metavar=('LOW', 'HIGH'),
+        help='values that are black and white, such as 0 4095; full: all that the type can hold; '
+        'data: of each band what nearly all pixels have (default: all of 8 bits; of others what '
+        'the file says, else what the image shows)',
+    ),
+    '--bands': dict(
+        metavar='4,3,2+8',
+        help='bands to use, in this order: here bands 4, 3 and 2 together as colour, and 8 as '
+        'grey (default: all, as colour where the file says so, others as grey)',
+    ),
+    '--work-dir': dict(
+        metavar='DIR', help='folder for logs, checkpoints and images (default: work_dirs/CONFIG)'
+    ),
+    '--cfg-options': dict(
+        nargs='+',
+        action=_CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. train_dataloader.batch_size=4 or '
         'model.generator.with_cp=True; lists as key="[a,b]" or key=a,b',
-    )
-
-
-def add_launcher_options(parser: argparse.ArgumentParser) -> None:
-    """Add what distributed launchers set."""
-    parser.add_argument(
-        '--launcher',
+    ),
+    '--launcher': dict(
         choices=['none', *LAUNCHERS],
         default='none',
         help='how this process was started; the .sh scripts set it',
-    )
+    ),
     # torchrun sets a variable, older launchers this argument.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    '--local_rank': dict(type=int, default=0, help=argparse.SUPPRESS),
+}
+_OTHER_NAMES = {'--verbose': ['-v'], '--local_rank': ['--local-rank']}
+
+
+def add_shared(parser: argparse._ActionsContainer, *names: str, **changed: Any) -> None:
+    """Add arguments that several commands have, by their names; ``changed`` is what differs."""
+    for name in names:
+        others = _OTHER_NAMES.get(name, [])
+        parser.add_argument(*others, name, **{**_SHARED[name], **changed})
 
 
 def detect_launcher(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from csnln_mm.cli.arguments import add_shared, named_paths
+from csnln_mm.limits import PAGE_PIXELS
 
 HELP = """Serve a page where you upscale images and see where their detail comes from.
 
@@ -25,13 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='checkpoints to choose from, or models that csnln models lists; the first is '
         'preselected (default: all models of the package)',
     )
-    parser.add_argument(
-        '-s',
-        '--scale',
-        type=float,
-        metavar='FACTOR',
-        help="preselected factor (default: the first network's)",
-    )
+    text = "preselected factor (default: the first network's)"
+    parser.add_argument('-s', '--scale', type=float, metavar='FACTOR', help=text)
     parser.add_argument(
         '--host',
         default='127.0.0.1',
@@ -50,13 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--port', type=int, metavar='N', help='default: the first free one from 7860'
     )
-    parser.add_argument(
-        '--max-pixels',
-        type=int,
-        default=4_000_000,
-        metavar='N',
-        help='refuse larger images (default: 4000000)',
-    )
+    text = 'refuse larger images (default: %(default)s)'
+    parser.add_argument('--max-pixels', type=int, default=PAGE_PIXELS, metavar='N', help=text)
     add_shared(parser, '--device')
 
 

@@ -35,30 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder to write for the Hugging Face hub: model.safetensors, config.json and a '
         'model card',
     )
-    parser.add_argument(
-        '--format',
-        choices=['safetensors', 'onnx'],
-        default='safetensors',
-        help='default: safetensors',
-    )
+    formats = dict(choices=['safetensors', 'onnx'], default='safetensors')
+    add_shared(parser, '--format', **formats, help='default: safetensors')
     add_shared(parser, '--config', '--settings')
     parser.add_argument('--half', action='store_true', help='weights in float16: half the size')
-    parser.add_argument(
-        '--tile',
-        type=int,
-        help='onnx: side of a tile in pixels; memory grows with its 4th power (default: 64)',
-    )
-    parser.add_argument(
-        '--int8',
-        action='store_true',
-        help='onnx: convolutions in 8 bits, for CPUs that have instructions for them',
-    )
-    parser.add_argument(
-        '--calibrate',
-        type=Path,
-        metavar='DIR',
-        help='onnx: images like those to upscale, on which --int8 finds the ranges of values',
-    )
+    text = 'onnx: side of a tile in pixels; memory grows with its 4th power (default: 64)'
+    parser.add_argument('--tile', type=int, help=text)
+    text = 'onnx: convolutions in 8 bits, for CPUs that have instructions for them'
+    parser.add_argument('--int8', action='store_true', help=text)
+    text = 'onnx: images like those to upscale, on which --int8 finds the ranges of values'
+    parser.add_argument('--calibrate', type=Path, metavar='DIR', help=text)
     parser.add_argument(
         '--metadata',
         nargs='+',

@@ -32,49 +32,27 @@ _COUNT, _SIDE = 16, 48
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'checkpoint',
-        metavar='NAME|FILE',
-        help='smaller network: a checkpoint, or a model of the package',
-    )
+    text = 'smaller network: a checkpoint, or a model of the package'
+    parser.add_argument('checkpoint', metavar='NAME|FILE', help=text)
     parser.add_argument(
         'out', type=arguments.output_file, metavar='OUT', help='safetensors file to write'
     )
+    number = dict(type=arguments.at_least_one, metavar='N')
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         '--attention', nargs='+', choices=('in_scale', 'cross_scale'), help='branches to add'
     )
     kind.add_argument('--scale', type=int, choices=SCALES, help='scale of the new network')
-    kind.add_argument(
-        '--channels',
-        type=arguments.at_least_one,
-        metavar='N',
-        help='bands that the new network takes and gives',
-    )
+    kind.add_argument('--channels', **number, help='bands that the new network takes and gives')
     parser.add_argument(
-        '--num-recurrences',
-        type=arguments.at_least_one,
-        metavar='N',
-        help='recurrences of the new network (default: as many as the smaller one has)',
+        '--num-recurrences', **number, help='recurrences of the new network (default: the same)'
     )
-    parser.add_argument(
-        '--recurrences',
-        nargs='+',
-        type=int,
-        metavar='N',
-        help='recurrences, from 1, that get attention (default: all)',
-    )
-    parser.add_argument(
-        '--images',
-        metavar='FOLDER',
-        help='low-resolution images from which --attention computes its initial weights',
-    )
-    parser.add_argument(
-        '--gain',
-        type=float,
-        default=0.3,
-        help='how selective the attention is at first; 0: a plain mean (default: 0.3)',
-    )
+    text = 'recurrences, from 1, that get attention (default: all)'
+    parser.add_argument('--recurrences', nargs='+', **number, help=text)
+    text = 'low-resolution images from which --attention computes its initial weights'
+    parser.add_argument('--images', metavar='FOLDER', help=text)
+    text = 'how selective the attention is at first; 0: a plain mean (default: 0.3)'
+    parser.add_argument('--gain', type=float, default=0.3, help=text)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_bands, add_range, add_shared, named_paths, quality
+from csnln_mm.cli.arguments import add_shared, named_paths, quality
 from csnln_mm.errors import UserError
 from csnln_mm.scales import SCALES
 
@@ -56,23 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='finished results: a folder of images, paired with the HR images by their names (of '
         'several test sets: with a folder for each), or metrics that csnln test --out wrote',
     )
-    parser.add_argument(
-        '--metrics',
-        nargs='+',
-        default=[],
-        choices=('lpips', 'dists'),
-        help='further columns, on RGB, by the package pyiqa; lower is better',
-    )
-    parser.add_argument(
-        '--jpeg',
-        nargs='+',
-        type=quality,
-        default=[],
-        metavar='QUALITY',
-        help='compress the reduced images as JPEG first, of each of these qualities, 1 to 100',
-    )
-    add_range(parser)
-    add_bands(parser)
+    text = 'further columns, on RGB, by the package pyiqa; lower is better'
+    parser.add_argument('--metrics', nargs='+', default=[], choices=('lpips', 'dists'), help=text)
+    text = 'compress the reduced images as JPEG first, of each of these qualities, 1 to 100'
+    parser.add_argument('--jpeg', nargs='+', type=quality, default=[], metavar='QUALITY', help=text)
+    add_shared(parser, '--range', '--bands')
     parser.add_argument('--time', action='store_true', help='measure seconds as well')
     add_shared(parser, '--device', '--format')
     parser.add_argument(

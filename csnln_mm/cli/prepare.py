@@ -45,12 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         formatter_class=raw,
         epilog='example: csnln prepare benchmarks downloads/Set5 data/Set5',
     )
-    benchmarks.add_argument(
-        'source',
-        metavar='SRC',
-        type=Path,
-        help='a test set: a folder of HR images, or with a subfolder HR; or a folder of test sets',
-    )
+    text = 'a test set: a folder of HR images, or with a subfolder HR; or a folder of test sets'
+    benchmarks.add_argument('source', metavar='SRC', type=Path, help=text)
     benchmarks.add_argument(
         'target',
         metavar='DST',
@@ -71,35 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '  csnln train configs/csnln_x2_div2k.py --cfg-options '
         'train_dataloader.dataset.data_root=data/mine',
     )
-    div2k.add_argument(
-        'root',
-        metavar='ROOT',
-        type=arguments.output_folder,
-        help='data set; the configs train on data/DIV2K',
-    )
+    root = dict(metavar='ROOT', type=arguments.output_folder)
+    div2k.add_argument('root', **root, help='data set; the configs train on data/DIV2K')
     group = div2k.add_mutually_exclusive_group()
-    group.add_argument(
-        '--make-lr', action='store_true', help='make the LR images from the HR images'
-    )
-    group.add_argument(
-        '--images',
-        metavar='DIR',
-        type=Path,
-        help='instead of DIV2K: make a data set of the same layout in ROOT from the images in DIR',
-    )
-    div2k.add_argument(
-        '--crop-size',
-        type=int,
-        default=480,
-        metavar='PIXELS',
-        help='side of sub-images; images must not be smaller (default: 480)',
-    )
-    div2k.add_argument(
-        '--step',
-        type=int,
-        metavar='PIXELS',
-        help='from one sub-image to the next (default: half of --crop-size)',
-    )
+    text = 'make the LR images from the HR images'
+    group.add_argument('--make-lr', action='store_true', help=text)
+    text = 'instead of DIV2K: make a data set of the same layout in ROOT from the images in DIR'
+    group.add_argument('--images', metavar='DIR', type=Path, help=text)
+    pixels = dict(type=int, metavar='PIXELS')
+    text = 'side of sub-images; images must not be smaller (default: 480)'
+    div2k.add_argument('--crop-size', **pixels, default=480, help=text)
+    text = 'from one sub-image to the next (default: half of --crop-size)'
+    div2k.add_argument('--step', **pixels, help=text)
     for command in benchmarks, div2k:
         command.add_argument(
             '--scales', nargs='+', type=int, choices=SCALES, default=SCALES, help='default: all'
@@ -113,13 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scikit-image's photographs, the demo's training and test set",
         description="Write scikit-image's photographs as the demo's training and test set.",
     )
-    demo.add_argument(
-        'root',
-        nargs='?',
-        type=arguments.output_folder,
-        default='data/demo',
-        help='folder to write (default: data/demo)',
-    )
+    text = 'folder to write (default: data/demo)'
+    demo.add_argument('root', **root, nargs='?', default='data/demo', help=text)
 
     check = commands.add_parser(
         'check',
@@ -133,13 +107,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         '--scale', type=arguments.at_least_one, required=True, metavar='S', help='such as 2'
     )
-    check.add_argument(
-        '--patch-size',
-        type=arguments.at_least_one,
-        default=48,
-        metavar='PIXELS',
-        help='side of the low-quality patches to train on (default: 48)',
-    )
+    pixels = dict(type=arguments.at_least_one, metavar='PIXELS')
+    text = 'side of the low-quality patches to train on (default: 48)'
+    check.add_argument('--patch-size', **pixels, default=48, help=text)
 
 
 def run(args: argparse.Namespace) -> int:

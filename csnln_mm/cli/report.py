@@ -25,18 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     arguments.add_shared(source, 'checkpoint')
     source.add_argument('--results', metavar='FILE', help='use metrics that csnln test --out wrote')
-    source.add_argument(
-        '--model-size',
-        nargs=2,
-        type=int,
-        metavar=('H', 'W'),
-        help='print parameters, and multiply-adds for an LR image of H x W pixels',
-    )
+    text = 'print parameters, and multiply-adds for an LR image of H x W pixels'
+    source.add_argument('--model-size', nargs=2, type=int, metavar=('H', 'W'), help=text)
     parser.add_argument('--name', help='name of the row (default: that of the file)')
     parser.add_argument(
         '--out', type=arguments.output_file, metavar='FILE', help='write the table to this file'
     )
-    arguments.add_config_options(parser)
+    arguments.add_shared(parser, '--work-dir', '--cfg-options')
 
 
 def run(args: argparse.Namespace) -> None:

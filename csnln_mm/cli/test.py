@@ -20,10 +20,8 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'config',
-        help='config file; or a checkpoint that carries its own, or a model of the package',
-    )
+    text = 'config file; or a checkpoint that carries its own, or a model of the package'
+    parser.add_argument('config', help=text)
     arguments.add_shared(parser, 'checkpoint')
     parser.add_argument(
         '--data',
@@ -32,28 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='test on these images instead: test sets with GTmod12 and LRbicxS, as csnln prepare '
         'benchmarks writes them, or ground truths alone, which are then reduced by bicubic',
     )
-    arguments.add_range(parser)
-    arguments.add_bands(parser)
+    arguments.add_shared(parser, '--range', '--bands')
+    file = dict(type=arguments.output_file, metavar='FILE')
+    parser.add_argument('--out', **file, help='also write the metrics to this file, as JSON')
+    parser.add_argument('--per-image', **file, help='the same of the metrics of each image')
+    folder = dict(type=arguments.output_folder, metavar='DIR')
     parser.add_argument(
-        '--out',
-        type=arguments.output_file,
-        metavar='FILE',
-        help='also write the metrics to this file, as JSON',
+        '--save-images', **folder, help='also write the images, as DIR/SET/NAME.png'
     )
-    parser.add_argument(
-        '--save-images',
-        type=arguments.output_folder,
-        metavar='DIR',
-        help='also write the images, as DIR/SET/NAME.png',
-    )
-    parser.add_argument(
-        '--per-image',
-        type=arguments.output_file,
-        metavar='FILE',
-        help='also write the metrics of each image to this file, as JSON',
-    )
-    arguments.add_config_options(parser)
-    arguments.add_launcher_options(parser)
+    arguments.add_shared(parser, '--work-dir', '--cfg-options', '--launcher', '--local_rank')
     arguments.add_shared(parser, '--shard', '--verbose')
 
 

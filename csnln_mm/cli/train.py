@@ -27,15 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'none; processes that torchrun restarts always do',
     )
     parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='train in mixed precision: float16 on CUDA, bfloat16 elsewhere',
+        '--amp', action='store_true', help='mixed precision: float16 on CUDA, bfloat16 elsewhere'
     )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate with the samples per step, over all processes',
-    )
+    text = 'scale the learning rate with the samples per step, over all processes'
+    parser.add_argument('--auto-scale-lr', action='store_true', help=text)
     parser.add_argument(
         '--check',
         action='store_true',
@@ -43,55 +38,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'so once before they start several processes',
     )
     _add_own_images(parser)
-    arguments.add_config_options(parser)
-    arguments.add_launcher_options(parser)
-    arguments.add_shared(parser, '--verbose')
+    arguments.add_shared(
+        parser, '--work-dir', '--cfg-options', '--launcher', '--local_rank', '--verbose'
+    )
 
 
 def _add_own_images(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('images, weights and steps of your own')
-    group.add_argument('--gt', type=Path, metavar='DIR', help='folder of ground-truth images')
-    group.add_argument(
-        '--lq',
-        type=Path,
-        metavar='DIR',
-        help='folder of their low-quality images, paired by name (default: made from the ground '
-        'truths)',
-    )
-    group.add_argument(
-        '--degradation',
-        choices=('bicubic', 'realesrgan'),
-        help="how to make them: MATLAB's bicubic (default), or Real-ESRGAN's random degradations",
-    )
-    group.add_argument(
-        '--patch-size',
-        type=arguments.at_least_one,
-        metavar='PIXELS',
-        help="side of the low-quality patches to train on (default: the config's)",
-    )
-    group.add_argument(
-        '--val',
-        type=_share,
-        metavar='NUMBER',
-        help='pairs to hold out for validation: a number, or a fraction below 1 (default: 0.05)',
-    )
-    group.add_argument(
-        '--val-gt', type=Path, metavar='DIR', help='validate on the images in this folder instead'
-    )
-    group.add_argument('--val-lq', type=Path, metavar='DIR', help='their low-quality images')
-    arguments.add_range(group)
-    arguments.add_bands(group)
-    group.add_argument(
-        '--weights',
-        metavar='NAME|FILE',
-        help='start from this checkpoint or model of the package, and train its network',
-    )
-    group.add_argument(
-        '--steps',
-        type=arguments.at_least_one,
-        metavar='N',
-        help='train for N steps, with the learning rate schedule scaled to them',
-    )
+    folder = dict(type=Path, metavar='DIR')
+    group.add_argument('--gt', **folder, help='folder of ground-truth images')
+    text = 'their low-quality images, paired by name (default: made from the ground truths)'
+    group.add_argument('--lq', **folder, help=text)
+    text = "how to make them: MATLAB's bicubic (default), or Real-ESRGAN's random degradations"
+    group.add_argument('--degradation', choices=('bicubic', 'realesrgan'), help=text)
+    text = "side of the low-quality patches to train on (default: the config's)"
+    group.add_argument('--patch-size', type=arguments.at_least_one, metavar='PIXELS', help=text)
+    text = 'pairs to hold out for validation: a number, or a fraction below 1 (default: 0.05)'
+    group.add_argument('--val', type=_share, metavar='NUMBER', help=text)
+    group.add_argument('--val-gt', **folder, help='validate on the images in this folder instead')
+    group.add_argument('--val-lq', **folder, help='their low-quality images')
+    arguments.add_shared(group, '--range', '--bands')
+    text = 'start from this checkpoint or model of the package, and train its network'
+    group.add_argument('--weights', metavar='NAME|FILE', help=text)
+    text = 'train for N steps, with the learning rate schedule scaled to them'
+    group.add_argument('--steps', type=arguments.at_least_one, metavar='N', help=text)
 
 
 def run(args: argparse.Namespace) -> None:

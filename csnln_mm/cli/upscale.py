@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnln_mm.cli.arguments import add_bands, add_range, add_shared, at_least_one, network, quality
+from csnln_mm.cli.arguments import add_shared, at_least_one, network, quality
 from csnln_mm.cli.processes import run_processes
 from csnln_mm.device import set_malloc_thresholds
 from csnln_mm.errors import RunInterrupted, UserError
@@ -146,8 +146,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--skip-larger', action='store_true', help='leave out images that would be reduced'
     )
     values = parser.add_argument_group('values and bands')
-    add_range(values)
-    add_bands(values)
+    add_shared(values, '--range', '--bands')
     values.add_argument(
         '--frame',
         type=at_least_one,

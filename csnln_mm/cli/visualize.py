@@ -31,13 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'attribution map (LAM, Gu and Dong 2021) with the diffusion index, and the attention maps '
         'of the pixel if the network has attention.',
     )
-    attribution.add_argument(
-        '--detail',
-        type=int,
-        default=16,
-        metavar='PIXELS',
-        help='side of the square around the pixel, in the result (default: %(default)s)',
-    )
+    text = 'side of the square around the pixel, in the result (default: %(default)s)'
+    attribution.add_argument('--detail', type=int, default=16, metavar='PIXELS', help=text)
     attribution.add_argument(
         '--steps',
         type=int,
@@ -71,19 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help='checkpoint, or a model of the package (default: the smallest'
             + (')' if command is attribution else ' with attention)'),
         )
-        command.add_argument(
-            '--recurrence',
-            type=int,
-            metavar='N',
-            help='recurrence, from 1 (default: the last with attention)',
-        )
-        command.add_argument(
-            '--stage',
-            type=int,
-            default=1,
-            metavar='N',
-            help='stage of the cell, 1 or 2; x4 has 2 (default: 1)',
-        )
+        text = 'recurrence, from 1 (default: the last with attention)'
+        command.add_argument('--recurrence', type=int, metavar='N', help=text)
+        text = 'stage of the cell, 1 or 2; x4 has 2 (default: 1)'
+        command.add_argument('--stage', type=int, default=1, metavar='N', help=text)
         command.add_argument(
             '--window',
             type=int,
@@ -111,12 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='bicubic, a model that comes with the package, NAME=CHECKPOINT, or NAME=FOLDER of '
         'results with the names of the ground truths',
     )
-    compare.add_argument(
-        '--box',
-        type=_numbers('X,Y,W,H', 4),
-        metavar='X,Y,W,H',
-        help='the crop to show (default: where the methods differ most)',
-    )
+    text = 'the crop to show (default: where the methods differ most)'
+    compare.add_argument('--box', type=_numbers('X,Y,W,H', 4), metavar='X,Y,W,H', help=text)
     compare.add_argument(
         '--scale', type=int, help='default: that of the networks, or 2 if there are none'
     )

@@ -68,8 +68,7 @@ def parse(capsys, *words):
     parser = argparse.ArgumentParser()
     parser.add_argument('--out', type=cli.output_file)
     parser.add_argument('--folder', type=cli.output_folder)
-    cli.add_config_options(parser)
-    cli.add_launcher_options(parser)
+    cli.add_shared(parser, '--work-dir', '--cfg-options', '--launcher', '--local_rank')
     try:
         return parser.parse_args(words), ''
     except SystemExit as ended:
