@@ -47,8 +47,15 @@ CASES = [
         for kind in INPUTS
     ),
     *(
-        Case('models', f'{model}, 512x512', 'upscale', (model, 'facade', '512'), 2)
-        for model in ('csnln-x2-fast', 'csnln-x2-attention', 'csnln-x4-fast', 'csnln-x4-attention')
+        Case('models', f'{model}, {width}x{height}', 'files', (model, str(width), str(height)), 2)
+        for model, width, height in (
+            *(
+                (f'csnln-{scale}-{kind}', 512, 512)
+                for scale in ('x2', 'x3', 'x4')
+                for kind in ('fast', 'attention')
+            ),
+            ('csnln-x2-fast', 2000, 1500),
+        )
     ),
     *(
         Case('training', 'csnln train, csnln_x2_fast, a step', 'train', ('csnln_x2_fast',), threads)
@@ -99,16 +106,26 @@ def upscale(model: str, kind: str, side: str) -> float:
 def command(*words: object) -> float:
     """Seconds of ``csnln`` and the processes that it starts."""
 
-    def used() -> float:
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
-
-    start = used()
+    start = _children()
     line = [sys.executable, '-m', 'csnln_mm', *map(str, words)]
     done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SystemExit(f'{" ".join(line)}\n{done.stdout}')
-    return used() - start
+    end = _children()
+    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+
+
+def _children() -> Any:
+    return resource.getrusage(resource.RUSAGE_CHILDREN)
+
+
+def files(model: str, width: str, height: str) -> dict[str, float]:
+    """``csnln upscale`` with its defaults; the memory is the process's peak, all libraries with
+    it."""
+    pixels = picture('facade', max(int(width), int(height)))[: int(height), : int(width)]
+    Image.fromarray(pixels).save('image.png')
+    seconds = command('upscale', 'image.png', '-o', 'large.png', '-n', model, '-g', 'cpu')
+    return dict(seconds=seconds, memory=_children().ru_maxrss * 1024)
 
 
 def photographs() -> str:
@@ -193,17 +210,19 @@ def run(case: Case, version: Path) -> dict[str, Any]:
 
 
 def measure(case: Case, older: Path, rounds: int) -> dict[str, Any]:
-    """Least seconds of both versions, and the largest relative difference of their losses."""
-    seconds: dict[Path, list[float]] = {older: [], ROOT: []}
-    losses = {}
+    """Least seconds and memory of both versions, and how far their losses differ."""
+    results: dict[Path, list[dict[str, Any]]] = {older: [], ROOT: []}
     for _ in range(rounds):
-        for version, measured in seconds.items():
-            result = run(case, version)
-            measured.append(result['seconds'])
-            losses[version] = np.array(result.get('losses', []))
-    row = dict(case._asdict(), older=min(seconds[older]), this=min(seconds[ROOT]))
-    if losses[ROOT].size:
-        row['losses'] = float(abs(losses[ROOT] / losses[older] - 1).max())
+        for version, measured in results.items():
+            measured.append(run(case, version))
+    row = case._asdict()
+    for name, version in dict(older=older, this=ROOT).items():
+        row[name] = min(result['seconds'] for result in results[version])
+        if 'memory' in results[version][0]:
+            row[f'{name}_memory'] = min(result['memory'] for result in results[version])
+    if 'losses' in results[ROOT][0]:
+        before, now = (np.array(results[version][0]['losses']) for version in (older, ROOT))
+        row['losses'] = float(abs(now / before - 1).max())
     return row
 
 
@@ -220,7 +239,9 @@ def report(rows: list[dict[str, Any]]) -> str:
     """The tables of what was measured, in Markdown."""
     from csnln_mm.tables import format_table
 
-    header = 'CPU seconds', 'threads', 'before', 'now', 'times as fast'
+    header = ['CPU seconds', 'threads', 'before', 'now', 'times as fast']
+    if any('this_memory' in row for row in rows):
+        header += ['memory before', 'now']
     cells = [
         [
             row['name'],
@@ -228,6 +249,10 @@ def report(rows: list[dict[str, Any]]) -> str:
             f'{row["older"]:.3g}',
             f'{row["this"]:.3g}',
             f'{row["older"] / row["this"]:.2f}',
+            *(
+                f'{row[key] / 2**20:,.0f} MiB' if key in row else ''
+                for key in ('older_memory', 'this_memory')[: len(header) - 5]
+            ),
         ]
         for row in rows
     ]
@@ -259,7 +284,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.run:
         function, *words = args.run
-        functions = dict(upscale=upscale, train=train, export=export, onnx=onnx)
+        functions = dict(upscale=upscale, files=files, train=train, export=export, onnx=onnx)
         print(json.dumps(functions[function](*words)))
         return
     if not args.against:

@@ -40,9 +40,11 @@ def test_seconds_of_both_versions():
 def test_the_report(monkeypatch):
     """The least of each version; the slowest input by the fastest; the losses."""
     seconds = dict(older=iter([4.0, 3.0, 9.0, 8.0]), this=iter([2.0, 1.5, 2.0, 1.8]))
+    memory = dict(older=3e9, this=2**20)
 
     def result(case, version):
-        return dict(seconds=next(seconds['this' if version == ROOT else 'older']), losses=[1.0])
+        name = 'this' if version == ROOT else 'older'
+        return dict(seconds=next(seconds[name]), memory=memory[name], losses=[1.0])
 
     monkeypatch.setattr(versions, 'run', result)
     cases = [Case('inputs', kind, 'upscale', ('model', kind, '8')) for kind in ('noise', 'text')]
@@ -50,9 +52,10 @@ def test_the_report(monkeypatch):
     assert [(row['older'], row['this']) for row in rows] == [(3, 1.5), (8, 1.8)]
     text = report(rows)
     assert '| noise' in text and ' 2.00 |' in text and ' 4.44 |' in text
+    assert ' 2,861 MiB | 1 MiB |' in text
     assert '| model' in text and ' 2.67 |' in text and ' 1.20 |' in text
     assert 'differ by at most 0.0e+00' in text
 
 
 def test_every_case_is_known():
-    assert {case.function for case in CASES} == {'upscale', 'train', 'export', 'onnx'}
+    assert {case.function for case in CASES} == {'upscale', 'files', 'train', 'export', 'onnx'}
