@@ -47,6 +47,12 @@ def one_line(error: Exception) -> str:
     return ' '.join(str(error).split()) or type(error).__name__
 
 
+def failure_line(source: object, reason: str) -> str:
+    """Say that a file failed and why, naming it once: most reasons do."""
+    where = '' if str(source) in reason else f'{source}: '
+    return f'failed: {where}{reason}'
+
+
 def failure_reason(error: Exception) -> str:
     """Say in one line why a file failed; unexpected errors are named by their type."""
     if isinstance(error, UserError):

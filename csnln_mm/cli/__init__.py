@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from csnln_mm.device import address_space_limit
+from csnln_mm.device import address_space_limit, set_malloc_thresholds
 from csnln_mm.errors import RunInterrupted, UserError, wants_traceback
 from csnln_mm.version import __version__
 
@@ -74,8 +74,6 @@ def _run(argv: list[str]) -> int | None:
             command.description = module.HELP
             module.add_arguments(command)
     args = parser.parse_args(argv)
-    from csnln_mm.device import set_malloc_thresholds
-
     set_malloc_thresholds(mmap=None, trim=2047)
     # On a full disk, the error that ends the command is enough: not one for every line of the log.
     logging.raiseExceptions = False

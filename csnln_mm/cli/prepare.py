@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from csnln_mm.cli import arguments
-from csnln_mm.errors import UserError
+from csnln_mm.errors import UserError, failure_line
 from csnln_mm.scales import SCALES
 
 HELP = 'Prepare test sets, DIV2K, images of your own or the images of the demo; check pairs.'
@@ -149,9 +149,7 @@ def _div2k(args: argparse.Namespace) -> int:
 def _report_failures(failures: Sequence[tuple[object, str]]) -> int:
     """Print which files failed and why, and return the exit status."""
     for path, reason in failures:
-        # Most reasons name the file.
-        where = '' if str(path) in reason else f'{path}: '
-        print(f'failed: {where}{reason}', file=sys.stderr)
+        print(failure_line(path, reason), file=sys.stderr)
     if failures:
         print(f'{len(failures)} failed; run again when they are fixed', file=sys.stderr)
     return 1 if failures else 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from csnln_mm.cli.arguments import add_shared, at_least_one, network, quality
 from csnln_mm.cli.processes import run_processes
 from csnln_mm.device import set_malloc_thresholds
-from csnln_mm.errors import RunInterrupted, UserError
+from csnln_mm.errors import RunInterrupted, UserError, failure_line
 from csnln_mm.shard import Shard, shard_of_process, wait_for_others
 
 if TYPE_CHECKING:
@@ -376,8 +376,7 @@ def _report_failures(results: 'list[UpscaleResult]', *, told: bool = False) -> i
     """Exit status; the failures are not ``told`` twice."""
     failed = [result for result in results if result.status == 'failed']
     for result in failed if not told else []:
-        where = '' if result.source in result.reason else f'{result.source}: '
-        print(f'failed: {where}{result.reason}', file=sys.stderr)
+        print(failure_line(result.source, result.reason), file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -78,12 +78,9 @@ def how_to_read(kind: str) -> str:
     return f'pip install {_PLUGINS[kind][1]}' if kind in _PLUGINS else ''
 
 
-def _plugin_suffixes() -> list[str]:
-    return [suffix for kind in _PLUGINS if has_plugin(kind) for suffix in _PLUGINS[kind][2]]
-
-
 # What is looked for in folders.
-SUFFIXES = tuple(sorted([*_SUFFIXES, *_plugin_suffixes()]))
+_PLUGIN_SUFFIXES = [s for kind in _PLUGINS if has_plugin(kind) for s in _PLUGINS[kind][2]]
+SUFFIXES = tuple(sorted([*_SUFFIXES, *_PLUGIN_SUFFIXES]))
 
 
 @functools.cache

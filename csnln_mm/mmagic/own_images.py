@@ -21,7 +21,6 @@ from csnln_mm.mmagic.config import apply_cfg_options, load_config
 from csnln_mm.mmagic.loaders import loaders, parts
 from csnln_mm.networks.csnln_net import RGB_MEAN
 
-DEGRADATIONS = 'bicubic', 'realesrgan'
 _REAL_ESRGAN = 'mmagic::real_esrgan/realesrnet_c64b23g32_4xb12-lr2e-4-1000k_df2k-ost.py'
 
 

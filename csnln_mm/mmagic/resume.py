@@ -247,18 +247,12 @@ def use_safe_loading(load_from: str | None = None) -> None:
             such as those of ``init_cfg``, may be for a part of a model, and keep their names.
     """
 
-    def load_local(filename: str, map_location: Any = None) -> Any:
-        return _for_mmengine(
-            load_for_model(filename) if filename == load_from else load_checkpoint(filename),
-            filename,
-        )
+    def load(filename: str, map_location: Any = None) -> Any:
+        whole = filename == load_from or filename.endswith('.safetensors')
+        read = load_for_model if whole else load_checkpoint
+        return _for_mmengine(read(filename), filename)
 
-    CheckpointLoader.register_scheme('', load_local, force=True)
-    CheckpointLoader.register_scheme(r'(?!\w+:).*\.safetensors$', _load_exported, force=True)
-
-
-def _load_exported(filename: str, map_location: Any = None) -> Any:
-    return _for_mmengine(load_for_model(filename), filename)
+    CheckpointLoader.register_scheme('', load, force=True)
 
 
 def _for_mmengine(checkpoint: Any, filename: str) -> Any:

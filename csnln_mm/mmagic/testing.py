@@ -40,31 +40,22 @@ def run_test(
         runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
     kept = _KeepMetricsHook()
     runner.register_hook(kept, 'LOWEST')
-    each = _PerImageHook()
-    if per_image:
-        runner.register_hook(each)
     runner.test()
-    for path, content in (out, kept.metrics), (per_image, each.images):
+    for path, content in (out, kept.metrics), (per_image, kept.images):
         if path and is_main_process():
             atomic_write(Path(path), f'{json.dumps(content, indent=2)}\n'.encode())
     return kept.metrics
 
 
 class _KeepMetricsHook(Hook):
-    """Keeps the metrics, which MMagic's test loop passes to hooks only."""
+    """Keeps the metrics, which MMagic's test loop passes to hooks only, and those of each image."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
+        self.images: list[dict] = []
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         self.metrics.update({name: float(value) for name, value in metrics.items()})
-
-
-class _PerImageHook(Hook):
-    """Keeps the metrics of each image, of which evaluators report only the mean."""
-
-    def __init__(self) -> None:
-        self.images: list[dict] = []
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence

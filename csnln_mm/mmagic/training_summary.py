@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -104,13 +104,8 @@ def _validated(runner: Runner) -> int:
 
 def _rate(runner: Runner, samples: int) -> str:
     """The learning rate; also the scaled one if it is meant for another batch size."""
-    wrappers = runner.optim_wrapper
-    wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
-    rates = {
-        group.get('initial_lr', group['lr'])
-        for wrapper in wrappers
-        for group in wrapper.param_groups
-    }
+    groups = [group for wrapper in _wrappers(runner) for group in wrapper.param_groups]
+    rates = {group.get('initial_lr', group['lr']) for group in groups}
     scaling = runner.cfg.get('auto_scale_lr') or {}
     meant = scaling.get('base_batch_size')
     text = ', '.join(f'{rate:.3g}' for rate in sorted(rates))
@@ -178,13 +173,17 @@ def describe_rest() -> str:
     )
 
 
+def _wrappers(runner: Runner) -> list[OptimWrapper]:
+    """One, or those of generator and discriminator."""
+    wrappers = runner.optim_wrapper
+    return list(wrappers.values()) if isinstance(wrappers, OptimWrapperDict) else [wrappers]
+
+
 def _state_bytes(runner: Runner, model: torch.nn.Module) -> int:
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    wrappers = runner.optim_wrapper
-    wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
     # Adam and its relatives keep two averages of each gradient.
-    averages = 2 if all('betas' in wrapper.optimizer.defaults for wrapper in wrappers) else 0
+    averages = 2 * all('betas' in wrapper.optimizer.defaults for wrapper in _wrappers(runner))
     return weights + trained * (1 + averages)
 
 

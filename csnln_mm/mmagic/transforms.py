@@ -196,17 +196,13 @@ class JPEGPhotograph:
         if np.random.rand() < self.prob:
             full_colour = bool(np.random.rand() < self.prob_full_colour)
             lowest, highest = self.quality
-            if np.random.rand() < self.prob_twice:
+            twice = np.random.rand() < self.prob_twice
+            if twice:
                 earlier = np.random.randint(max(50, lowest), max(50, highest) + 1)
                 img = _jpeg(img, earlier, full_colour, (0, 0))
-                img = _jpeg(
-                    img,
-                    np.random.randint(lowest, highest + 1),
-                    full_colour,
-                    tuple(np.random.randint(8, size=2)),
-                )
-            else:
-                img = _jpeg(img, np.random.randint(lowest, highest + 1), full_colour, (0, 0))
+            quality = np.random.randint(lowest, highest + 1)
+            shift = tuple(np.random.randint(8, size=2)) if twice else (0, 0)
+            img = _jpeg(img, quality, full_colour, shift)
         return dict(results, img=img)
 
 

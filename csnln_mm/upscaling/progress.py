@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from csnln_mm.errors import failure_line
 from csnln_mm.images.foreign_formats import describe_foreign
 from csnln_mm.images.value_range import ValueRange
 
@@ -116,7 +117,7 @@ class _Lines:
             self.left_out = event.get('left_out', 0)
         if 'number' not in event:
             if kind == 'failed':
-                self.print_failure(_failure(event))
+                self.print_failure(failure_line(event['source'], event['reason']))
             elif kind == 'skipped':
                 self.skipped.append(event)
             elif kind == 'end':
@@ -129,7 +130,9 @@ class _Lines:
                 f'{event["new_height"]} by {event["model"]}{_resized(event)}, {event["tiling"]}'
             )
         elif kind == 'values':
-            self.print_line(f'{label}: {_values(event)}')
+            values = ValueRange(event['low'], event['high'], 'data')
+            seen = f'black to white is {values}, as seen in the image (--range sets it)'
+            self.print_line(f'{label}: {seen}')
         elif kind == 'tile':
             self.update(event, label)
         elif kind == 'done':
@@ -138,7 +141,8 @@ class _Lines:
                 about += f'; {event["frames"]} frames, {event["repeated"]} of them again'
             self.print_line(f'{label}: {about}; {event["target"]}, {event["seconds"]:.1f} s')
         elif kind == 'failed':
-            self.print_failure(f'[{event["number"]}/{self.images}] {_failure(event)}')
+            failure = failure_line(event['source'], event['reason'])
+            self.print_failure(f'[{event["number"]}/{self.images}] {failure}')
 
     def _end(self, event: dict[str, Any]) -> str:
         skipped = f'{event["skipped"]} skipped' + _why_skipped(self.skipped)
@@ -163,17 +167,6 @@ class _Lines:
 
 def _frame(event: dict[str, Any]) -> str:
     return f'frame {event["frame"]}' + (f' of {event["frames"]}' if event['frames'] else '')
-
-
-def _failure(event: dict[str, Any]) -> str:
-    """What failed and why, naming the file once."""
-    where = '' if event['source'] in event['reason'] else f'{event["source"]}: '
-    return f'failed: {where}{event["reason"]}'
-
-
-def _values(event: dict[str, Any]) -> str:
-    values = ValueRange(event['low'], event['high'], 'data')
-    return f'black to white is {values}, as seen in the image (--range sets it)'
 
 
 def _why_skipped(events: list[dict[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar, cast
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from csnln_mm.device import is_out_of_memory
 from csnln_mm.networks.csnln_net import BLOCK, UNCUT
-from csnln_mm.upscaling.tiling import self_ensemble, tile_starts, tiled_forward
+from csnln_mm.upscaling.tiling import tile_starts, tiled_forward
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +139,6 @@ def upscale_in_tiles(
     x: Tensor,
     tiling: Tiling,
     *,
-    overlap: int | None = None,
-    ensemble: bool = False,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Upscale an image, with half the tile whenever memory runs out, which a warning reports.
@@ -150,10 +147,7 @@ def upscale_in_tiles(
         network: a :class:`~csnln_mm.networks.CSNLNNet`.
         x: [N, C, H, W] in 0..1, on the network's device.
         tiling: to begin with, from :func:`choose_tiling`.
-        overlap: as for :func:`choose_tiling`, for smaller tiles.
-        ensemble: mean over the eight flips and rotations.
-        on_tile: called with (done, total) after each run of the network. What it raises ends the
-            call.
+        on_tile: called with (done, total) after each tile. What it raises ends the call.
 
     Returns:
         [N, C, S H, S W], not clipped, in the dtype of ``x``.
@@ -163,13 +157,22 @@ def upscale_in_tiles(
     """
     # For views of [H, W, C], which programs hand in, torch rounds differently.
     x = x.contiguous()
-    return with_smaller_tiles(
-        lambda tiling: _forward(network, x, tiling, ensemble, on_tile),
-        tiling,
-        (x.shape[-1], x.shape[-2]),
-        network,
-        overlap,
-    )
+
+    def forward(tiling: Tiling) -> Tensor:
+        done = 0
+
+        def run(tile: Tensor) -> Tensor:
+            nonlocal done
+            y = network(tile)
+            done += 1
+            if on_tile:
+                on_tile(done, tiling.count)
+            return y
+
+        options = dict(tile=tiling.tile, overlap=tiling.overlap, margin=tiling.margin)
+        return tiled_forward(run, x, cast(int, network.upscale_factor), **options).to(x.dtype)
+
+    return with_smaller_tiles(forward, tiling, (x.shape[-1], x.shape[-2]), network, None)
 
 
 def with_smaller_tiles(
@@ -183,7 +186,10 @@ def with_smaller_tiles(
 
     Args:
         run: upscales an image of the (width, height) ``size``.
-        tiling: as of :func:`upscale_in_tiles`, like the others.
+        tiling: to begin with, from :func:`choose_tiling`.
+        size: see ``run``.
+        network: a :class:`~csnln_mm.networks.CSNLNNet`.
+        overlap: as for :func:`choose_tiling`, for smaller tiles.
 
     Raises:
         OutOfMemory: if tiles of less than 32 pixels would be needed.
@@ -202,33 +208,6 @@ def with_smaller_tiles(
         tiling = smaller
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _forward(
-    network: nn.Module,
-    x: Tensor,
-    tiling: Tiling,
-    ensemble: bool,
-    on_tile: Callable[[int, int], None] | None,
-) -> Tensor:
-    done, total = 0, tiling.count * (8 if ensemble else 1)
-
-    def run(tile: Tensor) -> Tensor:
-        nonlocal done
-        y = network(tile)
-        done += 1
-        if on_tile:
-            on_tile(done, total)
-        return y
-
-    return tiled_forward(
-        partial(self_ensemble, run) if ensemble else run,
-        x,
-        cast(int, network.upscale_factor),
-        tile=tiling.tile,
-        overlap=tiling.overlap,
-        margin=tiling.margin,
-    ).to(x.dtype)
 
 
 def _halve(

@@ -1,16 +1,17 @@
 """Whatever a checkpoint file holds: its content, or one clear line."""
 
 import io
+import random
 import zipfile
 from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
 import torch
+from fuzz import mutate
 from history_buffer import HistoryBuffer
 from hypothesis import given
 from hypothesis import strategies as st
-from mutation import mutations
 
 from csnln_mm.checkpoints import load_checkpoint
 from csnln_mm.checkpoints.safe_pickle import TrainingLog
@@ -83,19 +84,12 @@ def test_random_bytes_are_no_checkpoint(path, content):
     assert attempt(path) is None
 
 
-@given(data=st.data())
-def test_a_mutated_archive_has_its_content_or_none(path, data):
-    path.write_bytes(data.draw(mutations(REAL[True])))
+@given(seed=st.integers())
+def test_a_changed_archive_has_its_content_or_none(path, seed):
+    path.write_bytes(mutate(REAL[True], random.Random(seed)))
     content = attempt(path)
     path.write_bytes(REAL[True])
     assert content is None or plain(content) == plain(load_checkpoint(path))
-
-
-@given(data=st.data())
-def test_a_mutated_stream_does_no_harm(path, data):
-    """The older format has no checksums: what is changed within numbers cannot be seen."""
-    path.write_bytes(data.draw(mutations(REAL[False])))
-    attempt(path)
 
 
 @given(program=st.binary(max_size=60))

@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Timer
 
 ROOT = Path(__file__).parents[2]
-IMAGES = 'png', 'tiff', 'jpeg', 'webp', 'avif', 'gif', 'jpeg2000', 'heif', 'jxl'
+IMAGES = 'png', 'tiff', 'jpeg', 'webp', 'bmp', 'ppm', 'avif', 'gif', 'jpeg2000', 'heif', 'jxl'
 FORMATS = *IMAGES, 'safetensors', 'pth', 'onnx'
 SECONDS, BYTES = 10, 2 * 10**9
 
@@ -48,6 +48,8 @@ def whole_files(kind: str) -> list[bytes]:
         'jpeg': [dict(quality=80), dict(progressive=True)],
         'tiff': [{}, dict(compression='tiff_lzw'), dict(compression='jpeg')],
         'webp': [dict(lossless=True), dict(quality=80)],
+        'bmp': [{}],
+        'ppm': [{}],
         'avif': [{}],
         'gif': [{}, dict(save_all=True, append_images=[image.rotate(180)])],
         'jpeg2000': [{}, dict(irreversible=True, quality_layers=[20])],
@@ -143,7 +145,7 @@ def read(path: Path, kind: str) -> str:
     """
     from csnln_mm.checkpoints import load_network
     from csnln_mm.errors import UserError
-    from csnln_mm.images.image_file import read_header, read_image
+    from csnln_mm.images.image_file import read_header, read_image, read_rgb
 
     try:
         if kind in ('safetensors', 'pth', 'onnx'):
@@ -152,6 +154,7 @@ def read(path: Path, kind: str) -> str:
             read_header(path)
             image = read_image(path)
             assert image.pixels.shape[:2] == image.size[::-1]
+            assert read_rgb(path).shape == (*image.size[::-1], 3)
     except UserError as error:
         assert '\n' not in str(error) and path.name in str(error), str(error)
         about_memory = any(text in str(error) for text in ('enough memory', 'GB are free'))
