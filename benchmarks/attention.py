@@ -2,6 +2,7 @@
 
     python benchmarks/attention.py --quick
     python benchmarks/attention.py --json figures.json
+    python benchmarks/attention.py --only network --profile
 
 "Reference" is the paper's Eq. 4 by convolutions with patches, as in the released code, and in-scale
 attention by plain matrix products; both build the whole matrix. Times are medians, and the runs of
@@ -39,7 +40,8 @@ _ROUNDS, _SECONDS = 3, 1.0
 
 class Case(NamedTuple):
     """A line of the table; ``scale`` is 1 for in-scale attention, ``training`` a forward and a
-    backward pass, or a step of the network, and ``reference`` whether that is measured as well."""
+    backward pass, or a step of the network, ``reference`` whether that is measured as well, and
+    ``compact`` a network without attention."""
 
     what: str
     side: int
@@ -49,6 +51,7 @@ class Case(NamedTuple):
     with_cp: bool = False
     channels: int = 128
     recurrences: int = 12
+    compact: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +59,8 @@ class Case(NamedTuple):
         if self.what == 'network':
             passes = 'training step' if self.training else 'inference'
             with_cp = ', with_cp' if self.with_cp else ''
-            return f'network{scale}, depth {self.recurrences}, {passes}{with_cp}'
+            compact = ', local branch alone' if self.compact else ''
+            return f'network{scale}{compact}, depth {self.recurrences}, {passes}{with_cp}'
         return f'{self.what} attention{scale}, {"with backward" if self.training else "forward"}'
 
 
@@ -79,6 +83,11 @@ FULL = [
     *(Case('network', 48, scale, training) for scale in (2, 3, 4) for training in (False, True)),
     Case('network', 48, 4, training=True, reference=False, with_cp=True),
     Case('network', 96, 4, reference=False),
+    # csnln-x2-fast, on as many pixels as it is trained on
+    *(
+        Case('network', 96, 2, training, False, channels=48, recurrences=4, compact=True)
+        for training in (False, True)
+    ),
 ]
 
 
@@ -120,6 +129,7 @@ def _network(case: Case, device: torch.device) -> tuple[Callable[[], Any], int]:
         mid_channels=case.channels,
         num_recurrences=case.recurrences,
         with_cp=case.with_cp,
+        **dict(image_skip=True, cell=dict(branches=('local',))) if case.compact else {},
     )
     net.to(device).train(case.training)
     lr, hr = (torch.rand(1, 3, s, s, device=device) for s in (case.side, case.scale * case.side))
@@ -204,6 +214,18 @@ def rise(function: Callable[[], Any], device: torch.device) -> int:
     return next(int(x.split()[1]) * 1024 for x in status if x.startswith('VmHWM')) - start
 
 
+def profile(case: Case, device: str = 'cpu', shares: int = 8) -> str:
+    """Tell which share of a case's time each of torch's operators takes itself."""
+    function, _ = prepare(case, torch.device(device))
+    function()
+    with torch.profiler.profile() as profiler:
+        function()
+    events = sorted(profiler.key_averages(), key=lambda x: -x.self_cpu_time_total)[:shares]
+    whole = sum(event.self_cpu_time_total for event in profiler.key_averages())
+    lines = (f'{e.self_cpu_time_total / whole:6.1%}  {e.key}, {e.count} calls' for e in events)
+    return '\n'.join([f'{case.name}, {case.side}x{case.side}', *lines])
+
+
 def cells(row: dict[str, Any]) -> list[str]:
     """Show a row."""
     time, reference = row['time'], row['reference']
@@ -225,6 +247,7 @@ def main() -> None:
     parser.add_argument('--only', nargs='+', choices=['cross-scale', 'in-scale', 'network'])
     parser.add_argument('--device', default='cpu', help='cuda, for example (default: cpu)')
     parser.add_argument('--threads', type=int, help='on the CPU (default: torch decides)')
+    parser.add_argument('--profile', action='store_true', help='shares of operators, no times')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures there')
     args = parser.parse_args()
     name = str(select_device(args.device))
@@ -238,6 +261,10 @@ def main() -> None:
     cases = [
         case for case in (QUICK if args.quick else FULL) if not args.only or case.what in args.only
     ]
+    if args.profile:
+        for case in cases:
+            print(profile(case, name))
+        return
     rows = []
     for number, case in enumerate(cases, start=1):
         print(f'{number} of {len(cases)}: {case.name}', file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 import attention
 import pytest
 import torch
-from attention import Case, cells, measure, peak_memory, prepare, reference_operators, rise
+from attention import Case, cells, measure, peak_memory, prepare, profile, reference_operators, rise
 
 from csnln_mm import ops
 
@@ -68,3 +68,11 @@ def test_memory_of_the_reference_is_told_apart():
 def test_a_process_that_dies_is_reported():
     with pytest.raises(RuntimeError, match='its process ended with 1'):
         peak_memory(Case('cross-scale', 6, scale=0, channels=4), 'cpu', False)
+
+
+def test_shares_of_a_training_step():
+    title, *lines = profile(SMALL[-1]).splitlines()
+    assert title == 'network x2, depth 2, training step, with_cp, 6x6' and len(lines) == 8
+    shares = [float(line.split('%')[0]) for line in lines]
+    assert shares == sorted(shares, reverse=True) and 20 < sum(shares) <= 100
+    assert any('convolution' in line for line in lines)
