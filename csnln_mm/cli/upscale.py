@@ -35,6 +35,8 @@ because an argument, the checkpoint or the device is wrong."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    # Python would list all options once more.
+    parser.usage = '%(prog)s [OPTION ...] INPUT [INPUT ...]'
     parser.add_argument(
         'inputs',
         nargs='*',

@@ -3,8 +3,7 @@
 import functools
 import importlib
 import importlib.util
-import struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -117,7 +116,9 @@ def sample_bits(file: BinaryIO, image: Image.Image) -> int:
     """Bits of a sample of a file that Pillow reduces to 8 or stretches to 16; 8 for all others."""
     if image.format == 'HEIF':
         return int(image.info.get('bit_depth', 8))
-    if image.format not in _BY_OPENCV or getattr(image, 'n_frames', 1) > 1:
+    if image.format == 'JXL':
+        return jxl_header(file).bits
+    if image.format not in _BY_OPENCV:
         return 8
     file.seek(0)
     head = file.read(2**16)
@@ -142,6 +143,12 @@ def read_deep(file: BinaryIO, image: Image.Image, bits: int) -> np.ndarray | Non
         data = np.asarray(pillow_heif.open_heif(file, convert_hdr_to_8bit=False))
         # Shifted to the left there, so that white is not 65535.
         data = data >> (16 - bits)
+    elif image.format == 'JXL':
+        import imagecodecs
+
+        data = np.squeeze(imagecodecs.jpegxl_decode(file.read()))
+        if data.dtype != np.uint16:
+            return None
     else:
         decoded = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None or decoded.dtype != np.uint16:
@@ -185,12 +192,22 @@ def encode_deep_avif(data: np.ndarray, quality: int, metadata: dict[str, bytes |
     return avif.tobytes()
 
 
-def jxl_size(file: BinaryIO) -> tuple[int, int] | None:
-    """(width, height) of a JPEG XL, whose plugin decodes all of a file to find it; None: unknown.
+class JxlHeader(NamedTuple):
+    """What a JPEG XL says of itself: (width, height), None if unknown; and bits of a sample."""
 
+    size: tuple[int, int] | None = None
+    is_animated: bool = False
+    bits: int = 8
+
+
+def jxl_header(file: BinaryIO) -> JxlHeader:
+    """What a JPEG XL says of itself.
+
+    Its plugin decodes all of a file to find the size, and of an animation shows the last frame.
     The position in the file is kept.
     """
     place = file.tell()
+    file.seek(0)
     head = file.read(2**16)
     file.seek(place)
     if not head.startswith(b'\xff\x0a'):  # in boxes
@@ -199,8 +216,8 @@ def jxl_size(file: BinaryIO) -> tuple[int, int] | None:
             box = head.find(b'jxlp') + 4
         head = head[box + 4 :]
     if not head.startswith(b'\xff\x0a') or len(head) < 12:
-        return None
-    bits = struct.unpack_from('<Q', head, 2)[0] | head[10] << 64 | head[11] << 72
+        return JxlHeader()
+    bits = int.from_bytes(head[2:34], 'little')
 
     def take(count: int) -> int:
         nonlocal bits
@@ -211,10 +228,26 @@ def jxl_size(file: BinaryIO) -> tuple[int, int] | None:
     def side(small: int) -> int:
         return 8 * (take(5) + 1) if small else take(_JXL_SIZES[take(2)]) + 1
 
-    small = take(1)
-    height = side(small)
-    ratio = take(3)
-    if not ratio:
-        return side(small), height
-    over, under = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
-    return height * over // under, height
+    def sides() -> tuple[int, int]:
+        small = take(1)
+        height = side(small)
+        ratio = take(3)
+        if not ratio:
+            return side(small), height
+        over, under = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+        return height * over // under, height
+
+    size = sides()
+    if take(1):  # all as usual
+        return JxlHeader(size)
+    if take(1):
+        take(3)  # orientation
+        if take(1):
+            sides()  # that it is to be shown in
+        if take(1):  # a preview, which nobody makes
+            return JxlHeader(size)
+        if take(1):
+            return JxlHeader(size, is_animated=True)
+    is_float, depth = take(1), take(2)
+    number = (8, 10, 12)[depth] if depth < 3 else take(6) + 1
+    return JxlHeader(size, bits=8 if is_float else number)

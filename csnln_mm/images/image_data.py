@@ -27,6 +27,7 @@ class ImageHeader(NamedTuple):
         kind: the format, as Pillow calls it.
         frames: how many frames or pages there are; 1 of one that was chosen.
         plays: how often an animation is played; 0 for without end.
+        reduced: whether its frames have more than the 8 bits that are read of them.
     """
 
     size: tuple[int, int]
@@ -41,6 +42,7 @@ class ImageHeader(NamedTuple):
     kind: str = ''
     frames: int = 1
     plays: int = 0
+    reduced: bool = False
 
 
 class ImageData(NamedTuple):

@@ -28,7 +28,7 @@ from csnln_mm import limits
 from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_file, atomic_write
-from csnln_mm.images.animation import save_animation, to_palette
+from csnln_mm.images.animation import avif_plays, save_animation, to_palette
 from csnln_mm.images.foreign_formats import identify, raw_file
 from csnln_mm.images.formats import (
     ANIMATED,
@@ -40,7 +40,7 @@ from csnln_mm.images.formats import (
     WITH_QUALITY,
     encode_deep_avif,
     formats_of,
-    jxl_size,
+    jxl_header,
     load_plugin,
     read_deep,
     sample_bits,
@@ -587,9 +587,13 @@ def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
     with _reading(name):
         kind = identify(file, name)
         if kind == 'JXL':
-            size = jxl_size(file)
+            size, is_animated, _ = jxl_header(file)
             if size is None or math.prod(size) > limits.IMAGE_PIXELS:
                 raise UserError(f'{name} is refused: it has too many pixels, or is damaged')
+            if is_animated:  # of which the plugin would show the last frame
+                raise UserError(
+                    f'{name} is an animated JPEG XL, which is not read; djxl converts it to APNG'
+                )
         return Image.open(file, formats=formats_of(Path(name).suffix, kind))
 
 
@@ -679,21 +683,30 @@ def _read_header(
     early = image.format != 'PNG' or 'exif' in image.info
     exif = image.getexif() if early else Image.Exif()
     software = image.info.get('Software') or exif.get(ExifTags.Base.Software)
-    deep = not is_animated and _has_16_bits(file, image)
-    loop = image.info.get('loop')
-    # A GIF without the number is played once, and with it once more than it says.
-    plays = (1 if loop is None else loop and loop + 1) if image.format == 'GIF' else loop or 0
+    deep = _has_16_bits(file, image)
     return ImageHeader(
         _upright(image.size, image, exif),
-        deep,
+        deep and not is_animated,
         image.has_transparency_data,
         software if isinstance(software, str) else '',
         _is_lossy(file, image),
         (1,) if image.mode in _GREY_MODES or image.mode.startswith('I') else (3,),
-        'uint16' if deep else 'uint8',
+        'uint16' if deep and not is_animated else 'uint8',
         kind=image.format or '',
-        plays=plays if is_animated else 0,
+        plays=_plays(file, image) if is_animated else 0,
+        reduced=deep and is_animated,
     )
+
+
+def _plays(file: BinaryIO, image: Image.Image) -> int:
+    """How often an animation is played; 0 for without end."""
+    if image.format == 'AVIF':
+        return avif_plays(file)
+    loop = image.info.get('loop')
+    if image.format != 'GIF':
+        return loop or 0
+    # Without the number it is played once, and with it once more than it says.
+    return 1 if loop is None else loop and loop + 1
 
 
 def _is_lossy(file: BinaryIO, image: Image.Image) -> bool:
@@ -749,7 +762,7 @@ def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
 def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> ImageData:
     file.seek(0)
     bits = sample_bits(file, image)
-    if image.format == 'JXL' or image.mode == 'I':
+    if image.mode == 'I':
         data = np.asarray(image).astype(np.uint16)
     else:
         # Of 16 bits it leaves white as it is.
@@ -761,8 +774,8 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
     colour, alpha = data, None
     if data.ndim == 3:
         colour = data[..., 0] if image.mode == 'LA' else data[..., :3]  # OpenCV makes it RGBA
-        if data.shape[2] == 4:
-            alpha = np.ascontiguousarray(data[..., 3])
+        if data.shape[2] in (2, 4):
+            alpha = np.ascontiguousarray(data[..., -1])
     elif 'transparency' in image.info:  # the one transparent grey of a PNG
         alpha = np.where(data == image.info['transparency'], 0, 65535).astype(np.uint16)
     image_data = ImageData(np.ascontiguousarray(colour), alpha, image.info.get('icc_profile'))
@@ -799,6 +812,11 @@ def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:
 def _read_8_bits(image: Image.Image) -> ImageData:
     profile = image.info.get('icc_profile')
     image = ImageOps.exif_transpose(image)
+    if image.mode == 'I;16':  # a frame, whose values Pillow would clip to 255
+        values, hidden = np.asarray(image), image.info.get('transparency')
+        image = Image.fromarray(as_8_bit_rgb(values)[..., 0].copy())
+        if hidden is not None:
+            image.putalpha(Image.fromarray((values != hidden).astype(np.uint8) * 255))
     if image.mode in ('CMYK', 'LAB', 'YCbCr', 'HSV'):
         image, profile = _to_srgb(image, profile), None
     grey, alpha = image.mode in _GREY_MODES, None

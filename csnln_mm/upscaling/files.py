@@ -391,6 +391,7 @@ class _Run:
                 factor=factor,
                 resized=size != (image.size[0] * factor, image.size[1] * factor),
                 tiling=str(tiling),
+                reduced=job.header.reduced,
             )
         before, total = sum(self.costs[:index]), sum(self.costs)
         # How many images a stream has is not known.

@@ -129,6 +129,8 @@ class _Lines:
                 f'{event["width"]}x{event["height"]} to {event["new_width"]}x'
                 f'{event["new_height"]} by {event["model"]}{_resized(event)}, {event["tiling"]}'
             )
+            if event.get('reduced'):
+                self.print_line(f'{label}: its frames have more than 8 bits, and are read in 8')
         elif kind == 'values':
             values = ValueRange(event['low'], event['high'], 'data')
             seen = f'black to white is {values}, as seen in the image (--range sets it)'

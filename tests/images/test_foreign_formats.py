@@ -3,6 +3,7 @@
 import importlib.util
 import io
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from csnln_mm.images.foreign_formats import describe_foreign
 from csnln_mm.images.image_file import read_header, read_image
 
 GREY = Image.fromarray(np.full((6, 7, 3), 99, np.uint8))
+DEEP = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
 
 
 def encoded(kind, **options):
@@ -42,6 +44,17 @@ def without_plugins(monkeypatch):
         ('a.psd', b'8BPS\0\1', 'is Photoshop, which is not read; convert it'),
         ('a.ico', encoded('ICO'), 'is a Windows icon, which is not read'),
         ('a.hdr', b'#?RADIANCE\nFORMAT', 'is Radiance HDR, which is not read'),
+        (
+            'a.jpg',
+            imagecodecs.jpeg8_encode(DEEP >> 4, bitspersample=12),
+            'is a JPEG of 12 bits, which',
+        ),
+        ('a.jpg', imagecodecs.ljpeg_encode(DEEP), 'is a lossless JPEG, which is not read'),
+        ('a.jpg', imagecodecs.jpegls_encode(DEEP), 'is a lossless JPEG, which is not read'),
+        ('a', b'\0' * 128 + b'DICM', 'is DICOM, which is not read; convert it to TIFF first'),
+        ('a.nii', b'\x5c\1\0\0', 'is NIfTI, which is not read; convert it to TIFF first'),
+        ('a.jpg', b'%PDF-1.4', 'is PDF, which is not read; extract its images first'),
+        ('a.jpg', b'\0\0\0\x18ftypisom\0\0\0\0', 'is a video, which is not read; ffmpeg writes'),
         ('a.heic', b'nothing of the kind', 'is damaged or no image'),
     ],
 )

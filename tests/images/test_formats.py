@@ -3,13 +3,14 @@
 import io
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 from tiny_data import smooth_noise
 
 from csnln_mm.errors import UserError
-from csnln_mm.images.formats import jxl_size
+from csnln_mm.images.formats import jxl_header
 from csnln_mm.images.image_file import ImageData, encode_image, read_header, read_image, write_image
 
 PIXELS = smooth_noise(20, 26, 0)
@@ -153,7 +154,21 @@ def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(tmp_path, size):
         file = io.BytesIO()
         Image.new('L', size).save(file, 'JXL', **options)
         file.seek(0)
-        assert jxl_size(file) == size and file.tell() == 0
+        assert jxl_header(file) == (size, False, 8) and file.tell() == 0
+
+
+@pytest.mark.parametrize('bits', [10, 12, 16])
+@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+def test_a_jpeg_xl_of_more_than_8_bits_is_read_as_it_is(tmp_path, channels, bits):
+    plugin('.jxl')
+    values = np.random.default_rng(0).integers(0, 2**bits, (20, 24, channels)).astype(np.uint16)
+    values = values[..., 0] if channels == 1 else values
+    content = imagecodecs.jpegxl_encode(values, lossless=True, bitspersample=bits)
+    (tmp_path / 'a.jxl').write_bytes(content)
+    image = read_image(tmp_path / 'a.jxl')
+    pixels = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
+    assert (image.alpha is None) == (channels % 2 == 1) and image.header.deep
+    np.testing.assert_allclose(pixels, values * (65535 / (2**bits - 1)), atol=0.5)
 
 
 @pytest.mark.parametrize('suffix', ['.bmp', '.ppm', '.jxl'])
