@@ -123,7 +123,10 @@ def build_from_checkpoint(
         raise UserError(f'checkpoint {path} is of a {type(network).__name__}, not of a CSNLNNet')
     check_fit(network, weights, path)
     if all(type(module).__module__.startswith(_OURS) for module in network.modules()):
-        network.to_empty(device='cpu').reset_mean()
+        # What to_empty does, but that imports sympy, which takes longer than all the rest.
+        empty = {k: torch.empty(t.shape, dtype=t.dtype) for k, t in network.state_dict().items()}
+        network.load_state_dict(empty, assign=True)
+        network.reset_mean()
     else:
         # A part of somebody's own may hold tensors that no checkpoint has.
         network = _build(network_config, source)

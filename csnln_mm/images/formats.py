@@ -11,10 +11,11 @@ from PIL import Image
 
 from csnln_mm.errors import UserError
 
-# By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs.
+# By content, whatever a file is called. Among Pillow's others is EPS, which Ghostscript runs. For
+# those after the first five it imports all of its plugins.
 INPUT_FORMATS = (
-    *('AVIF', 'BMP', 'DDS', 'GIF', 'JPEG', 'JPEG2000', 'PCX', 'PNG', 'PPM', 'QOI', 'SGI'),
-    *('TIFF', 'WEBP'),
+    *('PNG', 'JPEG', 'BMP', 'GIF', 'PPM'),
+    *('AVIF', 'DDS', 'JPEG2000', 'PCX', 'QOI', 'SGI', 'TIFF', 'WEBP'),
 )
 # Has no signature: almost any content might be one.
 _BY_NAME = {'.tga': 'TGA'}
