@@ -9,11 +9,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from csnln_mm.checkpoints.architecture import ARCHITECTURE_KEY
 from csnln_mm.errors import UserError
-from csnln_mm.networks import CSNLNNet
 
 WEIGHTS = Path(__file__).parent / 'weights'
 
@@ -106,15 +103,13 @@ def _read(path: Path) -> PretrainedModel:
         weights = set(file.keys()) - {ARCHITECTURE_KEY}
         shapes = [file.get_slice(key).get_shape() for key in weights]
     network: dict[str, Any] = json.loads(meta['architecture'])
-    with torch.device('meta'):  # no memory for weights
-        with_attention = CSNLNNet(**{k: v for k, v in network.items() if k != 'type'}).has_attention
     scores = json.loads(meta.get('scores', '{}'))
     return PretrainedModel(
         name=path.stem,
         path=path,
         scale=network['upscale_factor'],
         parameters=sum(map(prod, shapes)),
-        with_attention=with_attention,
+        with_attention=any('attention' in key for key in weights),
         for_lossy=meta.get('made_for') == 'lossy files',
         scores={name: (psnr, ssim) for name, (psnr, ssim) in scores.items()},
         licence=meta['license'],
