@@ -29,6 +29,7 @@ from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_file, atomic_write
 from csnln_mm.images.animation import avif_plays, save_animation, to_palette
+from csnln_mm.images.bounded import TookTooLong, run_for
 from csnln_mm.images.foreign_formats import identify, raw_file
 from csnln_mm.images.formats import (
     ANIMATED,
@@ -189,6 +190,13 @@ class _Frames:
 
     def read(self, index: int, *, with_texts: bool = True) -> ImageData:
         """One of them; texts take decoding all of an animation."""
+        seconds = _decoding_seconds(self.header(index).size)
+        try:
+            return run_for(seconds, lambda: self._read(index, with_texts))
+        except TookTooLong:
+            raise _takes_too_long(self._name(index)) from None
+
+    def _read(self, index: int, with_texts: bool) -> ImageData:
         found, name = self._find(index), self._name(index)
         if not isinstance(found, Image.Image):
             return _read_tiff(found, self.file, name)
@@ -543,8 +551,17 @@ class _TimedFile(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if time.thread_time() > self.deadline:
-            raise UserError(f'{self.path} is refused: decoding it takes too long for its size')
+            raise _takes_too_long(self.path)
         return super().read(size)
+
+
+def _takes_too_long(name: str | Path) -> UserError:
+    return UserError(f'{name} is refused: decoding it takes too long for its size')
+
+
+def _decoding_seconds(size: tuple[int, int]) -> float:
+    pixels = math.prod(size)
+    return limits.DECODING_SECONDS + limits.DECODING_SECONDS_PER_MEGAPIXEL * pixels / 1e6
 
 
 def _check_costs(
@@ -566,8 +583,7 @@ def _check_costs(
                 f'{path}: reading {size[0]}x{size[1]} pixels takes about '
                 f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free'
             )
-    seconds = limits.DECODING_SECONDS_PER_MEGAPIXEL * pixels / 1e6
-    file.path, file.deadline = path, time.thread_time() + limits.DECODING_SECONDS + seconds
+    file.path, file.deadline = path, time.thread_time() + _decoding_seconds(size)
 
 
 def _open_file(path: str | Path) -> _TimedFile:

@@ -9,7 +9,7 @@ from tiny_network import photograph, save_checkpoint
 
 from csnln_mm.errors import UserError
 from csnln_mm.explore.session import Sessions, Stopped, displayable
-from csnln_mm.explore.views import image_views
+from csnln_mm.explore.views import Work, image_views, upscale_views
 from csnln_mm.images.image_file import ImageData, write_image
 from csnln_mm.limits import MAX_SESSIONS
 
@@ -93,6 +93,13 @@ def test_absurd_coordinates_are_refused_in_a_sentence(sessions, uploaded, x, y):
     session.take_image(uploaded)
     with pytest.raises(UserError, match='no such pixel: x is from 0 to 25, y from 0 to 19'):
         session.require_pixel(x, y)
+
+
+def test_a_scale_that_is_cleared_is_asked_for(sessions, uploaded):
+    session = sessions.get('a')
+    session.take_image(uploaded)
+    with pytest.raises(UserError, match='give a scale from 1 to 8'):
+        upscale_views(session, 'csnln-x2-fast', None, None, False, Work(session, None))
 
 
 def test_another_image_ends_the_work_on_the_first(sessions, uploaded):

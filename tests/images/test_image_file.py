@@ -1,5 +1,6 @@
 import io
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -303,6 +304,26 @@ def test_what_takes_too_long_or_too_much_memory(tmp_path, monkeypatch, limit, va
     monkeypatch.setattr(limits, limit, value)
     with pytest.raises(UserError, match=f'a.jpg.* {reason}'):
         read_image(tmp_path / 'a.jpg')
+
+
+def test_a_decoder_that_never_ends_is_left_and_the_other_images_are_read(tmp_path, monkeypatch):
+    """A stand-in that asks for no more of the file."""
+    write_image(tmp_path / 'a.png', smooth_noise(20, 24, 0).astype(np.uint16))
+    done = threading.Event()
+
+    def spin(*_):
+        while not done.is_set():
+            pass
+
+    monkeypatch.setattr(limits, 'DECODING_SECONDS', 0.2)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr('cv2.imdecode', spin)
+            with pytest.raises(UserError, match='a.png is refused: decoding it takes too long'):
+                read_image(tmp_path / 'a.png')
+        assert read_image(tmp_path / 'a.png').size == (24, 20)
+    finally:
+        done.set()
 
 
 def test_memory_that_does_not_suffice_is_told_in_one_line(tmp_path, monkeypatch):
