@@ -39,6 +39,8 @@ _PARTS = (
 )
 
 _reasons: dict[str, str] = {}
+# 'diffusers', if it is installed but cannot be imported: MMagic's list then finds an empty one.
+_broken: set[str] = set()
 
 
 def stood_in() -> dict[str, str]:
@@ -167,22 +169,26 @@ class _ArchsLoader(Loader):
         hidden = list(_not_importable())
         for package, name in hidden:
             setattr(package, name, None)  # which the list leaves out
+        broken = sys.modules.pop('diffusers', None) if _broken else None
         try:
             self.real.exec_module(module)
         finally:
             for package, name in hidden:
                 delattr(package, name)
+            if broken is not None:
+                sys.modules['diffusers'] = broken
 
 
 def _not_importable() -> Iterator[tuple[types.ModuleType, str]]:
     """Yield what an installed diffusers offers and cannot import."""
     if importlib.machinery.PathFinder.find_spec('diffusers') is None:
         return
-    for name in 'diffusers.models', 'diffusers.pipelines':
-        try:
-            package = importlib.import_module(name)
-        except Exception:  # then the import of archs tells why
-            return
+    try:
+        packages = [importlib.import_module(f'diffusers.{x}') for x in ('models', 'pipelines')]
+    except Exception:  # the parts of MMagic that need it tell why
+        _broken.add('diffusers')
+        return
+    for package in packages:
         for offered in dir(package):
             try:
                 getattr(package, offered)
@@ -234,7 +240,8 @@ class _EmptyDiffusers(Loader):
 
 def _diffusers_for_mmagic() -> ModuleSpec | None:
     # The list is made after the last import of archs; whoever else asks gets the usual error.
-    if not _archs_are_listing() or importlib.machinery.PathFinder.find_spec('diffusers'):
+    there = not _broken and importlib.machinery.PathFinder.find_spec('diffusers')
+    if there or not _archs_are_listing():
         return None
     return ModuleSpec('diffusers', _EmptyDiffusers())
 

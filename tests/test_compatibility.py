@@ -7,6 +7,21 @@ from command_line import run as run_command
 from command_line import run_code
 from forked_code import ForkServer
 
+# Only editors that name such a package themselves may be stood in for.
+TABLE = """
+from pathlib import Path
+import mmagic.models.editors as editors
+from csnln_mm.compatibility import stood_in
+folders = [path.parent for path in Path(editors.__file__).parent.glob('*/__init__.py')]
+missing = {name.rpartition('.')[2] for name in stood_in() if name.startswith(editors.__name__)}
+assert len(folders) > 60 and missing <= {folder.name for folder in folders}
+for folder in folders:
+    text = ''.join(path.read_text() for path in folder.rglob('*.py'))
+    named = [word for word in ('diffusers', 'transformers', 'lpips', 'clip', 'mmcv.ops')
+             if word in text.lower()]
+    assert folder.name not in missing or named, (folder.name, stood_in())
+assert not any('already registered' in reason for reason in stood_in().values())
+"""
 LITE = 'importlib.util.find_spec("mmcv._ext") is None'
 
 
@@ -110,7 +125,8 @@ assert not {"torch", "numpy", "mmagic", "mmengine", "mmcv", "logging"} & set(sys
 
 def test_an_import_that_fails_leaves_no_half_registered_modules(run):
     """As an installed diffusers fails whose pipelines want transformers."""
-    run("""
+    run(
+        """
 import types
 broken = types.ModuleType('diffusers')
 class Lazy(types.ModuleType):
@@ -136,13 +152,33 @@ import mmagic.models
 from mmagic.registry import MODELS
 for name in 'SRGAN ESRGAN EDSRNet BasicVSRNet'.split():
     assert MODELS.get(name), (name, compatibility.stood_in())
-assert not any('already registered' in reason for reason in compatibility.stood_in().values())
 import importlib
 for editor in compatibility.stood_in():
     if editor.endswith('fastcomposer'):
         assert compatibility.why_missing('FastComposer').startswith(f'importing {editor} failed')
 assert compatibility.why_missing('EDSRNet') == ''
-""")
+"""
+        + TABLE
+    )
+
+
+def test_a_diffusers_that_cannot_be_imported_takes_nothing_else_along(run, tmp_path):
+    """As 0.24 beside a huggingface_hub of later years."""
+    (tmp_path / 'diffusers').mkdir()
+    (tmp_path / 'diffusers/__init__.py').write_text('raise ImportError("no hf_cache_home")')
+    run(
+        f"""
+sys.path.insert(0, {str(tmp_path)!r})
+import csnln_mm.compatibility as compatibility
+import mmagic.models
+from mmagic.registry import MODELS
+for name in 'SRGAN ESRGAN EDSRNet BasicVSRNet'.split():
+    assert MODELS.get(name), (name, compatibility.stood_in())
+assert 'no hf_cache_home' in compatibility.why_missing('AnimateDiff')
+assert 'diffusers' not in sys.modules
+"""
+        + TABLE
+    )
 
 
 def test_no_line_about_cuda_where_there_is_none(tmp_path):

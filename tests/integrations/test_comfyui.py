@@ -4,6 +4,7 @@ It runs with the Python of the tests, or COMFYUI_PYTHON; tests/integrations/test
 the node folder without it.
 """
 
+import importlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 from tiny_network import photograph
 
 from csnln_mm import integrations
@@ -44,6 +46,7 @@ class Server:
             self.process = subprocess.Popen(
                 [PYTHON, *words.split()], cwd=COMFYUI, stdout=log, stderr=subprocess.STDOUT
             )
+        self.proc = Path(f'/proc/{self.process.pid}')
         self.wait_for(self.answers, 'a server')
 
     def answers(self):
@@ -87,6 +90,28 @@ class Server:
             ),
         }
         return self.get('/prompt', prompt=nodes)['prompt_id']
+
+    def used(self):
+        """Its processor seconds so far, and its memory now and at most, in MiB."""
+        ticks = (self.proc / 'stat').read_text().rsplit(')', 1)[1].split()[11:13]
+        status = dict(line.split(':', 1) for line in (self.proc / 'status').open())
+        sizes = (int(status[key].split()[0]) // 1024 for key in ('VmRSS', 'VmHWM'))
+        return sum(map(int, ticks)) / os.sysconf('SC_CLK_TCK'), *sizes
+
+    def print_costs(self, model):
+        """Upscale 256x256, with the model loaded before."""
+        for name, side in ('small.png', 64), ('image.png', 256):
+            Image.fromarray(photograph(side, side)).save(self.base / 'input' / name)
+        self.end(self.start(model, 'small.png'))
+        (self.proc / 'clear_refs').write_text('5')  # the most so far is what it has now
+        before, start = self.used(), time.monotonic()
+        result = self.end(self.start(model, 'image.png'))
+        assert result['status']['status_str'] == 'success', result['status']
+        wall, after = time.monotonic() - start, self.used()
+        print(
+            f'{model}: 256x256 in {after[0] - before[0]:.1f} CPU s, {wall:.1f} s, '
+            f'{after[2] - before[1]} MiB above the loaded process'
+        )
 
     def end(self, prompt):
         """What became of an upscale, once it has ended."""
@@ -137,6 +162,8 @@ def test_it_gives_the_commands_image_and_can_be_cancelled(server, scale, branche
     count = Upscaler(name, device='cpu').tiling(side + 20, side).count
     assert steps == [*[(i + 1, count) for i in range(count)], (1, 1)]  # and ComfyUI's own tile
 
+    server.print_costs(f'{name}.safetensors')
+
     # Another image, so that nothing comes from a cache.
     large = np.tile(image, (6, 6, 1))
     Image.fromarray(large).save(server.base / 'input/b.png')
@@ -149,3 +176,14 @@ def test_it_gives_the_commands_image_and_can_be_cancelled(server, scale, branche
     print(f'{name}: cancelled after {time.monotonic() - start:.1f} s')
     messages = [kind for kind, _ in ended['status']['messages']]
     assert 'execution_interrupted' in messages and not ended['outputs']
+
+
+@pytest.mark.parametrize('scale', [2, 4])
+def test_a_compact_network_beside_it(server, scale):
+    """SRVGGNetCompact of 32 layers, which takes the same time with any weights."""
+    module = importlib.import_module('spandrel.architectures.Compact.__arch.SRVGG')
+    network = module.SRVGGNetCompact(num_feat=64, num_conv=32, upscale=scale, act_type='prelu')
+    weights = {key: value.contiguous() for key, value in network.state_dict().items()}
+    name = f'compact-x{scale}.safetensors'
+    save_file(weights, server.base / 'models/upscale_models' / name)
+    server.print_costs(name)
