@@ -23,6 +23,7 @@ def write(path, generator, **model):
         (dict(cell=dict(num_plain_convs=10**9, branches=[])), '1000000000 is a size beyond 4096'),
         (dict(cell=eval('[' * 40 + ']' * 40)), 'is nested more than 16 levels deep'),
         (dict(mid_channels=1 << 9000), 'it has an integer of 9001 bits'),
+        (dict(cell='x' * 2**20), r'it has 1,048,\d+ characters, more than 1,048,576'),
         (dict(mid_channels=-1), 'mid_channels must be an integer of at least 1'),
         (dict(cell=[1]), 'the config in checkpoint'),
     ],

@@ -196,6 +196,23 @@ def test_channels_of_a_microscope(tmp_path, checkpoint, dtype, axes, options):
     check_pixels(np.moveaxis(result, -1, 0), pixels)
 
 
+@pytest.mark.parametrize(
+    'place, value, reason',
+    [
+        ('limits.TIFF_BANDS', 2, 'a.tif: 3 channels are not supported'),
+        ('images.tiff_file.free_main_memory', lambda: 99, 'strips are larger than the memory'),
+    ],
+)
+def test_more_than_a_limit_is_refused(tmp_path, monkeypatch, place, value, reason):
+    """The limits are lowered."""
+    metadata = dict(axes='CYX')
+    tifffile.imwrite(tmp_path / 'a.tif', smooth('uint8', 3), metadata=metadata, ome=True)
+    assert read_image(tmp_path / 'a.tif').bands == (1, 1, 1)
+    monkeypatch.setattr(f'csnln_mm.{place}', value)
+    with pytest.raises(UserError, match=reason):
+        read_image(tmp_path / 'a.tif')
+
+
 @pytest.mark.parametrize('bits', [10, 12, 14])
 def test_packed_bits_say_what_is_white(tmp_path, checkpoint, bits):
     pytest.importorskip('imagecodecs')
