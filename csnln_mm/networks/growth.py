@@ -136,10 +136,11 @@ def change_channels(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Architecture and weights of a network that takes and gives another number of bands.
 
-    Each band gets the mean of the first layer's kernels, so that their sum stays, and the mean of
-    the last layer's: of equal bands the network makes what the other one makes of grey, whose
-    channels it averages. Near the border they differ a little, since beyond it the other network
-    sees the colour ``rgb_mean``, and this one the grey that fits its kernels best.
+    Each band gets about the mean of the first layer's kernels, so that their sum stays, and the
+    mean of the last layer's: of equal bands the network makes what the other one makes of grey,
+    whose channels it averages. Beyond the border that one sees the colour ``rgb_mean``. Of several
+    bands every other one is given a mean of 0, and shares that make the same of it; a single one
+    has the grey that fits the kernels best, with which results differ a little near the border.
 
     Args:
         architecture: of a :class:`CSNLNNet`.
@@ -150,16 +151,23 @@ def change_channels(
     means = torch.tensor(architecture.get('rgb_mean', RGB_MEAN), dtype=first.dtype)
     kernel, dark = first.sum(1), (first * means.view(1, -1, 1, 1)).sum(1)
     grey = float((kernel * dark).sum() / kernel.square().sum().clamp(min=1e-12))
-    bias = weights['reconstruct.bias'].mean()
+    shares, own_means = (kernel / channels)[:, None].repeat(1, channels, 1, 1), [grey] * channels
+    if channels > 1 and grey > 0.1:
+        count = len(own_means[::2])
+        own_means[::2], own_means[1::2] = [grey * channels / count] * count, [0.0] * (channels // 2)
+        shares[:, ::2] = (dark / (grey * channels))[:, None]
+        shares[:, 1::2] = (kernel - shares[:, ::2].sum(1))[:, None] / (channels // 2)
+    subtracted = (shares * torch.tensor(own_means).view(-1, 1, 1)).sum(1)
+    bias = weights['reconstruct.bias'].mean().repeat(channels)
     if not architecture.get('image_skip'):
-        bias = bias + means.mean() - grey  # which the network adds
+        bias = bias + means.mean() - torch.tensor(own_means)  # which the network adds
     new = {
-        'head.0.0.weight': (kernel / channels)[:, None].repeat(1, channels, 1, 1),
-        'head.0.0.bias': weights['head.0.0.bias'] + (kernel * grey - dark).sum((1, 2)),
+        'head.0.0.weight': shares,
+        'head.0.0.bias': weights['head.0.0.bias'] + (subtracted - dark).sum((1, 2)),
         'reconstruct.weight': last.mean(0, keepdim=True).repeat(channels, 1, 1, 1),
-        'reconstruct.bias': bias.repeat(channels),
+        'reconstruct.bias': bias,
     }
-    sizes = dict(in_channels=channels, out_channels=channels, rgb_mean=[grey] * channels)
+    sizes = dict(in_channels=channels, out_channels=channels, rgb_mean=own_means)
     return dict(architecture, **sizes), dict(weights, **new)
 
 
