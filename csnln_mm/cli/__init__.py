@@ -73,7 +73,7 @@ def _run(argv: list[str]) -> int | None:
             module = importlib.import_module(f'{__name__}.{name}')
             command.description = module.HELP
             module.add_arguments(command)
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv or ['--help'])
     set_malloc_thresholds(mmap=None, trim=2047)
     # On a full disk, the error that ends the command is enough: not one for every line of the log.
     logging.raiseExceptions = False

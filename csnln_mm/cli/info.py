@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> None:
 def _devices() -> list[str]:
     import torch
 
-    devices = [f'cpu ({torch.get_num_threads()} threads)']
+    threads = torch.get_num_threads()
+    devices = [f'cpu ({threads} thread{"s" * (threads != 1)})']
     for index in range(torch.cuda.device_count()):
         memory = torch.cuda.get_device_properties(index).total_memory / 2**30
         devices.append(f'cuda:{index} {torch.cuda.get_device_name(index)}, {memory:.0f} GiB')

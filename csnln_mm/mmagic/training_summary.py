@@ -118,7 +118,8 @@ def _rate(runner: Runner, samples: int) -> str:
 def _device(device: torch.device) -> str:
     if device.type == 'cuda':
         return f'{device}, {torch.cuda.get_device_name(device)}'
-    return f'{device.type}, {torch.get_num_threads()} threads'
+    threads = torch.get_num_threads()
+    return f'{device.type}, {threads} thread{"s" * (threads != 1)}'
 
 
 def describe_lack(runner: Runner, data_batch: Any) -> str:

@@ -30,8 +30,8 @@ def register_part(part: Part) -> Part:
 def _find_part(name: str) -> type[nn.Module]:
     if name not in PARTS:
         raise ValueError(
-            f'csnln_mm.networks has no {name!r}; a part of your own has to be imported first: on '
-            'the command line by --config FILE, whose custom_imports name its module'
+            f'csnln_mm.networks has no {name!r}; if it is a part of your own, name the config of '
+            'its training, which imports it: --config FILE, or csnln test FILE CHECKPOINT'
         )
     return PARTS[name]
 

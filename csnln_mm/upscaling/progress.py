@@ -140,7 +140,8 @@ class _Lines:
         elif kind == 'done':
             about = self.about.pop(event['number'])
             if 'frames' in event:
-                about += f'; {event["frames"]} frames, {event["repeated"]} of them again'
+                again = event['repeated']
+                about += f'; {event["frames"]} frames' + f', {again} of them repeated' * (again > 0)
             self.print_line(f'{label}: {about}; {event["target"]}, {event["seconds"]:.1f} s')
         elif kind == 'failed':
             failure = failure_line(event['source'], event['reason'])

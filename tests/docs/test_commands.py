@@ -37,6 +37,7 @@ from csnln_mm.networks import CSNLNNet
 
 # What begins a command, as a regular expression, and why it is not run here.
 NOT_RUN = {
+    r'(python3 -m venv|\.) ': 'makes an environment, or needs one',
     r'make (env|test|lint|docs|demo)': 'minutes; the continuous integration runs the first three',
     r'pip install (-e|--no-deps|pytorch-optimizer)': 'changes the environment',
     r'(python -m build|pip install .*\.whl|mim )': 'tests/packaging/test_wheel.py runs the page',

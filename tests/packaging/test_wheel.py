@@ -176,7 +176,7 @@ def test_the_page(installed, tmp_path):
                 continue
             verb, words = command.words[1], with_little_work(command.words)
             if command.words[0] == 'csnln':
-                output = run_command(server, command.words[1:], empty)
+                output = run_command(server, words[1:], empty)
             elif HAS_MIM and verb not in used:
                 output = run(*words, cwd=empty, PYTHONPATH=str(packages))
             elif words := without_mim(words, packages):

@@ -81,7 +81,7 @@ def test_all_images_of_stdin_and_one_that_is_damaged(checkpoint, folder, monkeyp
     monkeypatch.setattr(sys, 'stdin', Stdin(3 * image))
     assert main([*words, '-f', 'bmp']) == 0
     out, error = capfdbinary.readouterr()
-    assert len(out) == 3 * (54 + 14 * 56) and b'3 frames, 2 of them again; stdout, ' in error
+    assert len(out) == 3 * (54 + 14 * 56) and b'3 frames, 2 of them repeated; stdout, ' in error
     damaged = image.replace(b'IDAT', b'IDAX')
     monkeypatch.setattr(sys, 'stdin', Stdin(image + damaged + image))
     assert main([*words, '--progress', 'none']) == 1
