@@ -30,17 +30,21 @@ CSS = """
 .gradio-container {max-width: 1360px !important; margin: auto}
 .pixels img {image-rendering: pixelated}
 .figures {display: grid; gap: 10px}
-.figures figure {margin: 0; font-size: 12px; line-height: 1.35; text-align: center}
+.figures figure {margin: 0; font-size: 13px; line-height: 1.35; text-align: center}
 .figures figcaption {padding-top: 4px}
 .figures img {width: 100%; border-radius: 4px; display: block}
 /* Gradio gives what is within margins of its own. */
 .figures a, .figures img, .figures figcaption {margin: 0 !important}
 #slider {height: min(560px, 90vw) !important}
+.pixels {container-type: inline-size}
 .crops {grid-template-columns: repeat(8, minmax(0, 88px))}
-.crops figcaption {white-space: nowrap; font-size: 11px}
+.crops figcaption {white-space: nowrap; font-size: 12px}
 .crops img {aspect-ratio: 1; border: 3px solid}
-.large {grid-template-columns: repeat(auto-fill, minmax(180px, 1fr))}
-@media (max-width: 760px) {.crops {grid-template-columns: repeat(4, minmax(0, 1fr))}}
+.large {grid-template-columns: repeat(auto-fill, minmax(160px, 1fr))}
+/* Beside the other pixel, or on a phone. */
+@container (max-width: 560px) {.crops {grid-template-columns: repeat(4, minmax(0, 88px))}}
+/* Two pixels have their pictures at the same height. */
+@media (min-width: 761px) {#text-A, #text-B {min-height: 76px}}
 """
 
 

@@ -116,7 +116,8 @@ def error_map(image: np.ndarray, gt: np.ndarray, *, gain: int = 8) -> np.ndarray
 def draw_box(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """Outline a box (x, y, width, height) on a copy of an image."""
     canvas = image.copy()
-    _outline(canvas, box, BOX_COLOURS[0], line=max(2, max(canvas.shape[:2]) // 100))
+    # White within black: red can hardly be seen on a night sky.
+    _outline(canvas, box, '#ffffff', line=max(2, max(canvas.shape[:2]) // 100))
     return canvas
 
 
