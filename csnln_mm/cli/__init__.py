@@ -38,6 +38,9 @@ COMMANDS = {
     'info': 'print versions, devices and paths, for bug reports',
 }
 
+# What training, testing and --config need beside the package's own requirements.
+_OPENMMLAB = 'mmagic', 'mmcv', 'mmengine'
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -91,6 +94,12 @@ def exit_status(command: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except ImportError as error:
+        if error.name and error.name.partition('.')[0] in _OPENMMLAB and not wants_traceback():
+            _tell(
+                f'csnln: error: this command needs MMagic, and there is no {error.name} here: make '
+                'an environment with `make env`, and activate it (docs/installation.md)'
+            )
+            return 2
         # The libraries of torch take gigabytes of addresses before they take any memory.
         limit = address_space_limit()
         if limit is None or 'segment' not in str(error) or wants_traceback():

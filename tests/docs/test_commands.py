@@ -63,6 +63,7 @@ PYTHON_NOT_RUN = {
     'from mmagic.apis import MMagicInferencer': 'tests/mmagic/test_generator.py compares pixels',
     'import pydicom': 'tests/upscaling/test_fields.py reads such a file',
     # They stay registered, so that one test takes them back.
+    "'my_attention'": 'tests/mmagic/test_own_images.py loads it',
     '@register_part': 'tests/networks/test_own_parts.py runs all of them',
     'KERNELS[8]': 'tests/networks/test_own_parts.py runs all of them',
 }

@@ -32,6 +32,7 @@ from csnln_mm.mmagic.own_images import (
     set_test_images,
     set_weights,
 )
+from csnln_mm.networks.build import PARTS
 from csnln_mm.paper.measure import collect_images, measure
 from csnln_mm.upscaling import Upscaler
 
@@ -255,6 +256,34 @@ def test_a_config_of_ones_own_has_its_own_name_and_folder(tmp_path, monkeypatch)
     assert cfg.work_dir == 'work_dirs/mine' and 'my_module_beside_a_config' in sys.modules
     (tmp_path / 'named.py').write_text(f"_base_ = '{base}'\nwork_dir = 'elsewhere'")
     assert load_config(str(tmp_path / 'named.py')).work_dir == 'elsewhere'
+
+
+def test_contributings_config_with_an_attention_of_ones_own(tmp_path, monkeypatch):
+    """Its module lies beside it; a checkpoint never imports it by itself."""
+    blocks = re.findall('```python\n(.*?)```', (ROOT / 'CONTRIBUTING.md').read_text(), re.S)
+    names = {'mine.py': '_base_ = ', 'my_attention.py': 'class GatedUpsampling'}
+    for name, content in names.items():
+        (block,) = (block for block in blocks if content in block)
+        (tmp_path / name).write_text(block)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    parts = dict(PARTS)
+    cfg = load_config(str(tmp_path / 'mine.py'))
+    try:
+        model = build_parts(cfg)
+        assert any(type(x).__module__ == 'my_attention' for x in model.modules())
+        torch.save(
+            dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
+            tmp_path / 'mine.pth',
+        )
+        assert config_of_checkpoint(str(tmp_path / 'mine.pth'))
+    finally:
+        del sys.modules['my_attention']
+        PARTS.clear()
+        PARTS.update(parts)
+    with pytest.raises(
+        UserError, match='name the config of its training, .* csnln test FILE CHECK'
+    ):
+        config_of_checkpoint(str(tmp_path / 'mine.pth'))
 
 
 @pytest.fixture(scope='module')

@@ -3,6 +3,8 @@
 from command_line import run_code
 
 CODE = """
+import contextlib
+import io
 import sys
 
 
@@ -30,6 +32,12 @@ assert main(['convert', 'released.pt', 'ours.pth']) == 0
 assert main(['upscale', 'a.png', '-n', 'ours.pth', '-g', 'cpu']) == 0
 assert Image.open('a_x2.png').size == (60, 48)
 figure = attention_figure(Upscaler('ours.pth', device='cpu'), read_image('a.png'), [(5, 5)])
+for words in ['train', 'csnln_x2_demo.py'], ['test', 'csnln-x2-fast', '--data', '.']:
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        assert main(words) == 2
+    (line,) = error.getvalue().splitlines()
+    assert 'this command needs MMagic' in line and 'make env' in line
 assert figure.shape[2] == 3 and len(np.unique(figure)) > 100 and 'matplotlib' in sys.modules
 assert not any(name.startswith(('mmengine', 'mmcv', 'mmagic')) for name in sys.modules)
 """
