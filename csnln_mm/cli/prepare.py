@@ -185,6 +185,7 @@ def _check(args: argparse.Namespace) -> int:
         total=len(pairs),
         console=Console(stderr=True),
         transient=True,
+        disable=not sys.stderr.isatty(),
     )
     misfits = [problem for problem in checking if problem]
     for problem in [f'{path} has no partner' for path in unpaired] + misfits:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
+from torch import nn
 
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
@@ -13,6 +14,7 @@ from csnln_mm.mmagic.run_state import tell_job_script
 from csnln_mm.mmagic.run_token import TakenOver
 from csnln_mm.mmagic.training_summary import TrainingSummaryHook
 from csnln_mm.networks import CSNLNNet
+from csnln_mm.networks.build import PARTS
 
 # The score before the first step, in MMEngine's message hub and so in each checkpoint.
 _START = 'start_score'
@@ -93,12 +95,20 @@ def describe_result(runner: Runner) -> str:
         config: str | Path | None = runner.cfg.filename  # beside it lie parts of its own
         if not isinstance(generator, CSNLNNet):
             config = Path(runner.work_dir, Path(config or 'config.py').name)
-        elif {type(part).__module__.split('.')[0] for part in generator.modules()} <= _PACKAGES:
+        elif not has_foreign_parts(generator):
             config = None
         option = f' --config {config}' if config else ''
         option += _reading(runner)
         lines.append(f'upscale with it: csnln upscale IMAGE -n {best}{option}')
     return '\n'.join(lines)
+
+
+def has_foreign_parts(network: nn.Module) -> bool:
+    """Whether a network has parts that this package and torch do not define."""
+    names = (type(part) for part in network.modules())
+    # What MMagic builds is of a class of the package, derived from the one that is registered.
+    kinds = {PARTS.get(kind.__name__, kind).__module__.split('.')[0] for kind in names}
+    return not kinds <= _PACKAGES
 
 
 def _reading(runner: Runner) -> str:

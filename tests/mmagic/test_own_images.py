@@ -32,6 +32,7 @@ from csnln_mm.mmagic.own_images import (
     set_test_images,
     set_weights,
 )
+from csnln_mm.mmagic.training import has_foreign_parts
 from csnln_mm.networks.build import PARTS
 from csnln_mm.paper.measure import collect_images, measure
 from csnln_mm.upscaling import Upscaler
@@ -266,20 +267,18 @@ def test_contributings_config_with_an_attention_of_ones_own(tmp_path, monkeypatc
         (block,) = (block for block in blocks if content in block)
         (tmp_path / name).write_text(block)
     monkeypatch.setattr(sys, 'path', list(sys.path))
-    parts = dict(PARTS)
     cfg = load_config(str(tmp_path / 'mine.py'))
     try:
         model = build_parts(cfg)
-        assert any(type(x).__module__ == 'my_attention' for x in model.modules())
+        assert has_foreign_parts(model.generator) and not has_foreign_parts(model.generator.head)
         torch.save(
             dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
             tmp_path / 'mine.pth',
         )
         assert config_of_checkpoint(str(tmp_path / 'mine.pth'))
     finally:
-        del sys.modules['my_attention']
-        PARTS.clear()
-        PARTS.update(parts)
+        del sys.modules['my_attention'], PARTS['GatedUpsampling']
+        MODELS.module_dict.pop('GatedUpsampling')
     with pytest.raises(UserError, match='name the config of its training.* csnln test FILE'):
         config_of_checkpoint(str(tmp_path / 'mine.pth'))
 
