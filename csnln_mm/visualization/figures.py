@@ -232,7 +232,8 @@ def _explain(
 
     _, (low, high, gamma) = relative_weights(weights, margin)
     colours = ScalarMappable(PowerNorm(gamma, low, high), 'inferno')
-    bar = figure.colorbar(colours, ax=axis, shrink=0.9, pad=0.02, extend='max')
+    # As high as the map, whose shape the layout does not know.
+    bar = figure.colorbar(colours, cax=axis.inset_axes((1.02, 0, 0.05, 1)), extend='max')
     bar.ax.tick_params(labelsize=9)
     bar.set_label(f'times the mean {quantity}', fontsize=9)
     text = concentration(weights, places, quantity)
