@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import logging
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -145,11 +146,13 @@ def _walk(value: Any, place: str) -> Iterator[tuple[str, str, Any]]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Suppress log messages, which the parts repeat when they are built for the run."""
+    """Suppress messages, which the parts repeat when they are built for the run."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
     finally:
         logging.disable(before)
 
