@@ -158,7 +158,10 @@ _SHARED: dict[str, dict[str, Any]] = {
         nargs='?',
         help='checkpoint file, or a model of the package; none for configs without weights',
     ),
-    '--config': dict(metavar='FILE', help='config file, for a checkpoint that carries none'),
+    '--config': dict(
+        metavar='FILE',
+        help='config file, for a checkpoint without one, or a network with parts of your own',
+    ),
     '--verbose': dict(
         action='store_true', help='print everything that the log file has, and its warnings'
     ),

@@ -36,13 +36,15 @@ CSS = """
 /* Gradio gives what is within margins of its own. */
 .figures a, .figures img, .figures figcaption {margin: 0 !important}
 #slider {height: min(560px, 90vw) !important}
-.pixels {container-type: inline-size}
+.strip {container-type: inline-size}
 .crops {grid-template-columns: repeat(8, minmax(0, 88px))}
 .crops figcaption {white-space: nowrap; font-size: 12px}
 .crops img {aspect-ratio: 1; border: 3px solid}
 .large {grid-template-columns: repeat(auto-fill, minmax(160px, 1fr))}
 /* Beside the other pixel, or on a phone. */
 @container (max-width: 560px) {.crops {grid-template-columns: repeat(4, minmax(0, 88px))}}
+/* Before a browser loads them, as it does when they come into view. */
+.map {min-height: 220px}
 /* Two pixels have their pictures at the same height. */
 @media (min-width: 761px) {#text-A, #text-B {min-height: 76px}}
 """
@@ -193,14 +195,14 @@ class Page:
                     views = dict(
                         column=column,
                         text=gr.Markdown(elem_id=f'text-{slot}'),
-                        crops=gr.HTML(elem_id=f'crops-{slot}', elem_classes='pixels'),
+                        crops=gr.HTML(elem_id=f'crops-{slot}', elem_classes=['pixels', 'strip']),
                     )
                     with gr.Row():
                         for name, label in PICTURES.items():
                             views[name] = gr.Image(
                                 label=label, type='filepath', buttons=['fullscreen'],
                                 interactive=False, min_width=220, elem_id=f'{name}-{slot}',
-                                elem_classes='pixels',
+                                elem_classes=['pixels', 'map'],
                             )  # fmt: skip
                     views['depends'] = gr.Markdown(elem_id=f'depends-{slot}')
                 self.slots[slot] = views
