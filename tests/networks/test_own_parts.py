@@ -18,9 +18,8 @@ from csnln_mm.networks.growth import change_scale
 from csnln_mm.upscaling import Upscaler
 from csnln_mm.visualization import extract_attention
 
-BLOCKS = re.findall(
-    '```python\n(.*?)```', (Path(__file__).parents[2] / 'CONTRIBUTING.md').read_text(), re.S
-)
+PAGE = (Path(__file__).parents[2] / 'CONTRIBUTING.md').read_text()
+BLOCKS = re.findall('```python\n(.*?)```', PAGE, re.S)
 RECIPES = [block for block in BLOCKS if '_base_' not in block]
 OWN_ATTENTION = dict(
     branches=['local', 'cross_scale'], cross_scale_attention=dict(type='GatedUpsampling')

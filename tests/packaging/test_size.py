@@ -18,7 +18,7 @@ BUDGET = {
     'csnln_mm/upscaling': 2600,
     'csnln_mm/visualization': 1520,
     'tests': 580,
-    'tests/benchmarks': 150,
+    'tests/benchmarks': 200,
     'tests/checkpoints': 1250,
     'tests/cli': 325,
     'tests/configs': 350,
