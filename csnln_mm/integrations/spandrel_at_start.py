@@ -46,6 +46,8 @@ class _AfterSpandrel(MetaPathFinder):
             run(module)
             # Not earlier: some programs look for spandrel before they import it.
             sys.meta_path.remove(self)
+            if 'csnln_mm.integrations.spandrel' in sys.modules:
+                return  # a program that imports it, and spandrel through it, registers by itself
             try:
                 from csnln_mm.integrations.spandrel import register
 

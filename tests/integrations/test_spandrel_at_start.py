@@ -62,6 +62,8 @@ def test_a_program_loads_csnln_once_it_is_installed(python, tmp_path):
     assert done.returncode == 0, done.stderr
     result = torch.load(tmp_path / 'out.pt')[0].movedim(0, -1).mul(255).round().byte().numpy()
     assert (result == Upscaler(files[0], device='cpu')(image)).all()
+    own = 'from csnln_mm.integrations.spandrel import register; register()'
+    assert run(python, '-c', own).stderr == ''
     # A start without spandrel imports nothing of this package but the installer.
     code = 'import sys; print("torch" in sys.modules)'
     assert run(python, '-c', code).stdout.strip() == 'False'
