@@ -6,7 +6,7 @@ pixels of the input, and adds to t x t pixels of the output, and to the image. S
 the processor's cache, used and forgotten, and none is made twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple, cast
 
@@ -67,7 +67,7 @@ class LocalRecurrence:
     def __call__(self, features: Tensor) -> tuple[Tensor | None, Tensor]:
         """[N, C, H, W] -> the downsampled hidden state, of this shape, and [N, c, S H, S W]."""
         downs, images = zip(*map(self._one, features))
-        return None if self.downsample is None else torch.stack(downs), torch.stack(images)
+        return None if self.downsample is None else _stack(downs), _stack(images)
 
     def _one(self, features: Tensor) -> tuple[Tensor | None, Tensor]:
         c, (height, width), reach = self.channels, features.shape[1:], self.taps - 1
@@ -87,7 +87,8 @@ class LocalRecurrence:
             return None, image
         down = down[reach : reach + height, reach : reach + width].permute(2, 0, 1)
         conv, activation = cast(nn.Sequential, self.downsample)
-        return activation(down + cast(Tensor, conv.bias).view(c, 1, 1)), image
+        del padded  # as it is as large
+        return activation(down.add_(cast(Tensor, conv.bias).view(c, 1, 1))), image
 
     def _pieces(self, height: int, width: int) -> Iterator[_Piece]:
         # Some blocks at the border may lie outside of the hidden state.
@@ -159,3 +160,8 @@ class LocalRecurrence:
                 left = s * piece.left + 2 - x
                 place = image[:, top : top + s * rows, left : left + s * columns]
                 place.unflatten(1, (rows, s)).transpose(1, 2).add_(parts[y, x])
+
+
+def _stack(maps: Sequence[Tensor]) -> Tensor:
+    """Without a copy of a single one."""
+    return maps[0][None] if len(maps) == 1 else torch.stack(list(maps))

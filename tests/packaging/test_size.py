@@ -35,7 +35,7 @@ BUDGET = {
     'tests/paper': 650,
     'tests/slurm': 400,
     'tests/tools': 610,
-    'tests/upscaling': 2015,
+    'tests/upscaling': 2020,
     'tests/visualization': 700,
     'tools': 300,
 }
