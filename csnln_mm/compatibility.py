@@ -49,14 +49,14 @@ def stood_in() -> dict[str, str]:
 
 
 def summary() -> str:
-    """One line that names what is stood in for so far; empty if nothing is."""
+    """Name the modules that stand-ins replace so far, in one line; '' if there are none."""
     if not _reasons:
         return ''
     return f'stand-ins for what MMagic cannot import here: {", ".join(sorted(_reasons))}'
 
 
 def why_missing(name: str) -> str:
-    """Say why MMagic lacks a type: which of its parts, one that defines it, is stood in for.
+    """Say why MMagic lacks a type: the reason why a module that defines it was replaced.
 
     Args:
         name: of a class, such as 'SRGAN'.

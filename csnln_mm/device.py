@@ -64,9 +64,9 @@ def _cuda_of_process(count: int) -> str:
 def free_memory(device: torch.device) -> int | None:
     """The free bytes of a device; None if it does not say.
 
-    On a CPU, this is what the process may still take: the limits of its control groups, which
-    containers and clusters set, and of its address space count, and it gets its share where a
-    launcher has started several processes on this machine.
+    On a CPU, this is what the process may still allocate within the limits of its control groups
+    (set by containers and clusters) and of its address space, divided by the number of processes
+    that a launcher has started on this machine.
     """
     if device.type == 'cuda':
         import torch

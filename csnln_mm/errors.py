@@ -6,7 +6,7 @@ import traceback
 
 
 class UserError(Exception):
-    """Something in the input, the files or the settings is wrong, and the user can fix it.
+    """An error in the input, the files or the settings that the user can fix.
 
     Commands print the message without a traceback.
 

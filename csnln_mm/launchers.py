@@ -1,4 +1,4 @@
-"""How launchers tell a process its place among the others."""
+"""The environment variables by which launchers number their processes."""
 
 from typing import NamedTuple
 

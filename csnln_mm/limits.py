@@ -1,4 +1,4 @@
-"""The limits of what is read from files and taken from pages, each once.
+"""The limits on files that are read and requests that are accepted, each defined once.
 
 The table in docs/reliability.md says what was tried beyond each, and what happened.
 """

@@ -1,4 +1,4 @@
-"""Which of the images are this process's, where several share them."""
+"""This process's share of the images, where several processes share them."""
 
 import os
 import re
@@ -18,7 +18,7 @@ class Shard(NamedTuple):
     Attributes:
         index: of the first item, below ``count``.
         count: of shares.
-        origin: what told; '' for all there is.
+        origin: the option or variable that set it; '' for all images.
     """
 
     index: int = 0
@@ -45,7 +45,7 @@ class Shard(NamedTuple):
         return Shard(self.index + self.count * index, self.count * count, both)
 
     def of(self, items: list[Item]) -> list[Item]:
-        """What belongs to it."""
+        """The items of this share."""
         return items[self.index :: self.count]
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ def shard_of_process(images: int, environment: Mapping[str, str] = os.environ) -
 
 
 def wait_for_others(*, failed: bool) -> None:
-    """Where torchrun has started this process, have one that failed end after all others.
+    """Under torchrun, let a process that failed end only after all others.
 
     torchrun ends all processes as soon as one ends with an error.
     """

@@ -218,7 +218,8 @@ def differences(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first setting in which two configs of a CSNLNNet differ; '' if there is none.
 
     Compares scale and sizes, since they tell more than the first tensor that does not fit, and
-    settings that leave no trace in the weights: with others, weights fit and images are wrong.
+    settings that leave no trace in the weights: with the wrong ones, weights load and images are
+    wrong.
 
     Args:
         trained: the config that the weights were trained with.

@@ -1,4 +1,4 @@
-"""The network of bare weights: what their names and shapes show, and what only the user knows."""
+"""Infer a network from the names and shapes of its weights, and from settings given by the user."""
 
 import re
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ _OURS = ('csnln_mm.', 'torch.')
 
 
 class LoadedNetwork(NamedTuple):
-    """A network and what its checkpoint says about it.
+    """A network, and the metadata of its checkpoint.
 
     Attributes:
         network: in evaluation mode, on the CPU.
@@ -85,7 +85,7 @@ def read_network(
     *,
     settings: Mapping[str, Any] | None = None,
 ) -> LoadedNetwork:
-    """Like :func:`load_network`, with what the checkpoint says about the network."""
+    """Like :func:`load_network`, with weights, architecture and metadata of the file."""
     return build_from_checkpoint(load_checkpoint(path), str(path), architecture, settings=settings)
 
 
@@ -135,7 +135,7 @@ def build_from_checkpoint(
 
 
 def check_paths(source: Path, target: Path) -> None:
-    """Raise UserError if a file cannot be written because it is a folder, or what is read."""
+    """Raise UserError if the target is a folder, or the same file as the source."""
     if target.is_dir():
         raise UserError(f'{target} is a folder')
     if target.exists() and source.exists() and os.path.samefile(source, target):

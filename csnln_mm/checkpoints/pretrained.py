@@ -24,7 +24,7 @@ class PretrainedModel(NamedTuple):
         scale: upscaling factor.
         parameters: their number.
         with_attention: whether it has attention beside convolutions.
-        for_lossy: whether it was trained on what lossy compression leaves of photographs.
+        for_lossy: whether it was trained on photographs after lossy compression.
         scores: (PSNR in dB, SSIM) on Y by test set, as measured with this package.
         licence: of the weights.
         training_data: names of the data sets.
@@ -55,11 +55,11 @@ def choose_pretrained(
     """The model for a scale: the smallest of those that upscale by this factor.
 
     Args:
-        scale: wanted factor. Where no model has it, the next larger one that a model has is taken,
-            or else the largest. By default the smallest.
+        scale: wanted factor. If no model has it, the next larger factor of a model is used, or else
+            the largest. By default the smallest.
         with_attention: choose among the models with attention only.
-        lossy: choose for images that lossy compression has changed: the model for them of that or
-            the next larger factor, if there is one.
+        lossy: prefer a model for images that lossy compression has changed, of that or the next
+            larger factor.
 
     Raises:
         UserError: if no model is left to choose from.

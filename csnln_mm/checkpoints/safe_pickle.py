@@ -1,12 +1,12 @@
 """Pickles of plain data: an unpickler that can build what checkpoints hold, and nothing else.
 
 Every name that a pickle may mention leads to a class of plain data or to a function of this
-module, which checks its arguments. A list of allowed names alone would not do: pickles may also
-change attributes of whatever they can name, and some of the original functions believe any size.
+module, which checks its arguments. A list of allowed names would not be enough: pickles can also
+change attributes of anything they can name, and some of the original functions trust any size.
 
 Time is bounded as well. A few bytes make a tuple that contains another twice, and so on forty
-times: whoever hashes it, prints it or multiplies such numbers is busy for years. Therefore keys are
-plain numbers and texts, and messages name nothing but these.
+times: hashing or printing it would take years. Therefore keys are plain numbers and strings, and
+messages show nothing else.
 """
 
 import pickle
@@ -56,7 +56,7 @@ _PythonUnpickler: Any = pickle._Unpickler
 
 
 class SafeUnpickler(_PythonUnpickler):
-    """Reads the types that state dicts, optimizers and MMEngine's logs consist of.
+    """Reads the types that make up state dicts, optimizers and MMEngine's logs.
 
     Args:
         file: binary file.

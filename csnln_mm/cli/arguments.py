@@ -216,7 +216,7 @@ _OTHER_NAMES = {'--verbose': ['-v'], '--local_rank': ['--local-rank']}
 
 
 def add_shared(parser: argparse._ActionsContainer, *names: str, **changed: Any) -> None:
-    """Add arguments that several commands have, by their names; ``changed`` is what differs."""
+    """Add arguments that several commands share, by name; ``changed`` overrides settings."""
     for name in names:
         others = _OTHER_NAMES.get(name, [])
         parser.add_argument(*others, name, **{**_SHARED[name], **changed})

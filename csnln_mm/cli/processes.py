@@ -1,4 +1,4 @@
-"""Processes of this machine that share the images of a command, and report as one."""
+"""Run a command's work in several processes on this machine that report as one."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def run_processes(work: Callable[[int, Tell], Any], count: int, tell: Tell) -> None:
-    """Run ``work`` in several processes, each of which knows its share as if torchrun told it.
+    """Run ``work`` in several processes, each with the environment variables of torchrun.
 
     The cores are divided among them, unless ``OMP_NUM_THREADS`` is set.
 

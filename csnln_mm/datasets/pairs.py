@@ -125,8 +125,8 @@ def find_misfits(
         pairs: (LQ, GT).
         scale: required ratio of the sides of GT to those of LQ; None for any.
         gt_patch_size: smallest accepted side of a GT, in pixels.
-        channels: that images must have, unless they have one; None: 8 bits of grey or RGB.
-        bands: those that are chosen of each image.
+        channels: that images must have, unless they have one; None: 8-bit grey or RGB.
+        bands: the bands to use of each image.
         decode: whether to decode all images as well.
     """
 

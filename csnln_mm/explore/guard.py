@@ -1,4 +1,4 @@
-"""Which requests the server answers: of its own page, and within the limits."""
+"""Answer only requests of the server's own page that are within the limits."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -17,12 +17,12 @@ _UPLOAD = re.compile(r'/(gradio_api/)?upload/?')
 
 
 class Guard:
-    """Middleware before Gradio's own application.
+    """Middleware in front of Gradio's own application.
 
-    Other pages in the user's browser cannot drive this one. A name that is made to lead here (DNS
-    rebinding) is no host of the server: hosts are addresses, which cannot be rebound, localhost,
-    and the names given. A page of another origin is refused by the ``Origin`` that browsers send
-    with each request that changes something.
+    Other pages in the user's browser cannot control this one. A host name that was rebound to this
+    address (DNS rebinding) is refused: allowed hosts are addresses, which cannot be rebound,
+    localhost, and the names given. A page of another origin is refused by its ``Origin`` header,
+    which browsers send with each request that changes something.
 
     Args:
         app: that answers.

@@ -76,7 +76,7 @@ def _in_page(handler: Callable) -> Callable:
 
 
 class Page:
-    """The page: one image and one checkpoint, and what is done with them in three tabs.
+    """The page: an image and a checkpoint, to upscale, explain and compare in three tabs.
 
     Args:
         sessions: the open pages of the server.

@@ -1,4 +1,4 @@
-"""The server of the page: who can reach it, which files it can read, and what it leaves behind."""
+"""The server of the page: its address, the files that it serves, and their removal."""
 
 import os
 import tempfile
@@ -18,9 +18,9 @@ from csnln_mm.images.image_file import ImageData, write_image
 class Server:
     """Serves the page until it is closed; a context manager.
 
-    Uploads and results lie in one temporary folder, the only one that a browser can read files of.
-    What a page brought goes when it is closed, uploads that no page opened after minutes, and the
-    folder with the server. Other pages in the browser cannot use it, see
+    Uploads and results are stored in one temporary folder, the only one that a browser can read.
+    The files of a page are removed when it is closed, uploads that no page opened after minutes,
+    and the folder when the server closes. Other pages in the browser cannot use the server, see
     :class:`~csnln_mm.explore.guard.Guard`. It connects to no other machine.
 
     Args:

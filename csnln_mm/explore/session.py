@@ -1,7 +1,7 @@
-"""What each open page holds on the server, and what is removed when it is closed.
+"""The state of each open page on the server, removed when the page is closed.
 
-Gradio's own State is not used for this: it keeps the state of a closed page for an hour, and its
-``delete_cache`` deletes files by their age, also those that an open page shows.
+Gradio's own State keeps the state of a closed page for an hour, and its ``delete_cache`` deletes
+files by their age, even those that an open page shows.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ class Session:
         self.path = here
 
     def forget_image(self) -> None:
-        """Stop the work on the image, and remove it and what was made of it."""
+        """Stop the work on the image, and remove it with all results."""
         self.stop()
         self._remove_files()
         self.image = self.path = None
@@ -151,7 +151,7 @@ class Session:
         return Upscaler(self.networks[name], device=self.device, **options)
 
     def record_attention(self, slot: str, name: str, window: int, pixel: tuple[int, int]) -> None:
-        """Run the network, unless a record of what it would see is there."""
+        """Run the network, unless there is a record of the same input."""
         for record, made_of in list(self.records.values()):
             if made_of[:2] == (name, window) and (record.is_whole or made_of[2] == pixel):
                 break
@@ -305,7 +305,7 @@ class Sessions:
         return round(total)
 
     def keep_what_is_there(self) -> None:
-        """Keep the present files for as long as the server runs: those of the page itself."""
+        """Keep the files that exist now, which are the page's own, until the server closes."""
         self._own = set(self.folder.iterdir())
 
     def sweep(self) -> None:

@@ -1,4 +1,4 @@
-"""What results look like on the page, and work that tells how far it is."""
+"""Results as components of the page, and work that reports its progress."""
 
 import html
 import time
@@ -57,7 +57,7 @@ _DETAIL_ZOOM = 4
 
 
 class Work:
-    """Work that shows on the page how far it is, and ends when nobody waits for it.
+    """Work that reports its progress on the page, and ends when nobody waits for it.
 
     Gradio cannot stop a running function, so this is called with (done, total) now and then, and
     raises :class:`~csnln_mm.explore.session.Stopped`.
@@ -101,7 +101,7 @@ def image_views(session: Session) -> tuple[str, str]:
 def upscale_views(
     session: Session, name: str, factor: float | None, tile: int | None, ensemble: bool, work: Work
 ) -> tuple[gr.ImageSlider, gr.DownloadButton, str]:
-    """Upscale: bicubic and the result for the slider, the file, and what was done.
+    """Upscale, and return the slider, the download and a description.
 
     Raises:
         UserError: if there is no image or no scale, or the result would be too large.
@@ -132,7 +132,7 @@ def upscale_views(
 
 
 def slider_views(session: Session, slot: str, recurrence: int, stage: int) -> dict[str, gr.Slider]:
-    """Fit the sliders to what a slot's network has.
+    """Fit the sliders to the recurrences and stages of a slot's network.
 
     Args:
         session: with a record for the slot.
@@ -187,7 +187,7 @@ def nothing_in_slot() -> SlotViews:
 def attribution_views(
     session: Session, slot: str, name: str, window: int, point: tuple[int, int], work: Work
 ) -> SlotViews:
-    """Show what the result around a pixel depends on: beside its attention, or in place of it.
+    """Show which pixels a detail of the result depends on, beside its attention if there is any.
 
     ``window`` is the side of the square around the pixel that the network sees.
     """

@@ -128,7 +128,7 @@ def _durations(movie: bytearray, start: int, end: int) -> Iterator[tuple[bytes, 
 
 
 def to_palette(image: Image.Image) -> Image.Image:
-    """256 colours, or 255 and one that is transparent where less than half is visible."""
+    """Reduce to 256 colours; with transparency to 255, and one for pixels below half opacity."""
     if not image.has_transparency_data:
         return image if image.mode == 'L' else image.quantize(256)
     hidden = image.getchannel('A').point([255] * 128 + [0] * 128)

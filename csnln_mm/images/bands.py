@@ -7,10 +7,10 @@ from csnln_mm.errors import UserError
 
 
 def parse_bands(text: str) -> tuple[tuple[int, ...], ...]:
-    """Bands in groups, counted from 0, of a text such as ``4,3,2+8``, counted from 1.
+    """Parse groups of bands: ``4,3,2+8``, counted from 1, becomes ((3, 2, 1), (7,)), from 0.
 
     Raises:
-        UserError: if it is none, or a band is named twice.
+        UserError: if the text is not of that form, or names a band twice.
     """
     if not re.fullmatch(r'[1-9]\d{0,4}([,+][1-9]\d{0,4})*', text):
         raise UserError(
@@ -25,7 +25,7 @@ def parse_bands(text: str) -> tuple[tuple[int, ...], ...]:
 
 
 def check_bands(groups: Sequence[Sequence[int]], count: int) -> None:
-    """Raise UserError unless an image of so many bands has those that are named."""
+    """Raise UserError if a group names a band that an image of ``count`` bands lacks."""
     missing = [band + 1 for group in groups for band in group if band >= count]
     if missing:
         raise UserError(f'there is no band {missing[0]}; the image has {count}')
@@ -36,12 +36,12 @@ def fit_groups(groups: tuple[int, ...], channels: int, *, chosen: bool) -> tuple
 
     Args:
         groups: sizes of the groups of the image.
-        channels: that the network takes.
-        chosen: whether a user chose the groups; otherwise a network that is not one of RGB, and
-            takes as many channels as there are bands, takes all of them as they are.
+        channels: of the network's input.
+        chosen: whether a user chose the groups; otherwise a network of other than three channels,
+            and of as many as there are bands, gets all bands at once.
 
     Raises:
-        UserError: if a group has neither one band nor as many as the network takes.
+        UserError: if a group has neither one band nor as many as the network's input.
     """
     total = sum(groups)
     if channels == 1:

@@ -79,7 +79,7 @@ def upsample(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """MATLAB's bicubic, antialiased where it reduces; of integers rounded to what the type holds.
+    """MATLAB's bicubic, antialiased when it reduces; integers are rounded to their type.
 
     Args:
         image: [H, W] or [H, W, C], of integers or float.
@@ -102,7 +102,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def compress_as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """What JPEG leaves of an image, with colour at half the resolution, as cameras write it.
+    """Compress and decompress an image as JPEG, with colour at half the resolution, as cameras do.
 
     Args:
         image: uint8 RGB, [H, W, 3].

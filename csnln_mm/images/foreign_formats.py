@@ -1,4 +1,4 @@
-"""Formats that are not read, or by a plugin: told by name, with what to do."""
+"""Recognise formats that are not read, or only by a plugin, and say what to do."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which formats are read and written, and what beyond Pillow they need."""
+"""The formats that are read and written, and what they need beyond Pillow."""
 
 import functools
 import importlib

@@ -1,4 +1,4 @@
-"""Where the pixels of a TIFF lie on the ground or under the microscope, and how that is scaled."""
+"""The position of a TIFF's pixels on the ground or under the microscope, and its scaling."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Georeference(NamedTuple):
 
     @classmethod
     def read(cls, tags: Any) -> 'Georeference':
-        """Those of tifffile's tags."""
+        """Read the tags from tifffile's."""
         kept = {}
         for code in _KEPT:
             tag = tags.get(code)
@@ -92,7 +92,7 @@ class Georeference(NamedTuple):
         return Georeference(self.tags | {GDAL_METADATA: (dtype, 0, text)})
 
     def band_names(self) -> Mapping[int, str]:
-        """What GDAL's metadata call the bands, from 0: their colours, or else descriptions."""
+        """The names of bands, from 0, in GDAL's metadata: colours, or else descriptions."""
         names = {}
         text = str(self.tags.get(GDAL_METADATA, (0, 0, ''))[2])
         for role in 'description', 'colorinterp':

@@ -13,25 +13,25 @@ from csnln_mm.images.value_range import RangeOption, ValueRange, find_range
 
 
 class GroundTruth(NamedTuple):
-    """An image, and which of its values are black and white.
+    """An image, and the values of it that are black and white.
 
     Attributes:
-        image: [H, W, C]. Pixels that are transparent, or stand for no value, have that of the
+        image: [H, W, C]. Transparent pixels, and those without a value, have the value of the
             nearest other pixel.
-        values: of each band.
+        values: the range of each band.
     """
 
     image: ImageData
     values: ValueRange
 
     def to_255(self, pixels: np.ndarray) -> np.ndarray:
-        """Map values of such an image to what they are of 8 bits.
+        """Map values of such an image to 0 (black) to 255 (white).
 
         Args:
             pixels: [H, W, C].
 
         Returns:
-            The same of 8 bits whose range is full, else float32: 0 black, 255 white.
+            float32; 8-bit pixels whose range is full are returned unchanged.
         """
         if pixels.dtype == np.uint8 and self.values.origin == 'full':
             return pixels
@@ -62,15 +62,15 @@ def read_ground_truth(
 
 
 def count_bands(path: str | Path, header: ImageHeader, bands: str | None = None) -> int | None:
-    """How many bands an image has; None of grey or RGB of 8 bits, which all programs read alike.
+    """Count an image's bands; None for 8-bit grey or RGB, which all programs read alike.
 
     Args:
         path: of the file, for the message.
         header: of the file.
-        bands: those that are chosen, which are counted in any case.
+        bands: a choice of bands; if given, they are counted in any case.
 
     Raises:
-        UserError: if it lacks one of them.
+        UserError: if the image lacks one of them.
     """
     if bands is not None:
         groups = parse_bands(bands)

@@ -1,4 +1,4 @@
-"""Images in memory, and what the header of a file says of one."""
+"""Images in memory, and the headers of image files."""
 
 from typing import NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ LARGEST = 1e30
 
 
 class ImageHeader(NamedTuple):
-    """What a file says of its image, before that is decoded.
+    """The properties of an image that are known before it is decoded.
 
     Attributes:
         size: (width, height) in pixels, upright as far as EXIF before the pixels says.
@@ -83,7 +83,7 @@ class ImageData(NamedTuple):
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """``bands``, or what stands for None."""
+        """``bands``, or their default."""
         if self.bands is not None:
             return self.bands
         count = 1 if self.pixels.ndim == 2 else self.pixels.shape[2]
@@ -91,7 +91,7 @@ class ImageData(NamedTuple):
 
     @property
     def header(self) -> ImageHeader:
-        """What the header of its file would say."""
+        """The header that a file of this image would have."""
         return ImageHeader(
             self.size,
             self.pixels.dtype == np.uint16,
@@ -136,7 +136,7 @@ class RowSource(Protocol):
 
 
 class WrappedRows:
-    """An image that goes on beyond its border with what is at the opposite one.
+    """An image that continues beyond each border with what lies at the opposite one.
 
     Args:
         image: to continue.

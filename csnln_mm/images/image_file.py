@@ -113,7 +113,7 @@ def middle_crops(folder: Path, count: int, side: int) -> Iterator[np.ndarray]:
 
 
 def read_header(path: str | Path, frame: int | None = None) -> ImageHeader:
-    """Read what the header of an image file says.
+    """Read the header of an image file.
 
     Args:
         path: of the file.
@@ -544,7 +544,7 @@ def check_format(path: Path, header: ImageHeader) -> None:
 
 
 class _TimedFile(io.BufferedReader):
-    """A file that ends the work of a decoder that takes far longer than its image is large."""
+    """A file that stops a decoder which takes far too long for the size of its image."""
 
     path: str | Path = ''
     deadline = math.inf  # in seconds that this thread has computed

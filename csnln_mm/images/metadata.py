@@ -46,7 +46,7 @@ _COMMENTS = 'parameters', 'Comment'
 
 
 def read_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None]:
-    """EXIF and XMP of an image as opened, without their orientation; None for what there is not.
+    """EXIF and XMP of an opened image, without orientation; None for each that is missing.
 
     The thumbnail is left out, and so is what cannot be read: metadata are no reason to refuse an
     image.
@@ -102,7 +102,7 @@ def _without_elements(xmp: bytes, name: bytes) -> bytes:
 def scale_resolution(
     exif: bytes | None, factors: tuple[float, float], *, always: bool
 ) -> bytes | None:
-    """EXIF of an image that has so many times the pixels across and down, and is as large.
+    """Scale the resolution in EXIF for an image of the same extent with more pixels.
 
     Dots per inch are what somebody wants to print; they change only ``always``.
     """

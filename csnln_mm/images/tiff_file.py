@@ -228,7 +228,7 @@ class TiffPages:
 
 
 def open_tiff(file: BinaryIO, name: str) -> TiffPages | None:
-    """The TIFF in an open file; None if it is another format. Errors: as of ``TiffPages``."""
+    """The TIFF in an open file, None for another format; raises what :class:`TiffPages` raises."""
     start = file.read(4)
     file.seek(0)
     return TiffPages(file, name) if start in _MAGIC else None

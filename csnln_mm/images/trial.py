@@ -1,4 +1,4 @@
-"""Decoding on trial, for the page, in a process of its own: nothing else can end a decoder."""
+"""Try to decode the page's uploads in a process of its own, since only that can be stopped."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
-"""Which values of an image are black and white to a network.
+"""The values of an image that are black and white to a network.
 
-Networks are trained on 0..1, and dark numbers are another kind of image to them: 12 bits in a file
-of 16 cost 1.6 dB. So the values are mapped to 0..1 first, and the result is mapped back.
+Networks are trained on 0..1, and do worse on images that use a small part of that: 12 bits in a
+16-bit file cost 1.6 dB. So the values are mapped to 0..1 first, and the result is mapped back.
 """
 
 import math
@@ -26,12 +26,12 @@ _PERCENTILES = 0.01, 0.1, 99.9, 99.99
 
 
 class ValueRange(NamedTuple):
-    """The values that are 0 and 1 to the network, of each band.
+    """The values of each band that are 0 and 1 to the network.
 
     Attributes:
         low: of each band.
         high: of each band, above ``low``.
-        origin: 'full', all values that the type holds; 'file', as its metadata say; 'data', seen in
+        origin: where it comes from: 'full', all values of the type; 'file', its metadata; 'data',
             the pixels; or 'given'.
     """
 
@@ -47,9 +47,9 @@ class ValueRange(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Of each band, without what stands for no value: the extremes, and percentiles.
+    """The extremes and percentiles of each band, without pixels that have no value.
 
-    ``percentiles`` are 0.01, 0.1, 99.9 and 99.99, of a million pixels at most; [4, C].
+    ``percentiles`` are 0.01, 0.1, 99.9 and 99.99, of at most a million pixels; [4, C].
     """
 
     low: np.ndarray
@@ -65,7 +65,7 @@ def full_range(dtype: np.dtype) -> tuple[float, float]:
 
 
 def range_of_bits(bits: int) -> tuple[float, float]:
-    """0 and the highest value of so many bits."""
+    """0 and the highest value of ``bits`` bits."""
     return 0.0, float(2**bits - 1)
 
 

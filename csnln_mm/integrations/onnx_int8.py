@@ -43,10 +43,10 @@ def read_tiles(folder: Path, tile: int) -> list[np.ndarray]:
 
 
 def quantize(model: Any, tiles: Iterable[np.ndarray]) -> Any:
-    """Quantize the convolutions of an ONNX model, but for those that read or write the image.
+    """Quantize the convolutions of an ONNX model, except those that read or write the image.
 
-    Weights become int8, inputs and outputs uint8, in the range that they have on the tiles. What
-    is read or written as an image needs finer steps and stays in float32.
+    Weights become int8, inputs and outputs uint8, in the range that they have on the tiles.
+    Convolutions that read or write the image need finer steps and stay in float32.
 
     Args:
         model: an export, with the input ``input``.

@@ -1,4 +1,4 @@
-"""Find mistakes in a config by building what needs no data; report each in one line."""
+"""Find mistakes in a config by building all parts that need no data; report each in one line."""
 
 import copy
 import importlib.util

@@ -14,7 +14,7 @@ from csnln_mm.images.image_file import read_rgb
 
 @DATASETS.register_module()
 class ImagePairDataset(BasicImageDataset):
-    """MMagic's :class:`BasicImageDataset`, which here names the image that it cannot read.
+    """MMagic's :class:`BasicImageDataset`, with errors that name the image.
 
     It takes MMagic's arguments; ``data_prefix`` maps keys such as ``img`` and ``gt`` to folders.
 

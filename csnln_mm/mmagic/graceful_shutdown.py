@@ -38,11 +38,10 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
 
     A signal to one of several processes ends all of them after the same step. A validation ends
     before the network's next layer, in the other processes before their next image; resuming
-    repeats it. A second signal, more than a second later, ends the
-    process at once.
+    repeats it. A second signal, more than a second later, ends the process at once.
 
-    Python's own exception for SIGINT could be lost in a library's handlers, or leave a step half
-    done. Dataloader workers, which a cluster signals as well, live as long as they are needed.
+    Python's own exception for SIGINT could be swallowed by a library's handlers, or leave a step
+    half done. Dataloader workers, which a cluster signals too, live as long as they are needed.
 
     Signals that the process ignores stay ignored: this is how a shell keeps Control-C from its
     background jobs. Outside the main thread, which receives the signals, nothing happens.

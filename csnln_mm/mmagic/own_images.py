@@ -39,9 +39,9 @@ def set_images(
 ) -> None:
     """Train and validate on a user's images; everything else stays as in the config.
 
-    Where the first ground truth is not grey or RGB of 8 bits, all images are loaded by
-    :class:`~csnln_mm.mmagic.transforms.LoadBands`, and a network without weights takes as many
-    bands as they have.
+    If the first ground truth is not 8-bit grey or RGB, all images are loaded by
+    :class:`~csnln_mm.mmagic.transforms.LoadBands`, and a network without weights gets as many
+    channels as they have bands.
 
     Args:
         cfg: config of a training run, changed in place.
@@ -179,9 +179,10 @@ def find_scale(cfg: Config) -> int | None:
 
 
 def set_channels(cfg: Config, channels: int) -> None:
-    """Fit everything but the generator of a config to images of so many bands.
+    """Adapt everything but the generator of a config to images of this number of bands.
 
-    Values are normalised alike, and unless there are three, metrics count all of them instead of Y.
+    Unless there are three, one mean and deviation serve all bands, and metrics use all bands
+    instead of Y.
     """
     if channels == 3:
         return

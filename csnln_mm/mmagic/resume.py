@@ -205,7 +205,7 @@ def list_checkpoints(folder: Path, template: str = 'iter_{}.pth') -> list[Path]:
 
 
 def latest_valid_checkpoint(folder: Path, template: str = 'iter_{}.pth') -> Start:
-    """Find the newest checkpoint to resume from; UserError if none of those there is valid."""
+    """Find the newest checkpoint to resume from; UserError if there are some, but none is valid."""
     skipped = []
     for path in list_checkpoints(folder, template):
         try:

@@ -1,4 +1,4 @@
-"""Tell the job script of a run more than an exit status."""
+"""Report the state of a run to its job script."""
 
 import os
 from pathlib import Path

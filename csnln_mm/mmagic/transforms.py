@@ -20,21 +20,21 @@ _PATIENCE = 500
 
 @TRANSFORMS.register_module()
 class LoadBands:
-    """Load images of any type and number of bands; MMagic's own loads 8 bits of grey or RGB.
+    """Load images of any type and number of bands; MMagic's own step loads 8-bit grey or RGB.
 
-    Values become 0 (black) to 255 (white), in float32 unless they are those of 8 bits. An LQ image
-    has the range of its ground truth if both have the same type. Pixels without value, and
-    transparent ones, have that of the nearest other pixel.
+    Values become 0 (black) to 255 (white), in float32 unless they have 8 bits. An LQ image has the
+    range of its ground truth if both have the same type. Transparent pixels, and those without a
+    value, get the value of the nearest other pixel.
 
     Args:
-        keys: what to load, of ``KEY_path``.
-        channels: that the network takes. One band is repeated to make as many.
+        keys: images to load, each from its ``KEY_path``.
+        channels: of the network's input. A single band is repeated.
         value_range: see :func:`~csnln_mm.images.value_range.choose_range`.
-        bands: those to load, in order, such as '4,3,2,8'; all by default.
+        bands: bands to load, in order, such as '4,3,2,8'; all by default.
 
     Raises:
-        UserError: if the range or the bands are none; for a sample, if an image cannot be read, or
-            has another number of bands.
+        UserError: if the range or the bands are invalid; for a sample, if an image cannot be read,
+            or has another number of bands.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class LoadBands:
 
 @TRANSFORMS.register_module()
 class BicubicDegradation:
-    """Make ``img`` from ``gt`` by MATLAB's antialiased bicubic; of 8 bits rounded to them.
+    """Make ``img`` from ``gt`` by MATLAB's antialiased bicubic; integers are rounded.
 
     Patches equal those of a reduced whole image: the reduction also uses what surrounds a patch.
 
@@ -166,10 +166,10 @@ class HardPatches:
 
 @TRANSFORMS.register_module()
 class JPEGPhotograph:
-    """Compress ``img`` as JPEG, as the photographs that people have were, once or twice.
+    """Compress ``img`` as JPEG once or twice, like the photographs that people have.
 
-    Colour is sampled 4:2:0 or 4:4:4. What was compressed twice had been cut in between, so that
-    the two grids of 8x8 pixels differ. MMagic's RandomJPEGCompression does neither.
+    Colour is sampled 4:2:0 or 4:4:4. An image that is compressed twice is cropped in between, so
+    that the two grids of 8x8 pixels differ. MMagic's RandomJPEGCompression does neither.
 
     Args:
         quality: lowest and highest quality of the last compression, drawn uniformly.

@@ -1,4 +1,4 @@
-"""What a :class:`~csnln_mm.networks.CSNLNNet` asks of the cell that it applies again and again."""
+"""The interface of the cell that a :class:`~csnln_mm.networks.CSNLNNet` applies repeatedly."""
 
 from torch import Tensor, nn
 
@@ -62,7 +62,7 @@ class Cell(nn.Module):
         return None
 
     def freeze_next_input(self) -> None:
-        """Exclude from training what only the next input depends on.
+        """Exclude from training the weights that only the next input depends on.
 
         The network calls this if there is a single recurrence, since DistributedDataParallel stops
         at a parameter without a gradient.

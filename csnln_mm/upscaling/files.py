@@ -1,4 +1,4 @@
-"""Upscaling files and folders: what becomes of each image."""
+"""Upscale files and folders."""
 
 import contextlib
 import functools
@@ -44,7 +44,7 @@ from csnln_mm.upscaling.upscaler import Upscaler, network_name
 
 
 class UpscaleResult(NamedTuple):
-    """What became of an image.
+    """The outcome for an image.
 
     Attributes:
         source: the input.

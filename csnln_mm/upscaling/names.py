@@ -1,4 +1,4 @@
-"""What results are called."""
+"""The names of results."""
 
 import re
 from collections.abc import Callable
@@ -41,10 +41,10 @@ class Names(NamedTuple):
 
 
 def split_template(out: str | Path | None, suffix: str) -> tuple[Path | None, str | None, str]:
-    """The folder, the template and the suffix of an output that has fields, such as {model}.
+    """Split an output with fields such as {model} into folder, template and suffix.
 
-    Fields begin the template: ``large/{model}`` are folders, ``large/{stem}_x2`` and
-    ``large/{stem}.webp`` names.
+    The template begins with the first field: ``large/{model}`` names folders, ``large/{stem}_x2``
+    and ``large/{stem}.webp`` name files.
     """
     if out is None:
         return None, None, suffix
@@ -80,7 +80,7 @@ def check_template(template: str) -> set[str]:
 
 
 def software_note(model: str, factor: int) -> str:
-    """What results say of what made them."""
+    """The note in results that names their model."""
     return f'{SOFTWARE} {__version__}, {model} x{factor}'
 
 

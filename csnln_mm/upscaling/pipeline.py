@@ -45,7 +45,7 @@ def run_pipeline(
     fail: Callable[[Item, str], Result],
     alone: Callable[[Item], bool] = lambda item: False,
 ) -> list[Result]:
-    """Read each item, work on it and write what came of it; three are in memory at most.
+    """Read, process and write each item, with at most three in memory.
 
     Args:
         items: what to do, in order.

@@ -1,4 +1,4 @@
-"""Which images are upscaled, where the results go, and what cannot be done, before any work."""
+"""Decide which images are upscaled and where results go, and refuse what cannot be done."""
 
 import glob
 import math
@@ -27,7 +27,7 @@ _LABEL = re.compile(r'(.+)_(x\d+(\.\d+)?|(w|longest|shortest)\d+|(fit|at-least)\
 
 
 class Job(NamedTuple):
-    """An input, and what is to become of it.
+    """An input and its planned result.
 
     Attributes:
         source: an image file; or an input in which there are none.
@@ -54,13 +54,12 @@ class Job(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to become of all inputs.
+    """The plan for all inputs.
 
     Attributes:
         jobs: in order.
-        left_out: how many results of earlier runs are no inputs.
-        not_read: how many files in folders and patterns are images of a format that is not read,
-            by suffix.
+        left_out: number of results of earlier runs, which are not inputs.
+        not_read: number of images of formats that are not read, by suffix.
     """
 
     jobs: list[Job]

@@ -1,4 +1,4 @@
-"""What :func:`~csnln_mm.upscaling.upscale` reports while it runs.
+"""The progress reports of :func:`~csnln_mm.upscaling.upscale`.
 
 Events are dicts with ``event``: ``start``, with ``shard`` if other processes have other images, or
 ``processes``; ``skipped`` and ``failed`` for what is not begun; then, in order and with a
@@ -28,7 +28,7 @@ _INTERVAL = 30.0
 def reporter(
     progress: bool | str | Tell, out: TextIO | None = None
 ) -> contextlib.AbstractContextManager[Tell]:
-    """What ``progress`` of :func:`~csnln_mm.upscaling.upscale` asks for, by default on stdout."""
+    """Make the reporter for ``progress`` of :func:`~csnln_mm.upscaling.upscale`."""
     stream = out or sys.stdout
     if callable(progress):
         return contextlib.nullcontext(progress)

@@ -1,4 +1,4 @@
-"""How large results are to be: by a factor, or by what their sides are to be."""
+"""The size of results: by a factor, or by the length of their sides."""
 
 import math
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class TargetSize(NamedTuple):
     values: tuple[float, ...]
 
     def factor(self, size: tuple[int, int]) -> float:
-        """By which an image of this (width, height) grows."""
+        """The factor by which an image of this (width, height) is upscaled."""
         if self.kind == 'scale':
             return self.values[0]
         if self.kind == 'width':
@@ -36,16 +36,16 @@ class TargetSize(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What names of results beside their inputs end with."""
+        """The ending of names of results beside their inputs."""
         values = 'x'.join(f'{value:g}' for value in self.values)
         return {'scale': 'x', 'width': 'w'}.get(self.kind, self.kind) + values
 
 
 def target_size(**sizes: float | tuple[int, int] | None) -> TargetSize | None:
-    """The one of scale, width, longest, shortest, fit and at_least that is given; None for none.
+    """Make the target size from scale, width, longest, shortest, fit or at_least; None for none.
 
     Raises:
-        UserError: if there are several, or it is out of range.
+        UserError: if several are given, or one is out of range.
     """
     given = {name.replace('_', '-'): value for name, value in sizes.items() if value is not None}
     if len(given) > 1:

@@ -49,7 +49,7 @@ class Tiling:
 
 
 def tile_cost(pixels: int, network: nn.Module) -> float:
-    """Relative time for a tile of so many pixels: attention is quadratic, the rest linear."""
+    """Relative time for a tile of this many pixels: attention is quadratic, the rest linear."""
     return pixels * (pixels + 1500.0) if may_attend(network) else float(pixels)
 
 
@@ -113,11 +113,11 @@ def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | Non
 
 
 def choose_wrap_margin(network: nn.Module) -> int:
-    """LR pixels by which an image has to go on for its borders to fit together.
+    """LR pixels by which an image is continued so that opposite borders of the result match.
 
-    Without attention it is what a result depends on, and what resizing it takes. With it a result
-    depends on all of the image, and this is what tiles share. A multiple of the upscaling factor,
-    by which the cross-scale attention cuts an image.
+    Without attention this covers all pixels that a result and its resizing depend on. With
+    attention, which depends on the whole image, it is the overlap of tiles. It is a multiple of the
+    upscaling factor, since the cross-scale attention divides images into blocks of that size.
     """
     scale = cast(int, network.upscale_factor)
     reach = getattr(network, 'receptive_radius', None)
@@ -223,7 +223,7 @@ def _halve(
 
 
 def tile_memory(pixels: int, network: nn.Module, device: torch.device) -> int:
-    """Estimate the bytes that the network needs, besides its weights, for a tile of so many pixels.
+    """Estimate the bytes that the network needs, besides its weights, for a tile of ``pixels``.
 
     Measured: nine float32 feature maps of the upscaled size; taken as ten, and on a GPU 256
     MiB more for the blocks that the attention works in. Without attention five maps of the tile's

@@ -18,7 +18,7 @@ def show_tile(done: int, total: int) -> None:
 
 
 def check_cancelled() -> None:
-    """Raise what ends the node at work if it was cancelled."""
+    """Raise ComfyUI's exception if the running node was cancelled."""
     from comfy.model_management import throw_exception_if_processing_interrupted
 
     throw_exception_if_processing_interrupted()
