@@ -12,6 +12,7 @@ from csnln_mm.checkpoints.network import build_from_checkpoint
 from csnln_mm.device import free_memory
 from csnln_mm.errors import UserError
 from csnln_mm.upscaling.tile_size import OutOfMemory, choose_tiling, upscale_in_tiles
+from csnln_mm.upscaling.upscaler import network_bands
 
 try:
     from spandrel import (
@@ -69,7 +70,11 @@ class TiledNetwork(nn.Module):
         Raises:
             torch.cuda.OutOfMemoryError: if memory does not suffice for tiles of 32 pixels; on a
                 CPU, what torch raises there.
+            UserError: if the images have another number of channels than the network takes.
         """
+        channels = network_bands(self.network)
+        if x.shape[1] != channels:
+            raise UserError(f'the network takes images of {channels} channels, not {x.shape[1]}')
         if x.device not in self._free_memory:
             # Asked once: caches of earlier images must not change the tiles of later ones.
             self._free_memory[x.device] = free_memory(x.device)

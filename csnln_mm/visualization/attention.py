@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData, as_8_bit_rgb
 from csnln_mm.networks import CSNLNNet
-from csnln_mm.upscaling.upscaler import Upscaler
+from csnln_mm.upscaling.upscaler import Upscaler, network_bands
 
 
 class AttentionMaps(NamedTuple):
@@ -123,6 +123,7 @@ class AttentionRecord:
         network = upscaler.network
         if not attends(network):
             raise UserError('the network has no attention; csnln models lists those that have')
+        check_colour(network)
         stages = network.cell.attentions()
         for stage in stages:
             for branch, module in stage.items():
@@ -215,6 +216,15 @@ class AttentionRecord:
 def attends(network: nn.Module) -> bool:
     """Whether a network has attention that :func:`extract_attention` can record."""
     return isinstance(network, CSNLNNet) and network.has_attention
+
+
+def check_colour(network: nn.Module) -> None:
+    """Raise UserError unless a network takes the colours that an image is shown in."""
+    bands = network_bands(network)
+    if bands != 3:
+        raise UserError(
+            f'attention and attribution are shown of networks for colour, not for {bands} bands'
+        )
 
 
 def crop_window(

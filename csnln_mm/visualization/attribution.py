@@ -17,7 +17,7 @@ from csnln_mm.device import is_out_of_memory
 from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.upscaling.upscaler import Upscaler
-from csnln_mm.visualization.attention import crop_window
+from csnln_mm.visualization.attention import check_colour, crop_window
 
 # Pixels that go through the network together, to fill a GPU. On a CPU, batches take more memory and
 # as much time.
@@ -162,6 +162,7 @@ def extract_attribution(
     for name, number in dict(detail=detail, steps=steps).items():
         if number < 1:
             raise UserError(f'{name} must be at least 1, got {number}')
+    check_colour(upscaler.network)
     crop, offset, point = crop_window(image, point, window)
     sides = [upscaler.scale * side for side in crop.shape[1::-1]]
     lengths = [min(detail, side) for side in sides]

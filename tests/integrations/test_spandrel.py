@@ -70,6 +70,17 @@ def test_it_gives_the_upscalers_image(tmp_path, scale, kind):
     np.testing.assert_array_equal(to_image(result), Upscaler(file, device='cpu')(image))
 
 
+@pytest.mark.parametrize('channels', [1, 4])
+def test_a_network_of_other_channels_says_so(tmp_path, channels):
+    sizes = dict(in_channels=channels, out_channels=channels, rgb_mean=[0.4] * channels)
+    model = load(export(tmp_path, upscale_factor=2, **COMPACT, **sizes))
+    assert (model.input_channels, model.output_channels) == (channels, channels)
+    image = torch.rand(1, channels, 10, 12)
+    torch.testing.assert_close(model(image), model.model.network(image).clamp(0, 1))
+    with pytest.raises(UserError, match=f'takes images of {channels} channels, not 3'):
+        model(torch.rand(1, 3, 10, 12))
+
+
 def test_a_hosts_large_tile_is_cut_and_each_part_is_told(compact):
     seen = []
     model = load(compact)

@@ -11,7 +11,7 @@ from csnln_mm.errors import UserError
 from csnln_mm.images.image_file import ImageData
 from csnln_mm.networks import CSNLNNet
 from csnln_mm.upscaling import Upscaler
-from csnln_mm.visualization import AttentionRecord, extract_attention
+from csnln_mm.visualization import AttentionRecord, extract_attention, extract_attribution
 from csnln_mm.visualization.maps import (
     BOX_COLOURS,
     Match,
@@ -71,6 +71,15 @@ def test_a_network_without_attention_has_no_record():
     network = CSNLNNet(mid_channels=4, num_recurrences=1, cell=dict(branches=('local',)))
     with pytest.raises(UserError, match='no attention'):
         AttentionRecord(Upscaler(network, tile=0), IMAGE, (0, 0))
+
+
+@pytest.mark.parametrize('bands', [1, 4])
+def test_a_network_of_other_bands_is_named(bands):
+    sizes = dict(in_channels=bands, out_channels=bands, rgb_mean=[0.4] * bands)
+    upscaler = Upscaler(CSNLNNet(mid_channels=4, num_recurrences=1, **sizes), tile=0)
+    for show in AttentionRecord, extract_attribution:
+        with pytest.raises(UserError, match=f'networks for colour, not for {bands} bands'):
+            show(upscaler, IMAGE, (0, 0))
 
 
 def test_overlays_have_the_size_of_the_magnified_input(record):
