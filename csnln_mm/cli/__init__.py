@@ -1,8 +1,8 @@
 """The command line: ``csnln COMMAND``, with a module for each command.
 
-A module has ``HELP``, the beginning of ``csnln COMMAND --help``; ``add_arguments(parser)``; and
-``run(args)``, which returns an exit status or None. Only the module of the given command is
-imported, and its ``run`` imports heavy packages (torch takes two seconds), so that help and wrong
+A module's docstring begins ``csnln COMMAND --help``. Its ``add_arguments(parser)`` adds options,
+and its ``run(args)`` returns an exit status or None. Only the module of the given command is
+imported, and ``run`` imports heavy packages (torch takes two seconds), so that help and wrong
 arguments are quick.
 """
 
@@ -74,7 +74,7 @@ def _run(argv: list[str]) -> int | None:
         )
         if argv[:1] == [name]:
             module = importlib.import_module(f'{__name__}.{name}')
-            command.description = module.HELP
+            command.description = module.__doc__
             module.add_arguments(command)
     args = parser.parse_args(argv or ['--help'])
     set_malloc_thresholds(mmap=None, trim=2047)

@@ -1,19 +1,17 @@
-"""``csnln ablation``: train and test the variants of the paper's Tables 3, 4 and 5."""
-
-import argparse
-from pathlib import Path
-
-from csnln_mm.cli import arguments
-
-HELP = """\
-Train and test the variants of the paper's Table 3, 4 or 5, and print the table.
+"""Train and test the variants of the paper's Table 3, 4 or 5, and print the table.
 
 The default is the paper's budget: 200 epochs on DIV2K for each variant. After an interruption, run
 it again with the same options: finished variants are kept, the interrupted one resumes.
 
 example of a small budget:
   csnln ablation 3 --train-data data/BSD400 --max-iters 400 --channels 16 \\
-      --recurrences 2 --batch-size 8 --cfg-options model.generator.image_skip=True"""
+      --recurrences 2 --batch-size 8 --cfg-options model.generator.image_skip=True
+"""
+
+import argparse
+from pathlib import Path
+
+from csnln_mm.cli import arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

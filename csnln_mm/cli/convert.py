@@ -1,18 +1,17 @@
-"""``csnln convert``: checkpoints of the released code to ours, and back."""
-
-import argparse
-from pathlib import Path
-
-from csnln_mm.scales import SCALES
-
-HELP = """Convert a checkpoint of the authors' released code for csnln test, train and load_from.
+"""Convert a checkpoint of the authors' released code for csnln test, train and load_from.
 
 Scale, channels and recurrences are read from the file. --to-released converts weights that were
 trained here for the released code.
 
 examples:
   csnln convert model_x2.pt csnln_x2.pth
-  csnln convert work_dirs/csnln_x2_div2k/iter_500000.pth mine_x2.pt --to-released"""
+  csnln convert work_dirs/csnln_x2_div2k/iter_500000.pth mine_x2.pt --to-released
+"""
+
+import argparse
+from pathlib import Path
+
+from csnln_mm.scales import SCALES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

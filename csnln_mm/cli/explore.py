@@ -1,4 +1,12 @@
-"""``csnln explore``: the page in the browser."""
+"""Serve a page where you upscale images and see where their detail comes from.
+
+examples:
+  csnln explore
+  csnln explore photo.jpg --checkpoint with=attention.pth without=plain.pth
+
+Needs Gradio: pip install 'csnln-mm[explore]'. Only this machine can reach the page, unless you set
+--host; it works offline and sends nothing. Ctrl-C stops it.
+"""
 
 import argparse
 from pathlib import Path
@@ -6,15 +14,6 @@ from typing import Any
 
 from csnln_mm.cli.arguments import add_shared, named_paths
 from csnln_mm.limits import PAGE_PIXELS
-
-HELP = """Serve a page where you upscale images and see where their detail comes from.
-
-examples:
-  csnln explore
-  csnln explore photo.jpg --checkpoint with=attention.pth without=plain.pth
-
-Needs Gradio: pip install 'csnln-mm[explore]'. Only this machine can reach the page, unless you set
---host; it works offline and sends nothing. Ctrl-C stops it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

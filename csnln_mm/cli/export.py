@@ -1,14 +1,4 @@
-"""``csnln export``: write a network for other programs."""
-
-import argparse
-import sys
-from pathlib import Path
-from typing import Any
-
-from csnln_mm.cli.arguments import add_shared, output_file, output_folder, read_settings
-from csnln_mm.errors import UserError
-
-HELP = """Write the network of a checkpoint as a file for other programs.
+"""Write the network of a checkpoint as a file for other programs.
 
 safetensors: weights without code, with the architecture in the file's metadata. Every command reads
 such a file, or the folder that --hub writes, in place of a checkpoint.
@@ -19,7 +9,16 @@ runs it has to cut images into tiles.
 examples:
   csnln export work_dirs/csnln_x2_div2k/iter_500000.pth -o csnln_x2.safetensors
   csnln export csnln_x2.pth --hub csnln-x2 --metadata license=Apache-2.0 author=me
-  csnln export csnln_x2.pth -o csnln_x2.onnx --format onnx --tile 64"""
+  csnln export csnln_x2.pth -o csnln_x2.onnx --format onnx --tile 64
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from csnln_mm.cli.arguments import add_shared, output_file, output_folder, read_settings
+from csnln_mm.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

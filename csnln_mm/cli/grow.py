@@ -1,18 +1,4 @@
-"""``csnln grow``: initialise a larger network, or one of other bands, from another."""
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from csnln_mm.cli import arguments
-from csnln_mm.errors import UserError
-from csnln_mm.scales import SCALES
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-HELP = """\
-Initialise a larger network from the weights of a smaller one, or one of other bands.
+"""Initialise a larger network from the weights of a smaller one, or one of other bands.
 
 --attention adds attention to a network that has only the local branch: its result does not change
 at first, and the attention is selective from the first training step. --scale makes a network for
@@ -25,7 +11,19 @@ examples:
   csnln grow csnln-x2-fast x2_start.safetensors --attention cross_scale --recurrences 1 \\
       --images data/DIV2K/DIV2K_train_LR_bicubic/X2_sub
   csnln grow csnln-x2-fast x4_start.safetensors --scale 4 --num-recurrences 8
-  csnln grow csnln-x2-fast four_bands.safetensors --channels 4"""
+  csnln grow csnln-x2-fast four_bands.safetensors --channels 4
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
+from csnln_mm.scales import SCALES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # How many images to use, and the side of the crop from the middle of each.
 _COUNT, _SIDE = 16, 48

@@ -1,4 +1,4 @@
-"""``csnln info``: print what a bug report needs."""
+"""Print versions, devices and paths, for bug reports."""
 
 import argparse
 import importlib.metadata
@@ -6,8 +6,6 @@ import importlib.util
 import platform
 import sys
 from pathlib import Path
-
-HELP = 'Print versions, devices and paths, for bug reports.'
 
 PACKAGES = (
     'torch numpy pillow opencv-python opencv-python-headless tifffile matplotlib rich safetensors '

@@ -1,4 +1,18 @@
-"""``csnln measure``: measure PSNR and SSIM of models and of finished results."""
+"""Measure PSNR and SSIM of models, or of finished results of any program, on folders of images,
+beside bicubic and published small models.
+
+Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y, of other than
+three bands on all of them, and refer to the range of values of more than 8 bits. Rows with an
+asterisk are quoted, not measured; test sets that nobody published figures of have none.
+Multiply-adds are for a result of 1280x720 pixels, seconds (--time) for an image of 512x512.
+
+examples:
+  csnln measure downloads/Set5 downloads/Set14 --scale 2
+  csnln measure downloads --scale 4 -n csnln-x4-fast csnln_x4.pth --time --format markdown
+  csnln measure downloads/Kodak24 --jpeg 85 50 30
+  csnln measure downloads/Set5 --scale 4 --results theirs=upscaled/ --metrics lpips dists
+  csnln measure --scale 4 --results metrics.json
+"""
 
 import argparse
 import os
@@ -13,22 +27,6 @@ from csnln_mm.scales import SCALES
 
 if TYPE_CHECKING:
     from csnln_mm.paper.results import Result
-
-HELP = """\
-Measure PSNR and SSIM of models, or of finished results of any program, on folders of images,
-beside bicubic and published small models.
-
-Images are reduced by MATLAB's bicubic and upscaled again; PSNR and SSIM are on Y, of other than
-three bands on all of them, and refer to the range of values of more than 8 bits. Rows with an
-asterisk are quoted, not measured; test sets that nobody published figures of have none.
-Multiply-adds are for a result of 1280x720 pixels, seconds (--time) for an image of 512x512.
-
-examples:
-  csnln measure downloads/Set5 downloads/Set14 --scale 2
-  csnln measure downloads --scale 4 -n csnln-x4-fast csnln_x4.pth --time --format markdown
-  csnln measure downloads/Kodak24 --jpeg 85 50 30
-  csnln measure downloads/Set5 --scale 4 --results theirs=upscaled/ --metrics lpips dists
-  csnln measure --scale 4 --results metrics.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

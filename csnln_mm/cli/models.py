@@ -1,19 +1,17 @@
-"""``csnln models``: list the models that come with the package."""
-
-import argparse
-
-from csnln_mm.cli import arguments
-from csnln_mm.errors import UserError
-
-HELP = """\
-List the models that come with the package.
+"""List the models that come with the package.
 
 PSNR and SSIM on Y were measured by csnln measure. csnln upscale uses the first model of a
 scale, for JPEG and other lossy files that of them; -n NAME chooses another.
 
 examples:
   csnln models
-  csnln models csnln-x2-fast"""
+  csnln models csnln-x2-fast
+"""
+
+import argparse
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
 
 # What the table on the terminal leaves out, so that it fits 80 columns.
 _DETAILS = {'scale', 'size', 'Set14', 'B100', 'Kodak24', 'licence', 'trained on'}

@@ -1,4 +1,4 @@
-"""``csnln prepare``: make training and test images."""
+"""Prepare test sets, DIV2K, images of your own or the images of the demo; check pairs."""
 
 import argparse
 import contextlib
@@ -9,8 +9,6 @@ from pathlib import Path
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError, failure_line
 from csnln_mm.scales import SCALES
-
-HELP = 'Prepare test sets, DIV2K, images of your own or the images of the demo; check pairs.'
 
 _BENCHMARKS = """\
 Make test sets from HR images: GTmod12 and LRbicx2, LRbicx3, LRbicx4.

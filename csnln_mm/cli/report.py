@@ -1,14 +1,4 @@
-"""``csnln report``: print results beside the paper's."""
-
-import argparse
-from pathlib import Path
-from typing import Any
-
-from csnln_mm.cli import arguments
-from csnln_mm.errors import UserError
-
-HELP = """\
-Print results beside the paper's.
+"""Print results beside the paper's.
 
 Tests a checkpoint on the benchmarks in data/, or reads what csnln test --out wrote, and prints the
 result below the paper's Table 1 for that scale. With --model-size: parameters and multiply-adds
@@ -17,7 +7,15 @@ beside Table 2.
 examples:
   csnln report configs/csnln_x2_div2k.py csnln_x2.pth --format markdown
   csnln report configs/bicubic_x2.py
-  csnln report configs/csnln_x4_div2k.py --model-size 48 48"""
+  csnln report configs/csnln_x4_div2k.py --model-size 48 48
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,4 @@
-"""``csnln test``: measure a checkpoint on a config's test sets, or on other images."""
-
-import argparse
-from pathlib import Path
-
-from csnln_mm.cli import arguments
-from csnln_mm.errors import UserError
-from csnln_mm.shard import Shard, shard_of_array
-
-HELP = """\
-Measure PSNR and SSIM of a checkpoint on the test sets in data/, or on images of your own.
+"""Measure PSNR and SSIM of a checkpoint on the test sets in data/, or on images of your own.
 
 A checkpoint that csnln train or csnln export wrote, and a model of the package, need no config.
 
@@ -16,7 +6,15 @@ examples:
   csnln test work_dirs/csnln_x2_div2k/best_PSNR_iter_20000.pth --data photos/test
   csnln test csnln-x2-fast --data data/Set5
   csnln test configs/csnln_x4_div2k.py csnln_x4.pth --out metrics.json
-  csnln test configs/bicubic_x2.py --save-images images"""
+  csnln test configs/bicubic_x2.py --save-images images
+"""
+
+import argparse
+from pathlib import Path
+
+from csnln_mm.cli import arguments
+from csnln_mm.errors import UserError
+from csnln_mm.shard import Shard, shard_of_array
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

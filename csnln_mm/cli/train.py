@@ -1,4 +1,11 @@
-"""``csnln train``: train a model from a config."""
+"""Train a model from a config.
+
+examples:
+  csnln train configs/csnln_x2_demo.py
+  csnln train configs/csnln_x4_div2k.py --resume
+  csnln train configs/csnln_x2_div2k.py --lq photos/LR --gt photos/HR --weights csnln_x2.pth
+  tools/dist_train.sh configs/csnln_x4_div2k.py 8
+"""
 
 import argparse
 import os
@@ -7,15 +14,6 @@ from pathlib import Path
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
-
-HELP = """\
-Train a model from a config.
-
-examples:
-  csnln train configs/csnln_x2_demo.py
-  csnln train configs/csnln_x4_div2k.py --resume
-  csnln train configs/csnln_x2_div2k.py --lq photos/LR --gt photos/HR --weights csnln_x2.pth
-  tools/dist_train.sh configs/csnln_x4_div2k.py 8"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

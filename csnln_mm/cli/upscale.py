@@ -1,4 +1,16 @@
-"""``csnln upscale``: super-resolve image files."""
+"""Upscale images with a trained network.
+
+examples:
+  csnln upscale photo.jpg                                     # writes photo_x2.png
+  csnln upscale photos 'scans/**/*.tif' -o large -r --scale 4
+  csnln upscale photo.jpg -n csnln_x4.pth                     # your own checkpoint
+  csnln upscale photos -o large -g 0,1,2,3                    # a process for each of four GPUs
+  csnln upscale - --scale 3.5 < small.png > large.png
+  csnln upscale moving.gif --frame 1                          # one of its frames
+
+Exit status: 0 if all images are done or exist already, 1 if some failed, 2 if nothing was started
+because an argument, the checkpoint or the device is wrong.
+"""
 
 import argparse
 import contextlib
@@ -19,19 +31,6 @@ from csnln_mm.shard import Shard, shard_of_process, wait_for_others
 
 if TYPE_CHECKING:
     from csnln_mm.upscaling import UpscaleResult
-
-HELP = """Upscale images with a trained network.
-
-examples:
-  csnln upscale photo.jpg                                     # writes photo_x2.png
-  csnln upscale photos 'scans/**/*.tif' -o large -r --scale 4
-  csnln upscale photo.jpg -n csnln_x4.pth                     # your own checkpoint
-  csnln upscale photos -o large -g 0,1,2,3                    # a process for each of four GPUs
-  csnln upscale - --scale 3.5 < small.png > large.png
-  csnln upscale moving.gif --frame 1                          # one of its frames
-
-Exit status: 0 if all images are done or exist already, 1 if some failed, 2 if nothing was started
-because an argument, the checkpoint or the device is wrong."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,7 @@
-"""``csnln visualize``: draw attention, attribution, and methods side by side."""
+"""Draw what a network attends to, what its result depends on, and compare methods.
+
+example: csnln visualize attribution photo.jpg --at 95,75 -o attribution.png
+"""
 
 import argparse
 import contextlib
@@ -9,10 +12,6 @@ from typing import Any
 
 from csnln_mm.cli import arguments
 from csnln_mm.errors import UserError
-
-HELP = """Draw what a network attends to, what its result depends on, and compare methods.
-
-example: csnln visualize attribution photo.jpg --at 95,75 -o attribution.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from csnln_mm.errors import UserError
 
 def command(monkeypatch, run, name='info'):
     module = types.ModuleType(f'csnln_mm.cli.{name}')
-    module.HELP = 'What it does.'
+    module.__doc__ = 'What it does.'
     module.add_arguments = lambda parser: parser.add_argument('--number', type=int)
     module.run = run
     monkeypatch.setitem(sys.modules, module.__name__, module)
