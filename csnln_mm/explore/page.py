@@ -36,13 +36,10 @@ CSS = """
 /* Gradio gives what is within margins of its own. */
 .figures a, .figures img, .figures figcaption {margin: 0 !important}
 #slider {height: min(560px, 90vw) !important}
-.strip {container-type: inline-size}
-.crops {grid-template-columns: repeat(8, minmax(0, 88px))}
+.crops {grid-template-columns: repeat(auto-fit, minmax(68px, 1fr)); gap: 6px; max-width: 750px}
 .crops figcaption {white-space: nowrap; font-size: 12px}
 .crops img {aspect-ratio: 1; border: 3px solid}
 .large {grid-template-columns: repeat(auto-fill, minmax(160px, 1fr))}
-/* Beside the other pixel, or on a phone. */
-@container (max-width: 560px) {.crops {grid-template-columns: repeat(4, minmax(0, 88px))}}
 /* Before a browser loads them, as it does when they come into view. */
 .map {min-height: 220px}
 /* Two pixels have their pictures at the same height. */
@@ -195,7 +192,7 @@ class Page:
                     views = dict(
                         column=column,
                         text=gr.Markdown(elem_id=f'text-{slot}'),
-                        crops=gr.HTML(elem_id=f'crops-{slot}', elem_classes=['pixels', 'strip']),
+                        crops=gr.HTML(elem_id=f'crops-{slot}', elem_classes='pixels'),
                     )
                     with gr.Row():
                         for name, label in PICTURES.items():
