@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import run
 from tiny_network import photograph, save_checkpoint
 
 from csnln_mm import integrations
@@ -228,3 +229,24 @@ def test_the_comfyui_folder(compact, tmp_path, monkeypatch):
         assert np.abs(whole.astype(int) - parts).max() <= 6
     finally:
         register()
+
+
+def test_a_spandrel_with_the_architecture_of_the_example_needs_no_registration(compact, tmp_path):
+    """Of a spandrel that knows CSNLN itself, in a program without this package."""
+    shutil.copytree(Path(spandrel.__file__).parent, tmp_path / 'spandrel')
+    example = Path(__file__).parents[2] / 'docs/examples/spandrel_upstream.py'
+    run(sys.executable, example, tmp_path / 'spandrel')
+    image = photograph(20, 22)
+    torch.save(torch.from_numpy(image).permute(2, 0, 1)[None] / 255, tmp_path / 'in.pt')
+    host = """
+import sys
+import torch
+from spandrel import ModelLoader
+model = ModelLoader().load_from_file(sys.argv[1])
+torch.save(model(torch.load(sys.argv[2])), sys.argv[3])
+assert 'csnln_mm' not in sys.modules
+"""
+    files = [compact, tmp_path / 'in.pt', tmp_path / 'out.pt']
+    run(sys.executable, '-c', host, *files, cwd=tmp_path)
+    result = torch.load(tmp_path / 'out.pt')[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+    np.testing.assert_array_equal(result, Upscaler(compact, device='cpu')(image))
