@@ -27,7 +27,7 @@ BUDGET = {
     'tests/explore': 550,
     'tests/helpers': 1700,
     'tests/images': 1350,
-    'tests/integrations': 1185,
+    'tests/integrations': 1190,
     'tests/mmagic': 3020,
     'tests/networks': 1005,
     'tests/ops': 800,
