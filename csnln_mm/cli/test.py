@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
     shard = shard_of_array() if args.shard == 'auto' else Shard.parse(args.shard)
     if shard.count > 1:
         print(f'share {shard} of the images, by {shard.origin}; the metrics are those of the share')
+    from mmengine.dist import is_main_process
+
     from csnln_mm.mmagic.config import load_config
     from csnln_mm.mmagic.own_images import config_of_checkpoint, set_test_images
     from csnln_mm.mmagic.runner import build_test_runner
@@ -78,5 +80,6 @@ def run(args: argparse.Namespace) -> None:
         images=args.save_images,
         per_image=args.per_image,
     )
-    for name, value in metrics.items():
-        print(f'{name:24}{value:.4f}')
+    if is_main_process():
+        for name, value in metrics.items():
+            print(f'{name:24}{value:.4f}')

@@ -38,7 +38,8 @@ def graceful_shutdown(runner: Runner) -> Iterator[None]:
 
     A signal to one of several processes ends all of them after the same step. A validation ends
     before the network's next layer, in the other processes before their next image; resuming
-    repeats it. A second signal, more than a second later, ends the process at once.
+    repeats it. A second signal, more than a second later, ends the process at once. One of several
+    processes whose run has ended with an exception ignores SIGTERM from then on, to say why.
 
     Python's own exception for SIGINT could be swallowed by a library's handlers, or leave a step
     half done. Dataloader workers, which a cluster signals too, live as long as they are needed.
@@ -81,10 +82,12 @@ class _Received:
 
     Attributes:
         signal: None if none came.
+        ending: all processes end; another signal is that of a launcher that has seen one of them.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.ending = False
         self._process = os.getpid()
         self._first: float | None = None
 
@@ -104,9 +107,9 @@ class _Received:
         try:
             with self._workers_stay():
                 yield
-        except (RuntimeError, ConnectionError, EOFError):
-            # Of another process that has ended: torchrun tells this one to end as well, which it
-            # does, after the line that says why.
+        except Exception:
+            # The processes of a job do not end at the same moment. When the first has, torchrun or
+            # Slurm tell the others to end, which they do, after the line that says why.
             if is_distributed() and signal.SIGTERM in before:
                 before[signal.SIGTERM] = signal.SIG_IGN
             raise
@@ -136,7 +139,7 @@ class _Received:
                 self._first = time.monotonic()
                 with suppress(OSError):  # a pipe whose reader received the signal as well
                     os.write(2, b'\nending after this step; once more to end at once\n')
-            elif time.monotonic() - self._first > _SAME_WISH:
+            elif not self.ending and time.monotonic() - self._first > _SAME_WISH:
                 os._exit(128 + number[0])
 
     @contextmanager
@@ -244,6 +247,7 @@ class _EndHook(Hook):
             save_interrupted(runner, steps, in_validation=in_validation)
         except (OSError, UserError) as raised:
             error = raised
+        self.received.ending = is_distributed()
         # A process that ended earlier would have torchrun or Slurm kill the one that saves.
         if self._max_of_all(error is not None):
             raise error or UserError('')  # the main process tells

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -53,19 +53,26 @@ class _KeepMetricsHook(Hook):
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
         self.images: list[dict] = []
+        # Of this process, by test set, with the set's size.
+        self._sets: dict[int, tuple[int, list[dict]]] = {}
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         self.metrics.update({name: float(value) for name, value in metrics.items()})
+        for size, images in self._sets.values():
+            # Each process has every n-th image; some begin again so that all have as many.
+            rounds = zip(*all_gather_object(images))
+            self.images += [image for images in rounds for image in images][:size]
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence
     ) -> None:
-        metrics = runner.test_loop.evaluator.metrics
+        loader, metrics = runner.test_loop.dataloader, runner.test_loop.evaluator.metrics
+        _, images = self._sets.setdefault(id(loader), (len(loader.dataset), []))
         for i, sample in enumerate(outputs, start=-len(outputs)):
             image = dict(benchmark=metrics[0].prefix, image=Path(sample.gt_path).stem)
             for metric in metrics:
                 image.update({k: float(value) for k, value in metric.results[i].items()})
-            self.images.append(image)
+            images.append(image)
 
 
 class SavePredictionsHook(Hook):

@@ -30,6 +30,7 @@ def describe_training(runner: Runner) -> str:
     batch = loop.dataloader.batch_size
     images = len(loop.dataloader.dataset)
     left = loop.max_iters - loop.iter
+    times = float(f'{left * batch * processes / max(images, 1):.3g}')
     device = next(model.parameters()).device
     free = free_memory(device)
     lines = {
@@ -42,7 +43,7 @@ def describe_training(runner: Runner) -> str:
         + (f', {batch} in each of {processes} processes' if processes > 1 else ''),
         'steps': f'{left:,}'
         + (f', from step {loop.iter + 1:,} to {loop.max_iters:,}' if loop.iter else '')
-        + f', each image {left * batch * processes / max(images, 1):.3g} times',
+        + f', each image {times:,g} times',
         'rate': _rate(runner, batch * processes),
         'device': _device(device),
         'memory': f'{_size(_state_bytes(runner, model))} for weights, gradients and optimizer; '

@@ -87,11 +87,11 @@ def assert_same_training(one, other):
 class DieAt:
     """A fault: the process is killed before it opens, renames or removes a certain file.
 
-    ``after`` of such events it survives.
+    ``after`` of such events it survives. Another signal may be sent instead.
     """
 
-    def __init__(self, event, name, after=0):
-        self.event, self.name, self.after = event, name, after
+    def __init__(self, event, name, after=0, number=signal.SIGKILL):
+        self.event, self.name, self.after, self.number = event, name, after, number
 
     def __call__(self):
         sys.addaudithook(self._watch)
@@ -99,7 +99,7 @@ class DieAt:
     def _watch(self, event, arguments):
         if event == self.event and any(self.name in str(word) for word in arguments):
             if self.after == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self.number)
             self.after -= 1
 
 

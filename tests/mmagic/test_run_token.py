@@ -3,12 +3,12 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from forked_tool import end_of, run_tool, start_tool
-from short_training import CONFIG, RenameBefore, checkpoint, make_data, output_of, settings
+from short_training import CONFIG, DieAt, RenameBefore, checkpoint, make_data, output_of, settings
 
-from csnln_mm.mmagic.resume import list_checkpoints
 from csnln_mm.mmagic.run_token import RunToken, TakenOver
 
 
@@ -43,17 +43,15 @@ def test_a_checkpoint_that_the_earlier_run_replaces_until_then(tmp_path):
 def test_a_process_that_was_stopped_writes_nothing_when_it_goes_on(tmp_path):
     """As on a machine that Slurm called failed, and whose job it started again."""
     folder = make_data(tmp_path)
-    options = settings(6)
-    first = start_tool(
-        folder, 'train.py', [CONFIG, '--work-dir', 'run', *options], output='first.txt'
-    )
-    end = time.monotonic() + 100
-    while not list_checkpoints(folder / 'run') and time.monotonic() < end:
+    words = [CONFIG, '--work-dir', 'run', *settings(6)]
+    stop = DieAt('open', '.iter_2.pth', number=signal.SIGSTOP)
+    first = start_tool(folder, 'train.py', words, output='first.txt', fault=stop)
+    state = Path(f'/proc/{first.pid}/stat')
+    while first.is_alive() and ') T ' not in state.read_text():
         time.sleep(0.02)
-    os.kill(first.pid, signal.SIGSTOP)
     try:
-        words = [CONFIG, '--work-dir', 'run', '--resume', *options]
-        assert end_of(start_tool(folder, 'train.py', words)) == 0, output_of(folder)
+        again = start_tool(folder, 'train.py', [*words, '--resume'])
+        assert end_of(again) == 0, output_of(folder)
         there = {path: path.stat() for path in (folder / 'run').iterdir() if path.is_file()}
     finally:
         os.kill(first.pid, signal.SIGCONT)

@@ -11,6 +11,7 @@ from short_training import CONFIG, make_data, settings
 from tiny_network import names, photograph, save_checkpoint
 
 SETTINGS = settings(4)
+pytestmark = pytest.mark.timeout(900)  # as in test_training.py
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +44,7 @@ def test_an_array_shares_the_images(cluster, images):
     words = 'sbatch', '--wait', '--array=1-5:2', '--output=array-%a.log'
     command = ' '.join(upscale('array'))
     # The status is the highest of all jobs: one of them had the bad image.
-    cluster.run(*words, f'--wrap={command}', cwd=images, fails=True, seconds=280)
+    cluster.run(*words, f'--wrap={command}', cwd=images, fails=True, seconds=600)
     logs = [(images / f'array-{task}.log').read_text() for task in (1, 3, 5)]
     for number, log in enumerate(logs, start=1):
         assert f'share {number}/3 of 7 images, by SLURM_ARRAY_TASK_ID' in log
@@ -57,7 +58,7 @@ def test_tasks_of_a_step_share_the_images(cluster, images):
     words = 'sbatch', '--wait', '--nodes=2', '--ntasks-per-node=1', '--output=step.log'
     script = images / 'step.sh'
     script.write_text(f'#!/bin/sh\nsrun {" ".join(upscale("step"))}\n{" ".join(upscale("step"))}\n')
-    cluster.run(*words, script, cwd=images, fails=True, seconds=280)
+    cluster.run(*words, script, cwd=images, fails=True, seconds=600)
     log = (images / 'step.log').read_text()
     for number in 1, 2:
         assert f'share {number}/2 of 7 images, by SLURM_PROCID' in log
@@ -71,12 +72,12 @@ def test_training_and_testing_without_a_job_file(cluster, tmp_path):
     told = dict(GPUS='2', GPUS_PER_NODE='1', CPUS_PER_TASK='1')
     environment = cluster.environment | told
     words = ROOT / 'tools/slurm_train.sh', 'batch', 'job', CONFIG, 'run', *SETTINGS
-    output = cluster.run('bash', *words, cwd=folder, seconds=280, env=environment)
+    output = cluster.run('bash', *words, cwd=folder, seconds=600, env=environment)
     assert '2 in each of 2 processes' in output
     checkpoint = folder / 'run/iter_4.pth'
     metrics = '--out', 'metrics.json', '--cfg-options', 'model.generator.mid_channels=4'
     words = ROOT / 'tools/slurm_test.sh', 'batch', 'job', CONFIG, checkpoint, *metrics
-    cluster.run('bash', *words, cwd=folder, seconds=280, env=environment)
+    cluster.run('bash', *words, cwd=folder, seconds=600, env=environment)
     by_two = json.loads((folder / 'metrics.json').read_text())
     run(sys.executable, ROOT / 'tools/test.py', CONFIG, checkpoint, *metrics, cwd=folder)
     assert json.loads((folder / 'metrics.json').read_text()) == pytest.approx(by_two, abs=1e-6)

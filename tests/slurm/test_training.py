@@ -20,6 +20,8 @@ OPTIONS = settings(
         'default_hooks.logger.interval': 1,
     },
 )
+# Machines whose cores are busy take minutes to start two processes.
+pytestmark = pytest.mark.timeout(900)
 TASKS = '--nodes=2', '--ntasks-per-node=1', '--cpus-per-task=1', '--gres=gpu:1'
 
 
@@ -67,14 +69,14 @@ class Job:
     def __init__(self, cluster, folder, name, *options, config='slow.py', tasks=TASKS, settings=()):
         self.cluster, self.work_dir = cluster, folder / name
         self.log = folder / f'{name}.log'
-        words = f'--job-name={name}', f'--output={self.log}', '--time=5', *tasks, *options
+        words = f'--job-name={name}', f'--output={self.log}', '--time=30', *tasks, *options
         words += 'tools/train.sbatch', config, name, *OPTIONS, *settings
         self.number = cluster.submit(*words, cwd=folder)
 
     def output(self):
         return self.log.read_text() if self.log.exists() else ''
 
-    def wait_for_step(self, step, seconds=240):
+    def wait_for_step(self, step, seconds=400):
         eventually(
             lambda: f'[{step}/{STEPS}]' in self.output().replace(' ', ''), seconds, self.output
         )
@@ -85,6 +87,9 @@ class Job:
             return self.cluster.wait_for(self.number, seconds, **wanted)
         except AssertionError as error:
             raise AssertionError(f'{error}\n{self.output()[-10000:]}') from None
+
+    def limit(self, minutes):
+        self.cluster.run('scontrol', 'update', f'JobId={self.number}', f'TimeLimit={minutes}')
 
     def steps(self):
         """The steps of each run that its log shows, as (first, last)."""
@@ -107,8 +112,12 @@ class Job:
 
 @pytest.mark.slow
 def test_near_its_time_limit_it_is_queued_again(cluster, folder, uninterrupted):
-    job = Job(cluster, folder, 'limit')  # five minutes; Slurm is told to signal two before
+    job = Job(cluster, folder, 'limit')
+    job.wait_for_step(3)
+    minutes = int(job.ends('RUNNING')['RunTime'].split(':')[1])
+    job.limit(minutes + 3)  # Slurm is told to signal two minutes before
     job.ends('(PENDING|RUNNING|COMPLETED)', Restarts='1')
+    job.limit(30)
     assert 'received SIGUSR1; step ' in job.output()
     job.was_completed(uninterrupted)
 
@@ -192,7 +201,6 @@ def test_without_progress_it_ends(cluster, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_node_that_lost_its_daemon_goes_on_and_writes_nothing(cluster, folder, uninterrupted):
     """Slurm starts the job on the other one, beside processes that it does not reach."""
     write_config(folder, 'slower.py', pause=4)

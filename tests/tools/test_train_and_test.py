@@ -105,16 +105,18 @@ def test_shares_of_a_test_make_up_the_whole(tmp_path):
 def test_processes_of_a_launcher_test_together(tmp_path):
     """Also if --launcher does not say so: not each of them all images."""
     make_benchmark(tmp_path / 'data', 3)
-    words = 'csnln-x2-fast', '--data', 'data', '--out'
-    run_tool(tmp_path, 'test.py', *words, 'one.json')
+    words = 'csnln-x2-fast', '--data', 'data', '--out', 'one.json', '--per-image', 'one_each.json'
+    run_tool(tmp_path, 'test.py', *words)
+    words = [word.replace('one', 'two') for word in words]
     port = free_port()
     job = [
-        start_tool(
-            tmp_path, 'test.py', [*words, 'two.json'], output=f'{k}.txt', fault=Rank(k, 2, port)
-        )
+        start_tool(tmp_path, 'test.py', words, output=f'{k}.txt', fault=Rank(k, 2, port))
         for k in (0, 1)
     ]
     assert [end_of(process) for process in job] == [0, 0]
-    assert (tmp_path / '0.txt').read_text().startswith('2 processes share the images, by RANK\n')
+    first, second = ((tmp_path / f'{k}.txt').read_text() for k in (0, 1))
+    assert first.startswith('2 processes share the images, by RANK\n')
+    assert re.search(r'^data/PSNR +\d', first, re.M) and not re.search('^data/PSNR', second, re.M)
     one, two = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('one', 'two'))
     assert one == pytest.approx(two, abs=1e-6) and one
+    assert (tmp_path / 'one_each.json').read_text() == (tmp_path / 'two_each.json').read_text()
