@@ -45,6 +45,11 @@ def join_processes(cfg: Config) -> None:
         cfg.model_wrapper_cfg = dict(wrapper, broadcast_buffers=False, device_ids=None)
 
 
+def other_process_ended(error: RuntimeError) -> bool:
+    """Whether torch says so: another process of the run has ended, or cannot be reached."""
+    return 'gloo/transport' in str(error)
+
+
 def _init_gloo(settings: dict[str, Any]) -> None:
     """Connect without MMEngine's launchers, which choose a CUDA device for each process."""
     places = {key: settings[key] for key in ('store', 'rank', 'world_size') if key in settings}

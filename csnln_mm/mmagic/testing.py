@@ -10,9 +10,11 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from csnln_mm.errors import UserError
 from csnln_mm.files import atomic_write
 from csnln_mm.images.image_file import write_image
 from csnln_mm.images.value_range import full_range
+from csnln_mm.mmagic.processes import other_process_ended
 
 
 def run_test(
@@ -35,12 +37,20 @@ def run_test(
 
     Raises:
         OSError: if ``out`` or an image cannot be written.
+        UserError: if an image cannot be read, or another process has ended.
     """
     if images:
         runner.register_hook(SavePredictionsHook(Path(images)), 'LOWEST')
     kept = _KeepMetricsHook()
     runner.register_hook(kept, 'LOWEST')
-    runner.test()
+    try:
+        runner.test()
+    except RuntimeError as error:
+        if not other_process_ended(error):
+            raise
+        raise UserError(
+            'the test stopped, because another of its processes has ended, or cannot be reached'
+        ) from error
     for path, content in (out, kept.metrics), (per_image, kept.images):
         if path and is_main_process():
             atomic_write(Path(path), f'{json.dumps(content, indent=2)}\n'.encode())

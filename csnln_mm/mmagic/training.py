@@ -9,6 +9,7 @@ from torch import nn
 from csnln_mm.errors import RunInterrupted, UserError
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 from csnln_mm.mmagic.loaders import loaders
+from csnln_mm.mmagic.processes import other_process_ended
 from csnln_mm.mmagic.resume import checkpoint_folder, checkpoint_template, latest_valid_checkpoint
 from csnln_mm.mmagic.run_state import tell_job_script
 from csnln_mm.mmagic.run_token import TakenOver
@@ -64,7 +65,7 @@ def run_training(runner: Runner) -> None:
             raise
         raise RunInterrupted(f'{error}. {_kept(runner)}', error.signal) from error
     except RuntimeError as error:
-        if 'gloo/transport' not in str(error):
+        if not other_process_ended(error):
             raise
         raise UserError(
             f'training stopped in step {runner.iter + 1}, because another of its '

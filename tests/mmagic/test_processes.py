@@ -18,7 +18,7 @@ from csnln_mm.mmagic.processes import join_processes
 Path('imported' + sys.argv[1]).touch()
 while len(list(Path().glob('imported?'))) < 2:
     time.sleep(0.05)
-place = dict(store=FileStore('store', 2), rank=int(sys.argv[1]), world_size=2, timeout=20)
+place = dict(store=FileStore('store', 2), rank=int(sys.argv[1]), world_size=2, timeout=3)
 cfg = Config(dict(launcher='pytorch', env_cfg=dict(dist_cfg=place)))
 sys.exit(exit_status(lambda: join_processes(cfg)))
 """
