@@ -87,6 +87,7 @@ def _write_page(
         planarconfig='contig' if channels > 1 else None,
         extrasamples=kinds or None,
         compression='zlib',
+        predictor=dtype.kind in 'iu',  # photographs take a quarter less
         metadata=None,
         software=False,
         maxworkers=1,
