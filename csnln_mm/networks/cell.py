@@ -53,14 +53,6 @@ class Cell(nn.Module):
         """
         return None
 
-    def local_convolutions(self, attention: bool) -> tuple[nn.Sequential, nn.Sequential] | None:
-        """Upsampling and next input, where these are all that :meth:`forward` computes.
-
-        Then inference on a CPU does without the hidden state, see
-        :class:`~csnln_mm.networks.local_recurrence.LocalRecurrence`.
-        """
-        return None
-
     def freeze_next_input(self) -> None:
         """Exclude from training the weights that only the next input depends on.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import isqrt
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +11,6 @@ from torch.utils.checkpoint import checkpoint
 from csnln_mm.networks.build import build_part, register_part
 from csnln_mm.networks.cell import Cell
 from csnln_mm.networks.conv_prelu import ConvPReLU
-from csnln_mm.networks.local_recurrence import LocalRecurrence
 from csnln_mm.ops.uncompiled import is_tracing
 
 # Of DIV2K, as the released code has it.
@@ -185,14 +183,9 @@ class CSNLNNet(nn.Module):
         self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
         """The next features, if any, and the hidden state's part of the image."""
-        # On meta, what is counted is the network's size, and no block shares a part of it.
-        if torch.is_grad_enabled() or is_tracing() or features.is_meta:
-            return self._recur_at_once(features, recurrence, kernel, bias)
-        local = self.cell.local_convolutions(self._attends(recurrence))
-        if local and features.device.type == 'cpu' and features.dtype == torch.float32:
-            return self._recur_locally(features, recurrence, kernel, bias, *local)
         radii, scale = self.cell.receptive_radii, self.upscale_factor
-        if radii is None:
+        # On meta, what is counted is the network's size, and no block shares a part of it.
+        if radii is None or torch.is_grad_enabled() or is_tracing() or features.is_meta:
             return self._recur_at_once(features, recurrence, kernel, bias)
         count, channels, height, width = features.shape
         per_pixel = count * channels * scale**2
@@ -222,36 +215,15 @@ class CSNLNNet(nn.Module):
         self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
         """As :meth:`_recur`."""
+        attending = self.attention_recurrences
         following, hidden = self.cell(
-            features, attention=self._attends(recurrence), last=recurrence == self.num_recurrences
+            features,
+            attention=attending is None or recurrence in attending,
+            last=recurrence == self.num_recurrences,
         )
         if self.recurrence_skip and following is not None:
             following = features + following
         return following, F.conv2d(hidden, kernel, bias, padding=1)
-
-    def _recur_locally(
-        self,
-        features: Tensor,
-        recurrence: int,
-        kernel: Tensor,
-        bias: Tensor | None,
-        upsample: nn.Sequential,
-        next_input: nn.Sequential,
-    ) -> tuple[Tensor | None, Tensor]:
-        """As :meth:`_recur`."""
-        is_last = recurrence == self.num_recurrences
-        downsample, conv = (cast(nn.Sequential, part) for part in next_input)
-        step = LocalRecurrence(upsample, None if is_last else downsample, kernel)
-        following, part = step(features)
-        if bias is not None:
-            part += bias.view(-1, 1, 1)
-        if following is not None:
-            following = conv(following)
-            following = features + following if self.recurrence_skip else following
-        return following, part
-
-    def _attends(self, recurrence: int) -> bool:
-        return self.attention_recurrences is None or recurrence in self.attention_recurrences
 
 
 def _spans(length: int, most: int) -> list[tuple[int, int]]:

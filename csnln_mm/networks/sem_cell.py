@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from csnln_mm.networks.build import build_part, register_part
 from csnln_mm.networks.cell import Cell
 from csnln_mm.networks.conv_prelu import ConvPReLU, Downsample, Upsample, resampling_kernel
-from csnln_mm.networks.fusion import BRANCHES, AdditionFusion, MutualProjectedFusion, check_branches
+from csnln_mm.networks.fusion import BRANCHES, check_branches
 
 # The released x4 model upscales by 2 twice, all others in one stage.
 _RELEASED_STAGES = {4: (2, 2)}
-# Fusions that give a lone local branch upscaled.
-_LOCAL_IF_ALONE = MutualProjectedFusion, AdditionFusion
 
 
 class _Stage(nn.Module):
@@ -200,17 +198,6 @@ class SEMCell(Cell):
         plain = 0 if self.plain is None else len(self.plain) - 1
         radius = plain + kernel_size // stride - 1
         return radius + 1, radius
-
-    def local_convolutions(self, attention: bool) -> tuple[nn.Sequential, nn.Sequential] | None:
-        """Of the last stage, whose fusion gives the local branch upscaled."""
-        if self.plain is not None or (attention and self.has_attention):
-            return None
-        kernel_size, stride, _ = resampling_kernel(self.upscale_factor)
-        fusion = self.stages[-1].fusion
-        # With larger kernels than two strides, as of x2 and x3, it would take more time.
-        if kernel_size > 2 * stride or type(fusion) not in _LOCAL_IF_ALONE:
-            return None
-        return cast(nn.Sequential, fusion.upsample), self.next_input
 
     def freeze_next_input(self) -> None:
         """Exclude ``next_input`` from training."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from largest_tensor import LargestTensor
 
-from csnln_mm.networks import CSNLNNet, csnln_net, local_recurrence
+from csnln_mm.networks import CSNLNNet, csnln_net
 
 SIDE = 72
 PIXELS = SIDE * SIDE
@@ -58,43 +58,3 @@ def test_hidden_states_are_made_in_blocks_without_a_trace(monkeypatch, scale, br
         whole = net(x)
     torch.testing.assert_close(blocks, whole, rtol=1e-5, atol=1e-5)
     assert largest.elements < 2 * 4 * scale**2 * 45 * 71
-
-
-@pytest.mark.parametrize('piece', [local_recurrence.PIECE, 20])
-@pytest.mark.parametrize('size', [(1, 1), (1, 30), (23, 31), (45, 7)])
-@pytest.mark.parametrize('scale', [2, 3, 4])
-@pytest.mark.parametrize('attending', [None, [2]])
-@torch.no_grad()
-def test_no_hidden_state_is_made_on_a_cpu_where_the_local_branch_is_alone(
-    monkeypatch, piece, size, scale, attending
-):
-    """Where it is slower, as of x2 and x3, as well."""
-    torch.manual_seed(0)
-    options = dict(mid_channels=4, num_recurrences=3, recurrence_skip=True, image_skip=True)
-    cell = None if attending else dict(branches=['local'])
-    net = CSNLNNet(upscale_factor=scale, cell=cell, attention_recurrences=attending, **options)
-    for weight in net.parameters():  # so that it matters what lies beyond the border
-        weight *= 2
-    x = torch.rand(2, 3, *size)
-    with torch.enable_grad():
-        expected = net(x)
-    convolutions = net.cell.stages[-1].fusion.upsample, net.cell.next_input
-    local = [convolutions if attending != [i + 1] else None for i in range(3)]
-    monkeypatch.setattr(local_recurrence, 'PIECE', piece)
-    monkeypatch.setattr(type(net.cell), 'local_convolutions', lambda *_: local.pop(0))
-    torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize('scale, attending, count', [(4, None, 3), (4, [2], 2), (2, None, 0)])
-@torch.no_grad()
-def test_which_recurrences_do_without(monkeypatch, scale, attending, count):
-    calls = []
-    step = local_recurrence.LocalRecurrence
-    monkeypatch.setattr(csnln_net, 'LocalRecurrence', lambda *args: calls.append(1) or step(*args))
-    cell = None if attending else dict(branches=['local'])
-    net = CSNLNNet(
-        mid_channels=4, num_recurrences=3, upscale_factor=scale, cell=cell,
-        attention_recurrences=attending,
-    )  # fmt: skip
-    net(torch.rand(1, 3, 6, 7))
-    assert len(calls) == count
