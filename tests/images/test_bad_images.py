@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from damage import VISIBLE, spoil_middle
+from damage import VISIBLE
 from tiny_data import make_benchmark
 
 from csnln_mm.errors import UserError
@@ -12,7 +12,6 @@ pytest.importorskip('mmagic')
 
 from csnln_mm.mmagic.config import load_config  # noqa: E402
 from csnln_mm.mmagic.runner import build_test_runner, build_train_runner  # noqa: E402
-from csnln_mm.mmagic.testing import run_test  # noqa: E402
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -69,11 +68,3 @@ def test_images_of_another_scale(folder):
         },
     )
     refuse(build_train_runner, 'which is not 3 times that', cfg)
-
-
-def test_named_when_it_is_met(folder):
-    spoil_middle(folder / 'data/Set5/GTmod12/1.png')
-    cfg = load_config(str(CONFIGS / 'bicubic_x2.py'), options={'test_dataloader.0.num_workers': 1})
-    runner = build_test_runner(cfg)
-    with pytest.raises(UserError, match='^data/Set5/GTmod12/1.png is damaged or no image$'):
-        run_test(runner)

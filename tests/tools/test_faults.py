@@ -27,23 +27,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    'command, image', [(TRAIN, 'train/LRbicx2/2.png'), (TEST, 'test/GTmod12/1.png')]
-)
-def test_a_cut_off_image_before_the_first_step(folder, command, image):
-    cut_off(folder / 'data/demo' / image)
-    line = error_of(folder, *command)
-    assert line.endswith(f'images: data/demo/{image} is damaged or no image')
-    assert not (folder / 'work_dirs').exists()
-
-
-@pytest.mark.parametrize(
-    'command, image', [(TRAIN, 'train/LRbicx2/2.png'), (TEST, 'test/GTmod12/1.png')]
-)
-def test_a_spoilt_image_when_it_is_met(folder, command, image):
-    spoil_middle(folder / 'data/demo' / image)
+@pytest.mark.parametrize('damage', [cut_off, spoil_middle])
+@pytest.mark.parametrize('command, image', [(TRAIN, 'train/LRbicx2/2'), (TEST, 'test/GTmod12/1')])
+def test_a_bad_image_is_named(folder, damage, command, image):
+    """Before the first step if the end of the file is missing, else when it is read."""
+    damage(folder / f'data/demo/{image}.png')
     line = error_of(folder, *command, 'val_dataloader.num_workers=1')
-    assert f': data/demo/{image} is damaged or no image' in line
+    assert f': data/demo/{image}.png is damaged or no image' in line
+    assert (folder / 'work_dirs').exists() == (damage is spoil_middle)
 
 
 def test_processes_are_not_started_with_a_mistake(folder):
