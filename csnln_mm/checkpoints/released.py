@@ -200,12 +200,8 @@ def _tensors(
         prelu: bool = True,
     ) -> Iterator[tuple[str, str, tuple[int, ...]]]:
         """A convolution, transposed or not, alone or as the first of a sequence with a PReLU."""
-        first = '.0' if prelu else ''
-        yield (
-            f'{released}{first}.weight',
-            f'{ours}{first}.weight',
-            (outputs, inputs, kernel, kernel),
-        )
+        first, shape = '.0' if prelu else '', (outputs, inputs, kernel, kernel)
+        yield f'{released}{first}.weight', f'{ours}{first}.weight', shape
         yield f'{released}{first}.bias', f'{ours}{first}.bias', (outputs,)
         if prelu:
             yield f'{released}.1.weight', f'{ours}.1.weight', (1,)
@@ -226,12 +222,8 @@ def _tensors(
                 (f'{match}2', 'key', channels // 2),
                 ('conv_assembly', 'value', channels),
             ):
-                yield from conv(
-                    f'{theirs}.{attention}.{their_part}',
-                    f'{ours}.{name}.{part}',
-                    1,
-                    outputs=outputs,
-                )
+                their_name = f'{theirs}.{attention}.{their_part}'
+                yield from conv(their_name, f'{ours}.{name}.{part}', 1, outputs=outputs)
         yield from conv(f'{theirs}.upsample', f'{ours}.in_scale_upsample', 3 * stage)
         yield from conv(f'{theirs}.encoder.body', f'{ours}.fusion.projection', 3)
         yield from conv(f'{theirs}.encoder.body.2', f'{ours}.fusion.projection.2', 3, prelu=False)
@@ -243,9 +235,8 @@ def _tensors(
     down = 'SEM.down_sample_4' if scale == 4 else 'SEM.down_sample_2'
     yield from conv(down, 'cell.next_input.0', 8 if scale == 4 else 3 * scale)
     yield from conv('SEM.post_conv', 'cell.next_input.1', 3)
-    yield from conv(
-        'tail.0', 'reconstruct', 3, inputs=channels * recurrences, outputs=3, prelu=False
-    )
+    states = channels * recurrences
+    yield from conv('tail.0', 'reconstruct', 3, inputs=states, outputs=3, prelu=False)
 
 
 def _check_constants(state_dict: dict[str, Tensor]) -> None:

@@ -187,6 +187,17 @@ def as_bands(pixels: np.ndarray) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn and mirror [H, W] or [H, W, C] by an orientation of EXIF, 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
 def hidden_pixels(image: ImageData) -> np.ndarray | None:
     """Where there is no value, [H, W, C]; None if there is one everywhere."""
     pixels = as_bands(image.pixels)

@@ -46,7 +46,7 @@ from csnln_mm.images.formats import (
     read_deep,
     sample_bits,
 )
-from csnln_mm.images.image_data import ImageData, ImageHeader, as_bands
+from csnln_mm.images.image_data import ImageData, ImageHeader, as_bands, turn_upright
 from csnln_mm.images.metadata import (
     png_significant_bits,
     read_dpi,
@@ -786,7 +786,7 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
     if data is None:
         raise UserError(f'{name}: {bits} bits in an arrangement that is not supported')
     if image.format != 'JXL':
-        data = _turn_upright(data, image.getexif().get(_ORIENTATION, 1))
+        data = turn_upright(data, image.getexif().get(_ORIENTATION, 1))
     colour, alpha = data, None
     if data.ndim == 3:
         colour = data[..., 0] if image.mode == 'LA' else data[..., :3]  # OpenCV makes it RGBA
@@ -813,16 +813,6 @@ def _significant_range(file: BinaryIO, pixels: np.ndarray) -> tuple[float, float
     if (pixels == top).all() or (pixels == top | (top >> bits)).all():
         return full_range(pixels.dtype)
     return range_of_bits(bits) if pixels.max() < 2**bits else None
-
-
-def _turn_upright(data: np.ndarray, orientation: int) -> np.ndarray:
-    if orientation in (5, 6, 7, 8):
-        data = data.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        data = data[::-1]
-    if orientation in (2, 3, 6, 7):
-        data = data[:, ::-1]
-    return data
 
 
 def _read_8_bits(image: Image.Image) -> ImageData:

@@ -16,7 +16,7 @@ from csnln_mm import limits
 from csnln_mm.device import free_main_memory
 from csnln_mm.errors import UserError
 from csnln_mm.images.georeference import GDAL_NODATA, Georeference
-from csnln_mm.images.image_data import ImageData, ImageHeader
+from csnln_mm.images.image_data import ImageData, ImageHeader, turn_upright
 from csnln_mm.images.value_range import DTYPES, full_range, range_of_bits
 
 # What it cannot read it says itself, and this module in one line.
@@ -63,14 +63,13 @@ class TiffImage:
         self._orientation = int(page.tags.valueof(ExifTags.Base.Orientation, 1))
         self.georeference = Georeference.read(page.tags)
         self._raw = np.dtype(page.dtype).newbyteorder('=')
-        self._turned = self._orientation in (5, 6, 7, 8)
         width, height = page.imagewidth, page.imagelength
         self._stored = width, height
         self._find_bands()
         self._nodata = _nodata(page, self._raw)
         self._range = _said_range(tiff, page, self._raw)
         self.header = ImageHeader(
-            (height, width) if self._turned else (width, height),
+            (height, width) if self._orientation in (5, 6, 7, 8) else (width, height),
             deep=self._raw == np.uint16,
             alpha=self._alpha is not None,
             software=str(page.tags.valueof(ExifTags.Base.Software, '')),
@@ -109,13 +108,7 @@ class TiffImage:
         return self.rows(0, self.size[1])
 
     def _upright(self) -> ImageData:
-        data = self._read(0, self._stored[1])
-        if self._turned:
-            data = data.swapaxes(0, 1)
-        if self._orientation in (3, 4, 7, 8):
-            data = data[::-1]
-        if self._orientation in (2, 3, 6, 7):
-            data = data[:, ::-1]
+        data = turn_upright(self._read(0, self._stored[1]), self._orientation)
         return self._finish(np.ascontiguousarray(data))
 
     def _read(self, top: int, bottom: int) -> np.ndarray:
@@ -330,13 +323,10 @@ class _Plane:
                     left = column * columns
                     samples = slice(plane, plane + 1) if self.planes > 1 else slice(None)
                     area = data[first - top : last - top, left : left + columns, samples]
-                    area[:] = self._nothing() if part is None else part[:, : area.shape[1]]
+                    # A file may leave segments out.
+                    area[:] = self.keyframe.nodata if part is None else part[:, : area.shape[1]]
         self.cache = kept
         return data
-
-    def _nothing(self) -> Any:
-        """What stands where a file has left a segment out."""
-        return self.keyframe.nodata
 
     def _bytes(self, offset: int, count: int) -> bytes:
         self.file.seek(offset)

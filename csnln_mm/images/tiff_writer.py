@@ -166,7 +166,7 @@ def _range_tags(image: ImageData) -> list[tuple[int, int, int, Any, bool]]:
     assert image.value_range is not None
     kinds = {'u': (_SHORT, _MIN_SAMPLE, _MAX_SAMPLE), 'i': (8, _SMIN_SAMPLE, _SMAX_SAMPLE)}
     kind, low, high = kinds.get(image.pixels.dtype.kind, (11, _SMIN_SAMPLE, _SMAX_SAMPLE))
-    count = as_bands(image.pixels).shape[2] + (image.alpha is not None)
+    count = _channels(image)
     ends = image.value_range if kind == 11 else tuple(map(int, image.value_range))
     values = [end if count == 1 else (end,) * count for end in ends]
     return [(low, kind, count, values[0], True), (high, kind, count, values[1], True)]

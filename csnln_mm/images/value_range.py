@@ -169,14 +169,14 @@ def measure_values(blocks: Iterable[np.ndarray], pixels: int) -> Statistics:
         np.nan_to_num(reduce(ends, 0).astype(np.float64))
         for reduce, ends in ((np.fmin.reduce, lows), (np.fmax.reduce, highs))
     )
-    percentiles = np.stack([_percentiles(band, 0.0) for band in sample.T], 1)
+    percentiles = np.stack([_percentiles(band) for band in sample.T], 1)
     return Statistics(low, high, percentiles)
 
 
-def _percentiles(values: np.ndarray, otherwise: float) -> np.ndarray:
+def _percentiles(values: np.ndarray) -> np.ndarray:
     values = values[~np.isnan(values)]
     if not len(values):
-        return np.full(len(_PERCENTILES), otherwise)
+        return np.zeros(len(_PERCENTILES))
     return np.percentile(values, _PERCENTILES).astype(np.float64)
 
 

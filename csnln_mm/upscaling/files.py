@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -265,34 +266,31 @@ def _result(job: Job) -> UpscaleResult:
     return UpscaleResult(job.source, job.target, 'skipped', made_by(job.note)[1])
 
 
+@dataclass
 class _Run:
-    """Upscales images, and tells about it."""
+    """Upscales images and reports them, with the options of :func:`upscale`."""
 
-    def __init__(
-        self,
-        upscalers: Sequence[Upscaler],
-        jobs: Sequence[Job],
-        size_of: Callable[[tuple[int, int]], tuple[int, int]],
-        tell: Callable[..., None],
-        strip: bool,
-        quality: int | None,
-        value_range: RangeOption,
-        bands: str | None,
-        overwrite: bool,
-        frame: int | None,
-        stream: ImageStream | None,
-    ) -> None:
-        self.upscalers, self.jobs, self.size_of, self.tell = upscalers, jobs, size_of, tell
-        self.strip, self.quality, self.overwrite = strip, quality, overwrite
-        self.value_range, self.bands = value_range, bands
-        self.frame, self.stream = frame, stream
-        self.tilings = [u.tiling(*j.header.size) for u, j in zip(upscalers, jobs) if j.header]
+    upscalers: Sequence[Upscaler]
+    jobs: Sequence[Job]
+    size_of: Callable[[tuple[int, int]], tuple[int, int]]
+    tell: Callable[..., None]
+    strip: bool
+    quality: int | None
+    value_range: RangeOption
+    bands: str | None
+    overwrite: bool
+    frame: int | None
+    stream: ImageStream | None
+
+    def __post_init__(self) -> None:
+        of_jobs = list(zip(self.upscalers, self.jobs, strict=True))
+        self.tilings = [u.tiling(*j.header.size) for u, j in of_jobs if j.header]
         self.costs = [
             tiling.count * tile_cost(tiling.pixels, upscaler.network) * job.header.frames
-            for tiling, upscaler, job in zip(self.tilings, upscalers, jobs, strict=True)
+            for tiling, (upscaler, job) in zip(self.tilings, of_jobs, strict=True)
             if job.header
         ]
-        self.started = [0.0] * len(jobs)
+        self.started = [0.0] * len(self.jobs)
         self.counts: dict[int, dict[str, int]] = {}
 
     def __call__(self) -> list[UpscaleResult]:
