@@ -34,7 +34,7 @@ BUDGET = {
     'tests/packaging': 600,
     'tests/paper': 640,
     'tests/slurm': 375,
-    'tests/tools': 615,
+    'tests/tools': 625,
     'tests/upscaling': 2020,
     'tests/visualization': 700,
     'tools': 280,

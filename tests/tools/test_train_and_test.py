@@ -8,7 +8,8 @@ from pathlib import Path
 import mmagic
 import pytest
 import torch
-from command_line import ROOT, free_port
+from command_line import ROOT, error_in, free_port
+from damage import spoil_middle
 from forked_job import Rank
 from forked_tool import end_of, error_of, run_tool, start_tool
 from short_training import CONFIG, assert_same, make_data, settings
@@ -120,3 +121,18 @@ def test_processes_of_a_launcher_test_together(tmp_path):
     one, two = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('one', 'two'))
     assert one == pytest.approx(two, abs=1e-6) and one
     assert (tmp_path / 'one_each.json').read_text() == (tmp_path / 'two_each.json').read_text()
+
+
+def test_a_process_of_a_test_fails_and_the_other_says_that_it_has_ended(tmp_path):
+    make_benchmark(tmp_path / 'data', 4)
+    words = 'csnln-x2-fast', '--data', 'data'
+    port = free_port()
+    spoil_middle(tmp_path / 'data/GTmod12/3.png')
+    job = [
+        start_tool(tmp_path, 'test.py', words, output=f'{k}.txt', fault=Rank(k, 2, port))
+        for k in (0, 1)
+    ]
+    assert [end_of(process) for process in job] == [2, 2]
+    other, failed = (error_in((tmp_path / f'{k}.txt').read_text()) for k in (0, 1))
+    assert 'data/GTmod12/3.png is damaged or no image' in failed
+    assert other.endswith('another of its processes has ended, or cannot be reached')
