@@ -192,9 +192,11 @@ class _Frames:
         """One of them; texts take decoding all of an animation."""
         seconds = _decoding_seconds(self.header(index).size)
         try:
-            return run_for(seconds, lambda: self._read(index, with_texts))
+            image = run_for(seconds, lambda: self._read(index, with_texts))
         except TookTooLong:
             raise _takes_too_long(self._name(index)) from None
+        self.file.deadline = math.inf  # that was one of the thread which has decoded
+        return image
 
     def _read(self, index: int, with_texts: bool) -> ImageData:
         found, name = self._find(index), self._name(index)
