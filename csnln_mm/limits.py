@@ -9,7 +9,7 @@ MIB = 2**20
 IMAGE_PIXELS = 178_956_970
 # What reading one takes at its peak; it is compared with the memory that is free, for images of at
 # least so many pixels. These are not read while others are worked on either.
-IMAGE_BYTES_PER_PIXEL = 25
+IMAGE_BYTES_PER_PIXEL = 27
 LARGE_IMAGE_PIXELS = 16_000_000
 # Of a JPEG: progressive ones have about ten, and each costs the time of a whole image.
 JPEG_SCANS = 100
