@@ -43,7 +43,7 @@ CSS = """
 /* Before a browser loads them, as it does when they come into view. */
 .map {min-height: 220px}
 /* Two pixels have their pictures at the same height. */
-@media (min-width: 761px) {#text-A, #text-B {min-height: 76px}}
+@media (min-width: 761px) {#text-A:has(p), #text-B:has(p) {min-height: 76px}}
 """
 
 
@@ -178,6 +178,11 @@ class Page:
         with gr.Row():
             self.show = gr.Button('Show', variant='primary', elem_id='show')
             self.attribute = gr.Button('Attribution', elem_id='attribute')
+        self.working = gr.Markdown(
+            'Click on the image, or give x and y: what the network attends to at this pixel, and '
+            'what its surroundings depend on.',
+            min_height=48,
+        )
         with gr.Row():
             self.recurrence = gr.Slider(
                 1, 99, value=99, step=1, label='Recurrence', visible=False, elem_id='recurrence'
@@ -247,13 +252,14 @@ class Page:
 
         place = [self.checkpoint, self.window, self.slot, self.x, self.y]
         sliders = [self.recurrence, self.stage]
-        shown, alone = [*sliders, *slots], dict(concurrency_id='attention')
+        shown = [*sliders, *slots]
+        alone: dict[str, Any] = dict(concurrency_id='attention', show_progress_on=self.working)
         picked = [self.tabs, self.x, self.y]
         click = self._on(self.image.select, self._pick, [], picked, show_progress='hidden')
         for event in click.then, self.show.click:
             self._on(event, self._show, [*place, *sliders], shown, **alone)
         self._on(self.attribute.click, self._attribute, place, shown, **alone)
-        alone.update(show_progress='hidden', trigger_mode='always_last')
+        alone = dict(concurrency_id='attention', show_progress='hidden', trigger_mode='always_last')
         for slider in sliders:
             self._on(slider.input, self._redraw, sliders, shown, **alone)
 
