@@ -27,11 +27,9 @@ from mmagic.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
-from tiny_data import make_benchmark, smooth_noise
+from tiny_data import make_benchmark, make_demo, smooth_noise
 
 from csnln_mm.cli import main
-from csnln_mm.datasets.benchmarks import write_test_images
-from csnln_mm.datasets.demo import TEST_PHOTOGRAPHS
 from csnln_mm.images.image_file import write_image
 from csnln_mm.networks import CSNLNNet
 
@@ -109,9 +107,7 @@ def folder(tmp_path_factory):
     (root / 'metrics.json').write_text('{"Set5/PSNR": 33.7, "Set5/SSIM": 0.93}')
     write_image(root / 'data/DIV2K/DIV2K_train_LR_bicubic/X2_sub/a.png', smooth_noise(48, 60, 1))
     write_image(root / 'home/Pictures/a.png', smooth_noise(480, 480, 1))
-    # Corners of the demo's photographs, which preparing it leaves alone.
-    for name, load in TEST_PHOTOGRAPHS.items():
-        write_test_images(lambda load=load: load()[:216, :420], root / 'data/demo/test', name, [2])
+    make_demo(root / 'data/demo', 216, 420)
     write_image(root / 'pairs/LR/ax2.png', smooth_noise(48, 50, 1))
     write_image(root / 'pairs/HR/a.png', smooth_noise(96, 100, 1))
     write_image(root / 'photos/test/a.png', smooth_noise(24, 36, 2))

@@ -3,6 +3,7 @@
 A new process would spend some seconds on them.
 """
 
+import functools
 import gc
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import mmengine.config.config
+import mmengine.config.utils
 import torch
 from command_line import ROOT, error_in
 
@@ -81,6 +83,9 @@ def be_quick():
     torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 0.2
     # MMEngine formats the config for each checkpoint.
     mmengine.config.config.FormatCode = lambda text, **_: (text, True)
+    # And reads all of MMagic's metafiles for each config that derives from one of MMagic's.
+    utils = mmengine.config.utils
+    utils.load = functools.cache(utils.load)
 
 
 def _run(folder, tool, arguments, output, fault):

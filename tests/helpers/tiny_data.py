@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from csnln_mm.images.degradation import downsample
-from csnln_mm.images.image_file import write_image
+from csnln_mm.images.image_file import as_8_bit_rgb, write_image
 
 
 def smooth_noise(height: int, width: int, seed: int) -> np.ndarray:
@@ -34,6 +34,19 @@ def make_div2k(root: Path, scale: int, size=(240, 252)) -> Path:
         write_image(root / f'DIV2K_train_HR_sub/{i}.png', gt)
         write_image(root / f'DIV2K_train_LR_bicubic/X{scale}_sub/{i}.png', downsample(gt, scale))
     (root / 'meta_info_DIV2K800sub_GT.txt').write_text('1.png (1,1,3)\n2.png (1,1,3)\n')
+    return root
+
+
+def make_demo(root: Path, height: int, width: int) -> Path:
+    """Corners of all but one of the demo's photographs, which preparing it leaves alone."""
+    from csnln_mm.datasets import demo
+    from csnln_mm.datasets.benchmarks import write_test_images
+
+    parts = dict(train=demo.TRAIN_PHOTOGRAPHS, test=demo.TEST_PHOTOGRAPHS)
+    for part, photographs in parts.items():
+        for name in photographs.keys() - {'coins'}:
+            gt = as_8_bit_rgb(photographs[name]())[:height, :width]
+            write_test_images(lambda gt=gt: gt, root / part, name, [2])
     return root
 
 

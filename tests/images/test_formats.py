@@ -147,7 +147,9 @@ def test_netpbm_of_12_bits(tmp_path):
     np.testing.assert_allclose(read, pixels * (65535 / 4095), atol=1)
 
 
-@pytest.mark.parametrize('size', [(1, 1), (8, 8), (26, 20), (320, 240), (1280, 720), (513, 8200)])
+@pytest.mark.parametrize(
+    'size', [(1, 1), (8, 8), (26, 20), (320, 240), (1280, 720), (513, 3), (3, 8200)]
+)
 def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(tmp_path, size):
     plugin('.jxl')
     for options in {}, dict(use_container=True):

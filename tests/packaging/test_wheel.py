@@ -13,8 +13,8 @@ import pytest
 from command_line import run
 from doc_pages import ROOT, blocks, commands
 from forked_code import ForkServer
+from tiny_data import make_demo
 
-from csnln_mm.images.image_file import read_rgb, write_image
 from csnln_mm.version import __version__
 
 pytestmark = pytest.mark.slow
@@ -144,13 +144,6 @@ sys.exit(main({words!r}))
 """)
 
 
-def keep_corners(folder, side=96):
-    """Of the photographs to test with, so that it takes seconds."""
-    for path in folder.rglob('*.png'):
-        size = side if path.parent.name == 'GTmod12' else side // 2
-        write_image(path, read_rgb(path)[:size, :size])
-
-
 def with_little_work(words):
     """Where a command trains: nobody loads for it, single images are its batches."""
     if words[1] != 'train':
@@ -169,6 +162,7 @@ def test_the_page(installed, tmp_path):
     configs = [block.text for block in PAGE if block.language == 'python']
     assert len(configs) == 1
     (empty / 'mine.py').write_text(configs[0])
+    make_demo(empty / 'data/demo', 96, 96)
     used = set()
     with ForkServer(tmp_path, IMPORTS.format(str(packages))) as server:
         for command in COMMANDS:
@@ -184,8 +178,6 @@ def test_the_page(installed, tmp_path):
             else:
                 continue
             used.add(verb)
-            if verb == 'prepare':
-                keep_corners(empty / 'data/demo/test')
             for name in 'csnln_mm', 'configs', 'tools':
                 assert f'{ROOT}/{name}' not in output, 'something is taken from the checkout'
             if verb == 'test':
