@@ -15,6 +15,7 @@ because an argument, the checkpoint or the device is wrong.
 import argparse
 import contextlib
 import functools
+import inspect
 import shutil
 import signal
 import sys
@@ -289,37 +290,20 @@ def _upscale(
 ) -> 'list[UpscaleResult]':
     from csnln_mm.upscaling import upscale
 
-    return upscale(
-        inputs,
-        out,
+    # Most options are called like the arguments of the function.
+    known = inspect.signature(upscale).parameters
+    options = {name: value for name, value in vars(args).items() if name in known}
+    options |= dict(
+        inputs=inputs,
+        out=out,
         checkpoint=network(args.model, args.config, args.settings),
-        recursive=args.recursive,
-        overwrite=args.overwrite,
         suffix=_suffix(args.format),
-        scale=args.scale,
-        width=args.width,
-        longest=args.longest,
-        shortest=args.shortest,
-        fit=args.fit,
-        at_least=args.at_least,
-        skip_larger=args.skip_larger,
-        name=args.name,
-        strip=args.strip,
-        quality=args.quality,
-        tile=args.tile,
-        overlap=args.overlap,
-        ensemble=args.ensemble,
         device=args.device[0],
-        dtype=args.dtype,
-        wrap=args.wrap,
-        alpha=args.alpha,
         value_range=args.range,
-        bands=args.bands,
-        frame=args.frame,
         stream=stream,
-        shard=args.shard,
         progress=progress,
     )
+    return upscale(**options)
 
 
 def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:

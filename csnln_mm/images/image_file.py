@@ -4,7 +4,6 @@ import io
 import math
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -168,7 +167,7 @@ def read_frames(path: str | Path) -> Iterator[ImageData]:
 class _Frames:
     """An open image file, and what it has: a single image in most of them."""
 
-    def __init__(self, file: '_TimedFile', path: str | Path) -> None:
+    def __init__(self, file: BinaryIO, path: str | Path) -> None:
         self.file, self.path = file, path
         self.image: Image.Image | None = None
         self.tiff = _open_tiff(file, path)
@@ -190,13 +189,15 @@ class _Frames:
 
     def read(self, index: int, *, with_texts: bool = True) -> ImageData:
         """One of them; texts take decoding all of an animation."""
-        seconds = _decoding_seconds(self.header(index).size)
+        megapixels = math.prod(self.header(index).size) / 1e6
+        seconds = limits.DECODING_SECONDS + limits.DECODING_SECONDS_PER_MEGAPIXEL * megapixels
         try:
-            image = run_for(seconds, lambda: self._read(index, with_texts))
+            return run_for(seconds, lambda: self._read(index, with_texts))
         except TookTooLong:
-            raise _takes_too_long(self._name(index)) from None
-        self.file.deadline = math.inf  # that was one of the thread which has decoded
-        return image
+            self.file.close()  # the decoder goes on, but gets no more of it
+            raise UserError(
+                f'{self._name(index)} is refused: decoding it takes too long for its size'
+            ) from None
 
     def _read(self, index: int, with_texts: bool) -> ImageData:
         found, name = self._find(index), self._name(index)
@@ -545,31 +546,10 @@ def check_format(path: Path, header: ImageHeader) -> None:
         )
 
 
-class _TimedFile(io.BufferedReader):
-    """A file that stops a decoder which takes far too long for the size of its image."""
-
-    path: str | Path = ''
-    deadline = math.inf  # in seconds that this thread has computed
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if time.thread_time() > self.deadline:
-            raise _takes_too_long(self.path)
-        return super().read(size)
-
-
-def _takes_too_long(name: str | Path) -> UserError:
-    return UserError(f'{name} is refused: decoding it takes too long for its size')
-
-
-def _decoding_seconds(size: tuple[int, int]) -> float:
-    pixels = math.prod(size)
-    return limits.DECODING_SECONDS + limits.DECODING_SECONDS_PER_MEGAPIXEL * pixels / 1e6
-
-
 def _check_costs(
-    file: _TimedFile, size: tuple[int, int], path: str | Path, *, is_jpeg: bool = False
+    file: BinaryIO, size: tuple[int, int], path: str | Path, *, is_jpeg: bool = False
 ) -> None:
-    """Refuse what takes too much time or memory to decode; from here on the time is counted."""
+    """Refuse what takes too much time or memory to decode."""
     pixels = math.prod(size)
     if is_jpeg:
         place = file.tell()
@@ -585,15 +565,14 @@ def _check_costs(
                 f'{path}: reading {size[0]}x{size[1]} pixels takes about '
                 f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free'
             )
-    file.path, file.deadline = path, time.thread_time() + _decoding_seconds(size)
 
 
-def _open_file(path: str | Path) -> _TimedFile:
+def _open_file(path: str | Path) -> io.BufferedReader:
     path = Path(path)
     try:
         if not path.is_file():
             raise UserError(f'{path} is not a file' if path.exists() else f'{path} does not exist')
-        file = _TimedFile(path.open('rb', buffering=0))
+        file = path.open('rb')
         if not file.peek(1):
             raise UserError(f'{path} is empty')
     except OSError as error:
@@ -633,7 +612,7 @@ def _open_tiff(file: BinaryIO, name: str | Path) -> 'TiffPages | None':
         return tiff
 
 
-def _read_tiff(tiff: 'TiffImage', file: _TimedFile, name: str | Path) -> ImageData:
+def _read_tiff(tiff: 'TiffImage', file: BinaryIO, name: str | Path) -> ImageData:
     pixels = math.prod(tiff.size)
     if pixels > limits.IMAGE_PIXELS:
         raise UserError(

@@ -1,5 +1,6 @@
 """Register CSNLN with spandrel, which chaiNNer, ComfyUI and others load models with."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from csnln_mm.checkpoints.from_tensors import is_csnln
 from csnln_mm.checkpoints.network import build_from_checkpoint
 from csnln_mm.device import free_memory
 from csnln_mm.errors import UserError
-from csnln_mm.upscaling.tile_size import OutOfMemory, choose_tiling, upscale_in_tiles
+from csnln_mm.upscaling.tile_size import OutOfMemory, Tiling, choose_tiling, with_smaller_tiles
+from csnln_mm.upscaling.tiling import tiled_forward
 from csnln_mm.upscaling.upscaler import network_bands
 
 try:
@@ -80,8 +82,23 @@ class TiledNetwork(nn.Module):
             self._free_memory[x.device] = free_memory(x.device)
         size, free = (x.shape[-1], x.shape[-2]), self._free_memory[x.device]
         tiling = choose_tiling(size, self.network, x.device, free=free)
+        # For views of [H, W, C], which programs hand in, torch rounds differently.
+        x = x.contiguous()
+
+        def run(tiling: Tiling) -> Tensor:
+            runs = itertools.count(1)
+
+            def upscale(tile: Tensor) -> Tensor:
+                y = self.network(tile)
+                if self.on_tile:
+                    self.on_tile(next(runs), tiling.count)
+                return y
+
+            options = dict(tile=tiling.tile, overlap=tiling.overlap, margin=tiling.margin)
+            return tiled_forward(upscale, x, self.network.upscale_factor, **options).to(x.dtype)
+
         try:
-            return upscale_in_tiles(self.network, x, tiling, on_tile=self.on_tile)
+            return with_smaller_tiles(run, tiling, size, self.network, None)
         except OutOfMemory as error:
             raise error.__cause__ from None  # programs catch this one, and try smaller tiles
 

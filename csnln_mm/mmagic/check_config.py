@@ -62,7 +62,7 @@ def build_parts(cfg: Config) -> nn.Module:
 
 def build_model(model: dict, source: str) -> nn.Module:
     """Build a model or a part of one; errors are UserErrors that begin with ``source``."""
-    with config_errors(source, 'model', model, registry.MODELS):
+    with _config_errors(source, 'model', model, registry.MODELS):
         return registry.MODELS.build(copy.deepcopy(model))
 
 
@@ -79,18 +79,13 @@ def optim_wrappers(cfg: Config) -> dict[str, ConfigDict]:
 
 
 @contextmanager
-def config_errors(
+def _config_errors(
     source: Config | str, place: str, part: Any, known: Registry | Callable
 ) -> Iterator[None]:
     """Turn any exception into a UserError that names the place in the config.
 
     ``CSNLN_TRACEBACK=1`` lets the original exception through, to debug a custom component.
-
-    Args:
-        source: the config, or its name in messages.
-        place: dotted name of the part that is built.
-        part: config of the part.
-        known: the registry or function that builds it; misspelt arguments are looked up there.
+    Misspelt arguments of ``part`` are looked up in the registry or function that builds it.
     """
     try:
         yield
@@ -172,18 +167,18 @@ def _try_to_build(cfg: Config) -> None:
     for name in 'train_cfg', 'val_cfg', 'test_cfg':
         loop = cfg.get(name)
         if loop and 'type' in loop:
-            with config_errors(cfg, name, loop, registry.LOOPS):
+            with _config_errors(cfg, name, loop, registry.LOOPS):
                 if registry.LOOPS.get(loop.type) is None:
                     raise KeyError(f'{loop.type} is not in the mmagic::loop registry')
                 _check_arguments(registry.LOOPS.get(loop.type), loop)
     randomness = cfg.get('randomness') or {}
-    with config_errors(cfg, 'randomness', randomness, Runner.set_randomness):
+    with _config_errors(cfg, 'randomness', randomness, Runner.set_randomness):
         _check_arguments(Runner.set_randomness, randomness)
 
 
 def _try(cfg: Config, place: str, part: dict, kind: Registry, **others: Any) -> Any:
     """Build a part with further arguments."""
-    with config_errors(cfg, place, part, kind):
+    with _config_errors(cfg, place, part, kind):
         return kind.build(dict(copy.deepcopy(part), **others))
 
 
@@ -191,10 +186,10 @@ def _try_to_build_loader(cfg: Config, loader: Loader) -> None:
     """Build the loader over a made-up sample, and the data set without its images."""
     place, config, dataset = loader
     rest = {key: x for key, x in config.items() if key != 'dataset'}
-    with config_errors(cfg, place, rest, torch.utils.data.DataLoader):
+    with _config_errors(cfg, place, rest, torch.utils.data.DataLoader):
         Runner.build_dataloader(dict(copy.deepcopy(rest), dataset=[0]))
     place = f'{place}.dataset'
-    with config_errors(cfg, place, dataset, registry.DATASETS):
+    with _config_errors(cfg, place, dataset, registry.DATASETS):
         kind = registry.DATASETS.get(dataset.type)
     if kind is None or (inspect.isclass(kind) and issubclass(kind, BaseDataset)):
         _try(cfg, place, dataset, registry.DATASETS, lazy_init=True)
@@ -215,7 +210,7 @@ def _try_to_build_optimizer(
     for at, schedule in schedules:
         milestones = schedule.get('milestones', ())
         rest = {key: x for key, x in schedule.items() if key != 'convert_to_iter_based'}
-        with config_errors(cfg, at, rest, registry.PARAM_SCHEDULERS):
+        with _config_errors(cfg, at, rest, registry.PARAM_SCHEDULERS):
             if not all(_is_whole(step, 0) for step in milestones):
                 raise ValueError(f'milestones must be integers, got {milestones!r}')
         _try(cfg, at, rest, registry.PARAM_SCHEDULERS, optimizer=optimizer)

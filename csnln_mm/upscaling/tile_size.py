@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from csnln_mm.device import is_out_of_memory
 from csnln_mm.networks.csnln_net import BLOCK, UNCUT
-from csnln_mm.upscaling.tiling import tile_starts, tiled_forward
+from csnln_mm.upscaling.tiling import tile_starts
 
 logger = logging.getLogger(__name__)
 
@@ -132,47 +132,6 @@ def may_attend(network: nn.Module) -> bool:
 
 class OutOfMemory(Exception):
     """Even the smallest useful tile does not fit into memory; ``__cause__`` is the reason."""
-
-
-def upscale_in_tiles(
-    network: nn.Module,
-    x: Tensor,
-    tiling: Tiling,
-    *,
-    on_tile: Callable[[int, int], None] | None = None,
-) -> Tensor:
-    """Upscale an image, with half the tile whenever memory runs out, which a warning reports.
-
-    Args:
-        network: a :class:`~csnln_mm.networks.CSNLNNet`.
-        x: [N, C, H, W] in 0..1, on the network's device.
-        tiling: to begin with, from :func:`choose_tiling`.
-        on_tile: called with (done, total) after each tile. What it raises ends the call.
-
-    Returns:
-        [N, C, S H, S W], not clipped, in the dtype of ``x``.
-
-    Raises:
-        OutOfMemory: if tiles of less than 32 pixels would be needed.
-    """
-    # For views of [H, W, C], which programs hand in, torch rounds differently.
-    x = x.contiguous()
-
-    def forward(tiling: Tiling) -> Tensor:
-        done = 0
-
-        def run(tile: Tensor) -> Tensor:
-            nonlocal done
-            y = network(tile)
-            done += 1
-            if on_tile:
-                on_tile(done, tiling.count)
-            return y
-
-        options = dict(tile=tiling.tile, overlap=tiling.overlap, margin=tiling.margin)
-        return tiled_forward(run, x, cast(int, network.upscale_factor), **options).to(x.dtype)
-
-    return with_smaller_tiles(forward, tiling, (x.shape[-1], x.shape[-2]), network, None)
 
 
 def with_smaller_tiles(

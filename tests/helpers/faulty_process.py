@@ -1,4 +1,4 @@
-"""Hooks for distributed tests: something happens to one of the processes."""
+"""Hooks for distributed tests: something happens to one of the processes, or all write it down."""
 
 import atexit
 import os
@@ -7,11 +7,29 @@ import time
 from math import inf
 from pathlib import Path
 
+import torch
 from mmagic.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
 from csnln_mm.mmagic import training
+
+
+@HOOKS.register_module()
+class DumpWeightsHook(Hook):
+    """What each process saw, and ended with."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.seen = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.seen.append(data_batch['inputs'][0].sum().item())
+
+    def after_train(self, runner):
+        self.folder.mkdir(exist_ok=True)
+        weights = runner.model.module.state_dict()
+        torch.save(dict(weights=weights, seen=self.seen), self.folder / f'{get_rank()}.pth')
 
 
 @HOOKS.register_module()

@@ -102,7 +102,7 @@ def faulty_config(folder, name, *hooks):
     path = folder / f'{name}.py'
     path.write_text(f"""
 _base_ = {str(CONFIG)!r}
-custom_imports = dict(imports=['csnln_mm.mmagic', 'dump_weights', 'faulty_process'])
+custom_imports = dict(imports=['csnln_mm.mmagic', 'faulty_process'])
 custom_hooks = {list(hooks)!r}
 """)
     return path
