@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from command_line import error_in
+from command_line import error_in, refusal
 from short_training import CONFIG, end_of, make_data, output_of, settings, start, train
 
 from csnln_mm.mmagic.resume import latest_valid_checkpoint, list_checkpoints
@@ -58,25 +58,31 @@ def test_full_disk(folder, tmp_path):
         assert latest_valid_checkpoint(work_dir).path.name == f'iter_{STEPS}.pth'
 
 
-def test_disk_full_from_the_beginning(folder, tmp_path):
+@pytest.fixture
+def refused(folder, capsys, monkeypatch):
+    """The message of a run that does not begin in a work directory."""
+    monkeypatch.chdir(folder)
+    return lambda path: refusal(capsys, 'train', CONFIG, '--work-dir', path, *settings(STEPS))
+
+
+def test_disk_full_from_the_beginning(refused, tmp_path):
     with tmpfs(tmp_path / 'disk', '64k') as disk:
         with contextlib.suppress(OSError):
             (disk / 'filler').write_bytes(bytes(10**6))
-        error = fail(folder, disk / 'work', *settings(STEPS))
+        error = refused(disk / 'work')
         assert f'cannot write to the work directory {disk}/work: No space' in error
 
 
-def test_read_only_work_directory(folder, tmp_path):
+def test_read_only_work_directory(refused, tmp_path):
     with tmpfs(tmp_path / 'disk', '2m') as disk:
         subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)
-        error = fail(folder, disk / 'work', *settings(STEPS))
+        error = refused(disk / 'work')
         assert 'cannot write to the work directory' in error and 'Read-only file system' in error
 
 
-def test_a_file_where_the_work_directory_should_be(folder, tmp_path):
+def test_a_file_where_the_work_directory_should_be(refused, tmp_path):
     (tmp_path / 'file').write_text('mine')
-    error = fail(folder, tmp_path / 'file', *settings(STEPS))
-    assert 'cannot write to the work directory' in error
+    assert 'cannot write to the work directory' in refused(tmp_path / 'file')
     assert (tmp_path / 'file').read_text() == 'mine'
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import mmagic
 import pytest
 import torch
-from command_line import ROOT, error_in, free_port
+from command_line import ROOT, error_in, free_port, refusal
 from damage import spoil_middle
 from forked_job import Rank
 from forked_tool import end_of, error_of, run_tool, start_tool
@@ -70,15 +70,19 @@ def test_mmagics_own_tools_do_the_same(trained, folder):
     assert_same(ours['state_dict'], theirs['state_dict'])
 
 
-def test_mistakes_are_one_clear_line(trained, folder):
+def test_mistakes_are_one_clear_line(trained, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
     good = folder / 'alone/iter_4.pth'
     (folder / 'cut.pth').write_bytes(good.read_bytes()[:1000])
     (folder / 'broken.py').write_text('model = dict(')
-    assert 'nowhere.py does not exist' in error_of(folder, 'train.py', 'nowhere.py')
-    assert 'broken.py' in error_of(folder, 'train.py', 'broken.py')
-    assert 'cut.pth is cut off' in error_of(folder, 'test.py', CONFIG, 'cut.pth')
-    assert 'trained with mid_channels=4, not 16' in error_of(folder, 'test.py', CONFIG, good)
-    assert 'name a checkpoint' in error_of(folder, 'test.py', CONFIG)
+    for message, *words in (
+        ('nowhere.py does not exist', 'train', 'nowhere.py'),
+        ('broken.py', 'train', 'broken.py'),
+        ('cut.pth is cut off', 'test', CONFIG, 'cut.pth'),
+        ('trained with mid_channels=4, not 16', 'test', CONFIG, good),
+        ('name a checkpoint', 'test', CONFIG),
+    ):
+        assert message in refusal(capsys, *words)
     assert 'no test images' in error_of(folder, 'test.py', ROOT / 'configs/bicubic_x4.py')
 
 
