@@ -53,7 +53,7 @@ class Shard(NamedTuple):
 
 
 def shard_of_process(images: int, environment: Mapping[str, str] = os.environ) -> Shard:
-    """The share that the launchers of this process give it: a job array, torchrun, Slurm or MPI.
+    """Find the share that a job array, torchrun, Slurm or MPI assigns to this process.
 
     Several tasks of each job of an array, or torchrun there, share that job's share.
 
@@ -62,7 +62,7 @@ def shard_of_process(images: int, environment: Mapping[str, str] = os.environ) -
             have been given their own.
 
     Raises:
-        UserError: if what they tell makes no sense.
+        UserError: if the environment variables contradict each other.
     """
     shard = Shard()
     if images > 1:
@@ -95,10 +95,10 @@ def wait_for_others(*, failed: bool) -> None:
 
 
 def shard_of_array(environment: Mapping[str, str] = os.environ) -> Shard:
-    """The share of a job in an array of Slurm; all where there is none.
+    """Find the share of a job in a Slurm array; everything outside of an array.
 
     Raises:
-        UserError: if Slurm does not tell which it is.
+        UserError: if the variables do not determine it.
     """
     if 'SLURM_ARRAY_TASK_ID' not in environment:
         return Shard()

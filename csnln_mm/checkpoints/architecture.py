@@ -1,4 +1,4 @@
-"""The network that a checkpoint belongs to, read from the file without running any of it."""
+"""Read the network of a checkpoint from the file, without running any of it."""
 
 import ast
 import inspect
@@ -91,7 +91,7 @@ def read_architecture(
 
 
 def read_test_cfg(meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How the model of a checkpoint was tested: ``test_cfg`` in the config that it carries.
+    """Read ``test_cfg`` from the config in a checkpoint.
 
     Args:
         meta: what the checkpoint says of itself; its config is read as data.
@@ -121,7 +121,7 @@ def get_all_weights(checkpoint: Any, path: str) -> dict[str, Any]:
 
 
 def get_state_dict(checkpoint: Any, path: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint's network, under the network's own names.
+    """Extract the weights of a checkpoint's network, under the network's own names.
 
     Args:
         checkpoint: the content of the file: a state dict, or a checkpoint of MMEngine, BasicSR or
@@ -152,7 +152,7 @@ def _find_weights(checkpoint: Any) -> Any:
 
 
 def _below(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The weights whose keys have a prefix, without it; none of a wrapper's if others have not."""
+    """Strip a prefix from the keys that have it; a wrapper's must be common to all."""
     inner = {
         key[len(prefix) :]: value
         for key, value in weights.items()
@@ -175,7 +175,7 @@ def architecture_tensor(architecture: Mapping[str, Any]) -> Tensor:
 
 
 def plain_architecture(config: Any) -> Any:
-    """A config in the types of JSON, without ``init_cfg``, which only MMEngine needs."""
+    """Convert a config to types of JSON, without ``init_cfg``, which only MMEngine needs."""
     if isinstance(config, Mapping):
         return {
             key: plain_architecture(value) for key, value in config.items() if key != 'init_cfg'
@@ -215,7 +215,7 @@ def check_settings(checkpoint: Any, network: Mapping[str, Any], path: str) -> No
 
 
 def differences(trained: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The first setting in which two configs of a CSNLNNet differ; '' if there is none.
+    """Find the first setting in which two configs of a CSNLNNet differ; '' without any.
 
     Compares scale and sizes, since they tell more than the first tensor that does not fit, and
     settings that leave no trace in the weights: with the wrong ones, weights load and images are
@@ -311,7 +311,7 @@ def _short(text: str) -> str:
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
-    """Whoever reads the config later goes as deep as it is, and prints its numbers."""
+    """Limit the depth and the integers of a config, which others recurse into and print."""
     if depth > CONFIG_DEPTH:
         raise ValueError(f'it is nested more than {CONFIG_DEPTH} levels deep')
     if isinstance(value, int) and abs(value) > CONFIG_NUMBER:
@@ -325,7 +325,7 @@ def _check_depth(value: Any, depth: int = 0) -> None:
 
 
 def _check_normalization(preprocessor: Any) -> None:
-    """Networks get images in 0..1 here; MMagic can train them in another range."""
+    """Raise ValueError unless the network was trained on images in 0..1."""
     if not preprocessor:
         return
     if not isinstance(preprocessor, dict):

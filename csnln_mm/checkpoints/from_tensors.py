@@ -30,7 +30,7 @@ def is_csnln(weights: Mapping[str, Any]) -> bool:
 def infer_architecture(
     weights: Mapping[str, Any], path: str, settings: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The config of a CSNLNNet whose state dict this is.
+    """Infer the config of the CSNLNNet that a state dict belongs to.
 
     Channels, scale, recurrences, branches, fusion and stages are read from keys and shapes.
 

@@ -1,4 +1,4 @@
-"""Checkpoint files read without trusting them.
+"""Read checkpoint files without trusting them.
 
 ``torch.load`` unpacks compressed records and makes expanded tensors of any size, reads records
 without checking their checksums, and extracts a tar archive to the disk. Older versions, down to
@@ -86,7 +86,7 @@ def _load(path: Path) -> Any:
 
 
 def _load_zip(file: BinaryIO) -> Any:
-    """A zip archive NAME/data.pkl, NAME/data/KEY ..., as torch writes it since 1.6."""
+    """Load a zip archive NAME/data.pkl, NAME/data/KEY ..., as torch writes it since 1.6."""
     with zipfile.ZipFile(file) as archive:
         records = {info.filename.partition('/')[2]: info for info in archive.infolist()}
         if 'constants.pkl' in records:
@@ -138,7 +138,7 @@ def _is_tar(file: BinaryIO) -> bool:
 
 
 def _load_stream(file: BinaryIO) -> Any:
-    """Five pickles and then the storages one after another, as torch wrote it before 1.6."""
+    """Load five pickles and then the storages, as torch wrote them before 1.6."""
     left = os.fstat(file.fileno()).st_size
     storages: dict[str, Storage] = {}
 

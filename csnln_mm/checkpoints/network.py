@@ -1,4 +1,4 @@
-"""From a checkpoint file to a network."""
+"""Build networks from checkpoint files."""
 
 import os
 from collections.abc import Mapping
@@ -188,7 +188,7 @@ def check_finite(weights: Mapping[str, Any], path: str | Path) -> None:
 
 
 def _restrict(architecture: dict[str, Any], path: str) -> dict[str, Any]:
-    """A config that comes with a file: it may name only our networks, of sizes within reason."""
+    """Restrict the config in a file to our networks, and to reasonable sizes."""
     kind = architecture.get('type', 'CSNLNNet')
     if not isinstance(kind, str) or kind not in PARTS:
         raise UserError(

@@ -44,7 +44,7 @@ class PretrainedModel(NamedTuple):
 
 
 def list_pretrained() -> list[PretrainedModel]:
-    """The models that come with the package, by scale and number of parameters."""
+    """List the models that come with the package, by scale and number of parameters."""
     models = [_read(path) for path in WEIGHTS.glob('*.safetensors')]
     return sorted(models, key=lambda m: (m.scale, m.parameters, m.for_lossy))
 
@@ -52,7 +52,7 @@ def list_pretrained() -> list[PretrainedModel]:
 def choose_pretrained(
     scale: float | None = None, *, with_attention: bool = False, lossy: bool = False
 ) -> PretrainedModel:
-    """The model for a scale: the smallest of those that upscale by this factor.
+    """Choose the model for a scale: the smallest that upscales by this factor.
 
     Args:
         scale: wanted factor. If no model has it, the next larger factor of a model is used, or else
@@ -76,7 +76,7 @@ def choose_pretrained(
 
 
 def checkpoint_path(name: str | Path) -> Path:
-    """The path of a file, or of a model that comes with the package.
+    """Find a file, or a model that comes with the package.
 
     A file or folder of that name takes precedence over a model.
 

@@ -182,7 +182,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 
 def _name(value: Any) -> str:
-    """For messages: of containers the type alone."""
+    """Name a value in a message; containers by their type alone."""
     is_short = isinstance(value, (str, bytes, type)) or callable(value)
     return f'{value!r:.100}' if is_short else f'a {type(value).__name__}'
 
@@ -194,7 +194,7 @@ def _size(shape: Sequence[int]) -> int:
 
 
 def _check_integers(numbers: Sequence[int]) -> None:
-    """Before they are multiplied: a list times an integer is a list as long."""
+    """Check numbers before they are multiplied: a list times an integer is as long a list."""
     if len(numbers) > PICKLE_DIMENSIONS:
         raise ValueError(f'an array of {len(numbers)} dimensions')
     if not all(type(n) is int and abs(n) < PICKLE_NUMBER for n in numbers):
@@ -215,7 +215,7 @@ _ATTRIBUTES = {
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How older protocols of pickle write bytes."""
+    """Decode bytes as older protocols of pickle write them."""
     if encoding != 'latin1':
         raise UnsafeCheckpoint(f'run the codec {_name(encoding)}')
     return text.encode('latin1')
@@ -233,7 +233,7 @@ def _log_method(owner: Any, name: str) -> str:
 
 
 def _dtype(name: str, *_: Any) -> np.dtype:
-    """Numbers and booleans only: for others NumPy trusts the layout that a pickle gives."""
+    """Make a dtype of numbers or booleans; NumPy trusts a pickle's layout of others."""
     dtype = np.dtype(name) if isinstance(name, str) else None
     if dtype is None or dtype.kind not in 'biufc' or dtype.fields or dtype.subdtype:
         raise UnsafeCheckpoint(f'make an array of {_name(name)}')

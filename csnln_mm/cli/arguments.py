@@ -116,7 +116,7 @@ def read_settings(entries: Sequence[str]) -> dict[str, Any]:
 
 
 class _Range(argparse.Action):
-    """Two numbers, or one word; what follows is an input where the command has any."""
+    """Parse two numbers or a word; further values are inputs, if the command has inputs."""
 
     def __call__(
         self,

@@ -76,7 +76,7 @@ def run_processes(work: Callable[[int, Tell], Any], count: int, tell: Tell) -> N
 
 
 def _run(work: Callable[[int, Tell], Any], index: int, count: int, sender: Connection) -> None:
-    """In one of the processes."""
+    """Run in one of the processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Control-C is for the first one, which ends this
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -93,7 +93,7 @@ def _run(work: Callable[[int, Tell], Any], index: int, count: int, sender: Conne
 
 
 class _Together:
-    """The events of several processes, as those of one."""
+    """Merges the events of several processes into those of one."""
 
     def __init__(self, count: int, tell: Tell) -> None:
         self.tell = tell
@@ -116,17 +116,17 @@ class _Together:
             self._pass_on(process, event)
 
     def has_ended(self, process: int) -> None:
-        """A process reports no more, perhaps before it began."""
+        """Note that a process reports no more, perhaps before it began."""
         if self.starts[process] is None:
             self.starts[process] = dict(event='start', images=0)
             self._begin()
 
     def end(self) -> None:
-        """All processes have ended."""
+        """Report the end of all processes."""
         self.tell(dict(event='end', **self.counts))
 
     def _begin(self) -> None:
-        """Tell the start, when all of them are known, and what came early."""
+        """Report the start once all processes have started, then earlier events."""
         starts = [start for start in self.starts if start is not None]
         if len(starts) < len(self.starts):
             return

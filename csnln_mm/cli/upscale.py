@@ -219,7 +219,7 @@ def _progress(args: argparse.Namespace) -> Any:
 
 
 def _run_jobs(args: argparse.Namespace, inputs: list[str], jobs: int) -> int:
-    """Several processes, each with a share of the images."""
+    """Run several processes, each with a share of the images."""
     outer = shard_of_process(1)
     if args.shard != 'auto':
         Shard.parse(args.shard)
@@ -251,7 +251,7 @@ def _run_jobs(args: argparse.Namespace, inputs: list[str], jobs: int) -> int:
 def _do_share(
     args: argparse.Namespace, inputs: list[str], jobs: int, index: int, tell: Callable
 ) -> None:
-    """In one of several processes."""
+    """Upscale a share of the images in one of several processes."""
     set_malloc_thresholds(mmap=None, trim=2047)
     if args.shard != 'auto':
         args.shard = str(Shard.parse(args.shard).split(index, jobs, ''))
@@ -262,7 +262,7 @@ def _do_share(
 
 @contextlib.contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """Within, SIGTERM does what Control-C does: what is being written is finished."""
+    """In this context, SIGTERM acts like Control-C: what is being written is finished."""
 
     def interrupt(number: int, frame: object) -> None:
         received.append(number)
@@ -307,7 +307,7 @@ def _upscale(
 
 
 def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
-    """From stdin, to stdout, or both; via files, which the readers need."""
+    """Upscale from stdin, to stdout, or both, through files, which the readers need."""
     if len(inputs) != 1:
         raise UserError('- is a single input; it cannot be combined with other inputs')
     if (args.jobs or len(args.device)) > 1:
@@ -353,12 +353,12 @@ def _run_pipe(args: argparse.Namespace, inputs: list[str]) -> int:
 
 
 def _named(text: Any, folder: str) -> Any:
-    """Without the folder of a pipe."""
+    """Remove the temporary folder of a pipe from a text."""
     return text.replace(f'{folder}/', '') if isinstance(text, str) else text
 
 
 def _report_failures(results: 'list[UpscaleResult]', *, told: bool = False) -> int:
-    """Exit status; the failures are not ``told`` twice."""
+    """Print failures unless they were ``told``; return the exit status."""
     failed = [result for result in results if result.status == 'failed']
     for result in failed if not told else []:
         print(failure_line(result.source, result.reason), file=sys.stderr)

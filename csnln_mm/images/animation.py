@@ -71,7 +71,7 @@ def save_animation(
 
 
 def avif_plays(file: BinaryIO) -> int:
-    """How often an animated AVIF is played; 0 for without end, or if it does not say."""
+    """Count how often an animated AVIF is played; 0: endlessly, or unknown."""
     _, movie = _movie(file)
     fields: dict[bytes, tuple[str, int]] = {}
     for box, kind, at in _durations(movie, 0, len(movie)):
@@ -86,7 +86,7 @@ def avif_plays(file: BinaryIO) -> int:
 
 
 def _limit_plays(file: BinaryIO, plays: int) -> None:
-    """Say in an AVIF how often it is played, for which Pillow has no option."""
+    """Write into an AVIF how often it is played, since Pillow has no option for it."""
     start, movie = _movie(file)
     fields = list(_durations(movie, 0, len(movie)))
     once = next(
@@ -103,7 +103,7 @@ def _limit_plays(file: BinaryIO, plays: int) -> None:
 
 
 def _movie(file: BinaryIO) -> tuple[int, bytearray]:
-    """Where the boxes of the movie in an AVIF begin, and these; none of a still image."""
+    """Find the movie box of an AVIF: its offset and content, empty for a still image."""
     place = 0
     while True:
         file.seek(place)
@@ -116,7 +116,7 @@ def _movie(file: BinaryIO) -> tuple[int, bytearray]:
 
 
 def _durations(movie: bytearray, start: int, end: int) -> Iterator[tuple[bytes, str, int]]:
-    """The boxes that say for how long it is played, and the type and the place of the number."""
+    """Yield the boxes that hold a duration, with the type and the offset of the number."""
     while start + 8 <= end:
         size, box = struct.unpack_from('>I4s', movie, start)
         if box in (b'trak', b'edts'):
@@ -128,7 +128,7 @@ def _durations(movie: bytearray, start: int, end: int) -> Iterator[tuple[bytes, 
 
 
 def to_palette(image: Image.Image) -> Image.Image:
-    """Reduce to 256 colours; with transparency to 255, and one for pixels below half opacity."""
+    """Reduce to 256 colours; one of them is transparent if the image has transparency."""
     if not image.has_transparency_data:
         return image if image.mode == 'L' else image.quantize(256)
     hidden = image.getchannel('A').point([255] * 128 + [0] * 128)

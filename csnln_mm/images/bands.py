@@ -1,4 +1,4 @@
-"""Which bands of an image go through a network together."""
+"""Group the bands of an image that go through a network together."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def check_bands(groups: Sequence[Sequence[int]], count: int) -> None:
 
 
 def fit_groups(groups: tuple[int, ...], channels: int, *, chosen: bool) -> tuple[int, ...]:
-    """The groups in which bands go through a network.
+    """Choose the groups in which bands go through a network.
 
     Args:
         groups: sizes of the groups of the image.

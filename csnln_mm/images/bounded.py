@@ -1,4 +1,4 @@
-"""Work that may take so much time of the processor, and no more."""
+"""Run work with a limit on its CPU time."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ Result = TypeVar('Result')
 
 
 class TookTooLong(Exception):
-    """The work was not done in its time, and goes on in a thread that nobody waits for."""
+    """The work exceeded its time; it continues in a thread that nobody waits for."""
 
 
 class _Work(threading.Thread, Generic[Result]):
@@ -29,7 +29,7 @@ class _Work(threading.Thread, Generic[Result]):
             self.error = error
 
     def seconds(self) -> float:
-        """What it has computed so far."""
+        """The CPU time used so far."""
         try:
             return 0.0 if self.clock is None else time.clock_gettime(self.clock)
         except OSError:  # it has just ended
@@ -37,14 +37,14 @@ class _Work(threading.Thread, Generic[Result]):
 
 
 def run_for(seconds: float, work: Callable[[], Result]) -> Result:
-    """Do some work in a thread of its own, for so much time of the processor at most.
+    """Run a function in a thread of its own, with at most this much CPU time.
 
-    Python cannot end a thread: after its time it is left alone, and ends with the program. Work
-    that holds Python's lock all the while cannot be left, and is waited for.
+    Python cannot end a thread: one that exceeds its time is left alone, and ends with the program.
+    A function that never releases the GIL cannot be left; it is waited for.
 
     Raises:
-        TookTooLong: if the time is over.
-        Exception: what the work raises.
+        TookTooLong: if it takes longer.
+        Exception: what the function raises.
     """
     thread = _Work(work)
     thread.start()

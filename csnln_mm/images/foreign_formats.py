@@ -77,13 +77,13 @@ _READ_ANYWAY = (b'\xff\xd8\xff', b'\x89PNG')
 
 
 def identify(file: BinaryIO, name: str | Path) -> str | None:
-    """The format of a file that a plugin of Pillow reads; None for all others.
+    """Identify a file that a plugin of Pillow reads: its format; None for all others.
 
     By content, and raw files by name as well, since many begin like a TIFF. The position in the
     file is kept.
 
     Raises:
-        UserError: if it is an image of a format that is known, but not read, or not here.
+        UserError: if the format is known but not supported, or needs a plugin that is missing.
     """
     start = file.tell()
     head = file.read(132)
@@ -118,7 +118,7 @@ def identify(file: BinaryIO, name: str | Path) -> str | None:
 
 
 def _unusual_jpeg(file: BinaryIO) -> str:
-    """What the JPEG in an open file is, if Pillow does not read such ones; else ''."""
+    """Describe a kind of JPEG that Pillow does not read; '' for the others."""
     file.seek(2)
     while len(segment := file.read(4)) == 4 and segment[0] == 0xFF != segment[1]:
         if segment[1] in _LOSSLESS_JPEG:

@@ -100,7 +100,7 @@ def load_plugin(kind: str) -> None:
 
 
 def formats_of(suffix: str, kind: str | None) -> tuple[str, ...]:
-    """The formats of Pillow that a file is tried as.
+    """List the formats of Pillow to try for a file.
 
     Args:
         suffix: of its name.
@@ -114,7 +114,7 @@ def formats_of(suffix: str, kind: str | None) -> tuple[str, ...]:
 
 
 def sample_bits(file: BinaryIO, image: Image.Image) -> int:
-    """Bits of a sample of a file that Pillow reduces to 8 or stretches to 16; 8 for all others."""
+    """Bits per sample where Pillow reduces them to 8 or stretches them to 16; else 8."""
     if image.format == 'HEIF':
         return int(image.info.get('bit_depth', 8))
     if image.format == 'JXL':
@@ -133,7 +133,7 @@ def sample_bits(file: BinaryIO, image: Image.Image) -> int:
 
 
 def read_deep(file: BinaryIO, image: Image.Image, bits: int) -> np.ndarray | None:
-    """Pixels of more than 8 bits, with the white of 16 bits.
+    """Read pixels of more than 8 bits, scaled to 16 bits.
 
     Returns:
         uint16, [H, W] or [H, W, C], RGB or RGBA, not turned; None if the libraries cannot give it.
@@ -162,7 +162,7 @@ def read_deep(file: BinaryIO, image: Image.Image, bits: int) -> np.ndarray | Non
 
 
 def encode_deep_avif(data: np.ndarray, quality: int, metadata: dict[str, bytes | None]) -> bytes:
-    """An AVIF of 10 bits.
+    """Encode an AVIF of 10 bits.
 
     Args:
         data: uint16, [H, W] or [H, W, C], BGR or BGRA as OpenCV has it.
@@ -194,7 +194,7 @@ def encode_deep_avif(data: np.ndarray, quality: int, metadata: dict[str, bytes |
 
 
 class JxlHeader(NamedTuple):
-    """What a JPEG XL says of itself: (width, height), None if unknown; and bits of a sample."""
+    """The header of a JPEG XL: (width, height), None if unknown; and bits per sample."""
 
     size: tuple[int, int] | None = None
     is_animated: bool = False
@@ -202,9 +202,9 @@ class JxlHeader(NamedTuple):
 
 
 def jxl_header(file: BinaryIO) -> JxlHeader:
-    """What a JPEG XL says of itself.
+    """Parse the header of a JPEG XL.
 
-    Its plugin decodes all of a file to find the size, and of an animation shows the last frame.
+    The plugin decodes the whole file to find its size, and shows the last frame of an animation.
     The position in the file is kept.
     """
     place = file.tell()

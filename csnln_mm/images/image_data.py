@@ -136,7 +136,7 @@ class RowSource(Protocol):
 
 
 class WrappedRows:
-    """An image that continues beyond each border with what lies at the opposite one.
+    """An image that wraps around at its borders.
 
     Args:
         image: to continue.
@@ -177,13 +177,13 @@ class WrappedRows:
 def read_rows(
     image: RowSource, top: int, bottom: int, bands: tuple[tuple[int, ...], ...] | None
 ) -> ImageData:
-    """Rows of an image, of the bands that are chosen: groups, counted from 0."""
+    """Read rows of an image, and select groups of bands, counted from 0."""
     rows = image.rows(top, bottom)
     return rows if bands is None else rows.select(bands)
 
 
 def as_bands(pixels: np.ndarray) -> np.ndarray:
-    """[H, W] or [H, W, C] as [H, W, C]."""
+    """Reshape [H, W] or [H, W, C] to [H, W, C]."""
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -199,7 +199,7 @@ def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def hidden_pixels(image: ImageData) -> np.ndarray | None:
-    """Where there is no value, [H, W, C]; None if there is one everywhere."""
+    """Mask pixels without a value, [H, W, C]; None if there are none."""
     pixels = as_bands(image.pixels)
     mask = None
     if pixels.dtype.kind == 'f':
@@ -212,7 +212,7 @@ def hidden_pixels(image: ImageData) -> np.ndarray | None:
 
 
 def unseen_pixels(image: ImageData) -> np.ndarray | None:
-    """Where there is no value, or one that is transparent, [H, W, C or 1]; None if nowhere."""
+    """Mask pixels without a value or transparent ones, [H, W, C or 1]; None if there are none."""
     mask = hidden_pixels(image)
     if image.alpha is not None:
         invisible = (image.alpha == 0)[..., None]
@@ -221,9 +221,9 @@ def unseen_pixels(image: ImageData) -> np.ndarray | None:
 
 
 def fill_pixels(pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Pixels, [H, W, C], with the nearest other pixel's value where ``mask``, [H, W, C or 1], is.
+    """Replace masked pixels, [H, W, C or 1], of [H, W, C] by the nearest unmasked ones.
 
-    Whatever value a file has there would bleed into the edges of what is visible.
+    Otherwise their values would bleed into the edges of what is visible.
     """
     if mask is None or not mask.any():
         return pixels

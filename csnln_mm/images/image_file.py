@@ -77,11 +77,11 @@ _VISIBLE_QUANTIZATION = 8
 
 
 def list_images(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """The image files of a folder, not of its subfolders, sorted by name.
+    """List the image files of a folder by name, without subfolders.
 
     Raises:
-        UserError: if there is no such folder, or two of them differ by their suffixes alone: what
-            is made of them would have the same name.
+        UserError: if there is no such folder, or two files differ only in their suffixes, so that
+            their results would have the same name.
     """
     if not folder.is_dir():
         raise UserError(f'{folder} is not a folder')
@@ -165,7 +165,7 @@ def read_frames(path: str | Path) -> Iterator[ImageData]:
 
 
 class _Frames:
-    """An open image file, and what it has: a single image in most of them."""
+    """An open image file, as a sequence of frames or pages; most files have one."""
 
     def __init__(self, file: BinaryIO, path: str | Path) -> None:
         self.file, self.path = file, path
@@ -180,7 +180,7 @@ class _Frames:
         self.count = len(self.places)
 
     def header(self, index: int) -> ImageHeader:
-        """What the file says of one of them."""
+        """Read the header of a frame."""
         found = self._find(index)
         if not isinstance(found, Image.Image):
             return found.header
@@ -188,7 +188,7 @@ class _Frames:
             return _read_header(self.file, found, self.path, is_animated=self.count > 1)
 
     def read(self, index: int, *, with_texts: bool = True) -> ImageData:
-        """One of them; texts take decoding all of an animation."""
+        """Read a frame; for its texts, all frames of an animation are decoded."""
         megapixels = math.prod(self.header(index).size) / 1e6
         seconds = limits.DECODING_SECONDS + limits.DECODING_SECONDS_PER_MEGAPIXEL * megapixels
         try:
@@ -285,7 +285,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
 
 
 def as_8_bit_rgb(image: ImageData | np.ndarray) -> np.ndarray:
-    """An image as uint8, [H, W, 3]: grey as three equal channels, of bands the first three.
+    """Convert an image to uint8, [H, W, 3]: grey is repeated, of bands the first three are taken.
 
     Args:
         image: its pixels, of which all values of the type count; or an ``ImageData``, of which what
@@ -337,7 +337,7 @@ def write_image(
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Make one line of what prevents a file from being written."""
+    """Turn any error of writing a file into a UserError."""
     try:
         yield
     except OSError as error:
@@ -447,7 +447,7 @@ def encode_image(
     software: str | None = None,
     strip: bool = False,
 ) -> bytes:
-    """The content of an image file.
+    """Encode an image file.
 
     Profile, EXIF, XMP and texts are kept where the format has room for them (docs/upscaling.md has
     the table), with what depends on the size corrected. Where a format has no profile, the pixels
@@ -501,7 +501,7 @@ def _output_options(path: Path, quality: int | None) -> tuple[str, dict[str, Any
 
 
 def to_pillow(image: ImageData, pillow_format: str) -> Image.Image:
-    """The pixels of an image of 8 bits, in a mode that the format has."""
+    """Convert an 8-bit image to one of Pillow, in a mode that the format supports."""
     pillow_image = Image.fromarray(image.pixels)
     if image.alpha is not None:
         pillow_image.putalpha(Image.fromarray(image.alpha))
@@ -595,7 +595,7 @@ def _open_image(file: BinaryIO, name: str | Path) -> Image.Image:
 
 
 def _open_tiff(file: BinaryIO, name: str | Path) -> 'TiffPages | None':
-    """The TIFF in an open file, read with tifffile; None if it is another format."""
+    """Open a TIFF with tifffile; None if the file has another format."""
     if file.read(2) not in (b'II', b'MM'):
         file.seek(0)
         return None
@@ -637,7 +637,7 @@ def _tiff_exif(file: BinaryIO, tiff: 'TiffImage') -> bytes | None:
 
 @contextmanager
 def _reading(name: str | Path) -> Iterator[None]:
-    """Make one line that names the file of whatever decoders raise, and no warnings."""
+    """Turn any error of a decoder into a UserError that names the file; suppress warnings."""
     try:
         with warnings.catch_warnings():
             # Large images are welcome (absurd ones raise an error), and so are broken EXIF data.
@@ -658,7 +658,7 @@ def _reading(name: str | Path) -> Iterator[None]:
 
 
 def _places(image: Image.Image) -> Sequence[int]:
-    """Where Pillow has the frames of an animation, or the pages; of most files a single one."""
+    """List Pillow's numbers of the frames or pages; most files have one."""
     count = getattr(image, 'n_frames', 1)
     if isinstance(image, MpoImagePlugin.MpoImageFile):
         # The second picture of most photographs is a preview or a map of gains.
@@ -696,7 +696,7 @@ def _read_header(
 
 
 def _plays(file: BinaryIO, image: Image.Image) -> int:
-    """How often an animation is played; 0 for without end."""
+    """How often an animation is played; 0: endlessly."""
     if image.format == 'AVIF':
         return avif_plays(file)
     loop = image.info.get('loop')
@@ -707,7 +707,7 @@ def _plays(file: BinaryIO, image: Image.Image) -> int:
 
 
 def _is_lossy(file: BinaryIO, image: Image.Image) -> bool:
-    """Whether the compression of an image has visibly changed it, by the header."""
+    """Whether compression has visibly changed an image, judged by its header."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         luma = image.quantization.get(0, [])
         return sum(luma) > _VISIBLE_QUANTIZATION * len(luma)
@@ -731,7 +731,7 @@ def _upright(size: tuple[int, int], image: Image.Image, exif: Image.Exif) -> tup
 
 
 def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) -> None:
-    """Refuse what a decoder returned unless it is what the header promised."""
+    """Raise UserError if a decoder's result differs from what the header says."""
     shape, pixels, alpha = size[::-1], image.pixels, image.alpha
     if (
         pixels.shape not in (shape, (*shape, sum(image.groups)))
@@ -745,7 +745,7 @@ def _check_decoded(image: ImageData, size: tuple[int, int], name: str | Path) ->
 
 
 def _has_16_bits(file: BinaryIO, image: Image.Image) -> bool:
-    """Pillow reads colour of 16 bits as 8 without saying so: ask the header."""
+    """Whether the header says 16 bits; Pillow silently reduces colour to 8."""
     if image.mode.startswith('I'):  # a PGM of more than 8 bits has 32 in Pillow
         return True
     if isinstance(image, PpmImagePlugin.PpmImageFile):
@@ -782,10 +782,10 @@ def _read_16_bits(file: BinaryIO, image: Image.Image, name: str | Path) -> Image
 
 
 def _significant_range(file: BinaryIO, pixels: np.ndarray) -> tuple[float, float] | None:
-    """The range of a PNG of 16 bits that says fewer are significant.
+    """The range of a 16-bit PNG with fewer significant bits.
 
-    A PNG has them at the top, so that white is white to all who do not care: with zeros below, or
-    repeated. Some programs have them at the bottom.
+    By the standard they are the upper bits, followed by zeros or by a repetition; some programs
+    write the lower bits.
     """
     bits = png_significant_bits(file)
     if bits is None or not 8 <= bits < 16:
@@ -815,7 +815,7 @@ def _read_8_bits(image: Image.Image) -> ImageData:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """By the embedded profile where it serves."""
+    """Convert to sRGB, by the embedded profile if it is valid."""
     source = None
     try:
         if image.mode == 'LAB':
@@ -835,7 +835,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _describe(
     image: ImageData, size: tuple[int, int], pillow_format: str, software: str | None, strip: bool
 ) -> tuple[ImageData, str | None]:
-    """The image with the metadata, and the note, that go into a file of this format."""
+    """Select the metadata and the note that a file of this format can hold."""
     if image.icc_profile and not strip and pillow_format in _WITHOUT_PROFILE:
         srgb = _to_srgb(Image.fromarray(image.pixels), image.icc_profile)
         image = image._replace(pixels=np.asarray(srgb))
@@ -863,7 +863,7 @@ def _save(
     software: str | None,
     **options: Any,
 ) -> bytes:
-    """A file of Pillow's, with the profile and the metadata of the image."""
+    """Encode with Pillow, including the image's profile and metadata."""
     options |= described_by(image, pillow_format, software)
     file = io.BytesIO()
     pillow_image.save(file, pillow_format, **options)
@@ -873,7 +873,7 @@ def _save(
 def described_by(
     image: ImageData, pillow_format: str, software: str | None = None
 ) -> dict[str, Any]:
-    """Options of Pillow's ``save`` for the metadata of an image, as far as the format has them."""
+    """Options of Pillow's ``save`` for the metadata that the format supports."""
     options: dict[str, Any] = {}
     resolution = read_dpi(image.exif)
     if pillow_format == 'BMP':
@@ -906,7 +906,7 @@ def described_by(
 
 
 def _for_opencv(image: ImageData) -> np.ndarray:
-    """[H, W], or [H, W, C] of BGR or BGRA."""
+    """Convert to OpenCV's order: [H, W], or [H, W, C] in BGR or BGRA."""
     data = image.pixels[..., ::-1] if image.pixels.ndim == 3 else image.pixels
     if image.alpha is not None:
         data = np.dstack([data, image.alpha])

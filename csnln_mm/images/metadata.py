@@ -1,4 +1,4 @@
-"""EXIF, XMP and texts of an image whose orientation and size change on its way."""
+"""EXIF, XMP and texts of an image whose orientation and size change."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -46,10 +46,9 @@ _COMMENTS = 'parameters', 'Comment'
 
 
 def read_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None]:
-    """EXIF and XMP of an opened image, without orientation; None for each that is missing.
+    """Read EXIF and XMP of an opened image, without orientation; None for what is missing.
 
-    The thumbnail is left out, and so is what cannot be read: metadata are no reason to refuse an
-    image.
+    The thumbnail and unreadable metadata are dropped: they are no reason to refuse an image.
     """
     exif = read_exif(image.getexif, image.size, _said_dpi(image))
     return exif, read_xmp(image.info.get('xmp'))
@@ -58,7 +57,7 @@ def read_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None]:
 def read_exif(
     read: Callable[[], Image.Exif], size: tuple[int, int], dpi: tuple[float, ...] = (0.0,)
 ) -> bytes | None:
-    """EXIF as of :func:`read_metadata`.
+    """Read EXIF as :func:`read_metadata` does.
 
     Args:
         read: what gives the tags of the file.
@@ -72,7 +71,7 @@ def read_exif(
 
 
 def read_xmp(xmp: Any) -> bytes | None:
-    """An XMP packet as of :func:`read_metadata`."""
+    """Clean an XMP packet as :func:`read_metadata` does."""
     if isinstance(xmp, str):
         xmp = xmp.encode()
     if not isinstance(xmp, bytes):
@@ -85,7 +84,7 @@ def read_xmp(xmp: Any) -> bytes | None:
 
 
 def _without_elements(xmp: bytes, name: bytes) -> bytes:
-    """XMP without these elements, in time that grows with its length and no faster."""
+    """Remove elements from XMP, in time linear in its length."""
     opening, kept, place = re.compile(rb'<(%s)(?=[\s/>])' % name), [], 0
     while match := opening.search(xmp, place):
         end = xmp.find(b'>', match.end())
@@ -118,7 +117,7 @@ def scale_resolution(
 
 
 def read_texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
-    """Keywords and texts that are still true of a larger image; the pixels have to be loaded."""
+    """Read the keywords and texts that hold for a larger image; needs loaded pixels."""
     texts = dict(getattr(image, 'text', {}))
     comment = image.info.get('comment')
     if comment and image.format in ('GIF', 'JPEG', 'MPO'):
@@ -137,7 +136,7 @@ def read_texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
 
 
 def png_significant_bits(file: BinaryIO) -> int | None:
-    """Bits of a PNG's colour that mean something, as its chunk sBIT says; None without."""
+    """Read the significant bits of a PNG from its chunk sBIT; None without one."""
     file.seek(8)
     while True:
         length, kind = int.from_bytes(file.read(4), 'big'), file.read(4)
@@ -230,7 +229,7 @@ def _clean_exif(tags: Image.Exif, size: tuple[int, int], dpi: tuple[float, ...])
 
 
 def _said_dpi(image: Image.Image) -> tuple[float, ...]:
-    """What a file says beside EXIF. Of a JPEG that says nothing Pillow says 72."""
+    """The resolution outside of EXIF; Pillow makes up 72 for a JPEG without one."""
     says = image.format in ('PNG', 'BMP') or image.info.get('jfif_unit')
     return image.info.get('dpi', (0.0,)) if says else (0.0,)
 
@@ -263,7 +262,7 @@ def _scale_panorama(xmp: bytes, size: tuple[int, int]) -> bytes:
 
 
 def _details(tags: Image.Exif, ifd: int) -> dict[int, Any]:
-    """All that stays true."""
+    """The tags that hold for a larger image."""
     return {tag: value for tag, value in tags.get_ifd(ifd).items() if tag not in _DROPPED}
 
 

@@ -1,4 +1,4 @@
-"""TIFF files as satellites, microscopes and scanners have them, read by rows."""
+"""Read TIFF files of satellites, microscopes and scanners by rows."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from csnln_mm.images.georeference import GDAL_NODATA, Georeference
 from csnln_mm.images.image_data import ImageData, ImageHeader, turn_upright
 from csnln_mm.images.value_range import DTYPES, full_range, range_of_bits
 
-# What it cannot read it says itself, and this module in one line.
+# It logs what it cannot read; this module raises errors of one line.
 logging.getLogger('tifffile').setLevel(logging.CRITICAL)
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
@@ -36,7 +36,7 @@ _MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
 class RawTiff(Exception):
-    """The file is a camera's."""
+    """The file is a camera's raw file."""
 
 
 class TiffImage:
@@ -146,7 +146,7 @@ class TiffImage:
         )
 
     def _find_bands(self) -> None:
-        """Which samples are colour, and which is transparency; GDAL's metadata may know better."""
+        """Tell colour from transparency and other bands; GDAL's metadata take precedence."""
         count = sum(plane.samples for plane in self._planes)
         page, names = self._page, self.georeference.band_names()
         extra = [int(kind) for kind in page.extrasamples]
@@ -173,9 +173,9 @@ class TiffImage:
 
 
 class TiffPages:
-    """The images of a TIFF: pages; of OME and ImageJ, times and depths with all their channels.
+    """The images of a TIFF: its pages, or the channel stacks of an OME or ImageJ file.
 
-    Reduced copies of a page, and masks, are none of them.
+    Reduced copies of pages, and masks, do not count.
 
     Args:
         file: a TIFF.
@@ -202,7 +202,7 @@ class TiffPages:
             self.pages = [i for i, p in enumerate(pages) if not (p.is_reduced or p.is_mask)] or [0]
 
     def image(self, index: int) -> TiffImage | None:
-        """One of them; None if it is for Pillow: palettes, CMYK, Lab and less than 8 bits.
+        """Open an image; None for those that Pillow reads: palettes, CMYK, Lab, less than 8 bits.
 
         Raises:
             UserError: if it has pixels that nothing here reads.
@@ -256,7 +256,7 @@ def _is_read_here(page: tifffile.TiffPage, name: str) -> bool:
 
 
 def _can_decode(page: tifffile.TiffPage, compression: int, bits: int) -> bool:
-    """Whether tifffile can, which needs imagecodecs for some."""
+    """Whether tifffile decodes it; some compressions need imagecodecs."""
     try:
         if compression != _NONE:
             tifffile.TIFF.DECOMPRESSORS[compression]
@@ -268,7 +268,7 @@ def _can_decode(page: tifffile.TiffPage, compression: int, bits: int) -> bool:
 
 
 class _Plane:
-    """Some samples of all pixels: a page of its own, or one of a planar page, or all of a page."""
+    """Samples of all pixels that are stored together: a page."""
 
     def __init__(self, page: Any, keyframe: tifffile.TiffPage, file: BinaryIO, name: str) -> None:
         self.page, self.keyframe, self.file, self.name = page, keyframe, file, name
@@ -371,7 +371,7 @@ class _Plane:
         return data
 
     def _check_deflate(self, content: bytes, size: int) -> None:
-        """Refuse what becomes far larger than the pixels that it is for."""
+        """Raise UserError if it decompresses to far more than its pixels need."""
         reader, length = zlib.decompressobj(), 0
         while content:
             length += len(reader.decompress(content, 2**20))
@@ -381,7 +381,7 @@ class _Plane:
 
 
 class _RawPlane(_Plane):
-    """A page that has no directory of its own, behind others."""
+    """A page without a directory of its own, stored behind others."""
 
     def __init__(self, offset: int, keyframe: tifffile.TiffPage, file: BinaryIO, name: str) -> None:
         class Page:
@@ -394,7 +394,7 @@ class _RawPlane(_Plane):
 
 
 class _OneStrip:
-    """A page as if all of it were one strip."""
+    """Presents a page as a single strip."""
 
     def __init__(self, page: tifffile.TiffPage) -> None:
         self._page = page
@@ -405,7 +405,7 @@ class _OneStrip:
 
 
 def _channels(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> np.ndarray | None:
-    """[times and depths, channels]: numbers of pages; None if a page is an image by itself."""
+    """Page numbers by stack and channel, [stacks, channels]; None if each page is an image."""
     if not (tiff.is_ome or tiff.is_imagej) or page.samplesperpixel != 1:
         return None
     axes, shape = tiff.series[0].axes, tiff.series[0].shape
@@ -443,7 +443,7 @@ def _planes(
 def _mask(
     tiff: tifffile.TiffFile, page: tifffile.TiffPage, file: BinaryIO, name: str
 ) -> _Plane | None:
-    """GDAL's internal mask: a page behind the image, of what is visible."""
+    """GDAL's internal mask of visible pixels: the page behind the image."""
     if tiff.is_ome or tiff.is_imagej:
         return None
     try:
@@ -460,7 +460,7 @@ def _mask(
 
 
 def _nodata(page: tifffile.TiffPage, dtype: np.dtype) -> float | None:
-    """GDAL's value that stands for none; None if there is none, or no pixel can have it."""
+    """GDAL's nodata value; None without one, or if no pixel can have it."""
     text = page.tags.valueof(GDAL_NODATA)
     try:
         value = float(str(text).strip('\0 '))
@@ -477,7 +477,7 @@ def _nodata(page: tifffile.TiffPage, dtype: np.dtype) -> float | None:
 def _said_range(
     tiff: tifffile.TiffFile, page: tifffile.TiffPage, dtype: np.dtype
 ) -> tuple[float, float] | None:
-    """The range of values that the file names, if that is not all that its type can hold."""
+    """The range of values in the file's metadata, if it is less than that of its type."""
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     candidates: list[tuple[Any, Any]] = []
     tags = page.tags
@@ -509,7 +509,7 @@ def _first(value: Any, choose: Any) -> Any:
 
 
 def _divide_by_alpha(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """What a colour was before it was multiplied by its opacity; 0 where nothing shows."""
+    """Undo the multiplication of colour by opacity; 0 where opacity is 0."""
     high = full_range(alpha.dtype)[1]
     tiny = 1 / 65535 if alpha.dtype.kind == 'f' else 1
     opacity = np.maximum(alpha, tiny)[..., None] / high

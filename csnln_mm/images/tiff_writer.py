@@ -1,4 +1,4 @@
-"""Writing TIFF files whose rows come one after the other."""
+"""Write TIFF files row by row."""
 
 import math
 import struct
@@ -27,7 +27,7 @@ _DIRECTORIES = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 def write_tiff(
     file: BinaryIO, pages: Iterable[tuple[Iterable[ImageData], tuple[int, int]]], count: int = 1
 ) -> None:
-    """Write images as pages, in tiles if they are large, and as a BigTIFF where that needs it.
+    """Write images as pages: large ones in tiles, and as a BigTIFF if necessary.
 
     Args:
         file: empty, open for reading and writing.
@@ -57,7 +57,7 @@ def _channels(image: ImageData) -> int:
 def _write_page(
     writer: tifffile.TiffWriter, strips: Iterator[ImageData], size: tuple[int, int], is_big: bool
 ) -> dict[int, dict]:
-    """Write a page; return the directories that it is to have."""
+    """Write a page; return the directories to add to it."""
     first = next(strips)
     width, height = size
     channels = _channels(first)
@@ -100,7 +100,7 @@ def _write_page(
 
 
 def _joined(first: ImageData, others: Iterable[ImageData]) -> Iterator[np.ndarray]:
-    """Rows with transparency behind the bands; [h, W] or [h, W, C]."""
+    """Yield rows with transparency as the last band, [h, W] or [h, W, C]."""
     for strip in (one for group in ([first], others) for one in group):
         if strip.alpha is None:
             yield strip.pixels[..., 0] if strip.pixels.shape[2:] == (1,) else strip.pixels
@@ -194,7 +194,7 @@ def _resolution(exif: bytes | None) -> dict[str, Any]:
 
 
 def _add_directory(file: BinaryIO, number: int, code: int, entries: dict) -> None:
-    """Append a directory, and point the tag of a page to it that was written for it."""
+    """Append a directory, and let the placeholder tag of a page point to it."""
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b'II')
     for entry, value in entries.items():
         directory[entry] = value

@@ -134,7 +134,7 @@ def upscale(
             with each event, see :mod:`csnln_mm.upscaling.progress`.
 
     Returns:
-        What became of each image.
+        The outcome for each image.
 
     Raises:
         UserError: if a setting is wrong, so that no image could be upscaled.
@@ -258,7 +258,7 @@ def upscale(
 
 
 def _result(job: Job) -> UpscaleResult:
-    """That of a job without work."""
+    """The result of a job that needs no work."""
     if job.refusal:
         return UpscaleResult(job.source, None, 'failed', job.refusal)
     if job.target is None:
@@ -336,7 +336,7 @@ class _Run:
             return self._upscale_frames(index, image)
 
     def _upscale_frames(self, index: int, frames: Iterator[ImageData]) -> Literal['written']:
-        """An animation, several pages or a stream; those that come again are upscaled once."""
+        """Upscale an animation, pages or a stream; repeated frames are upscaled once."""
         job = self.jobs[index]
         assert job.target is not None and job.header is not None
         target = job.target
@@ -455,7 +455,7 @@ class _Run:
 
 
 def _digest(image: ImageData) -> bytes:
-    """The same for images of the same pixels."""
+    """Hash the pixels of an image."""
     digest = hashlib.blake2b(f'{image.pixels.shape} {image.pixels.dtype}'.encode(), digest_size=16)
     for array in image.pixels, image.alpha:
         if array is not None:

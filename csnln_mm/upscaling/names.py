@@ -61,7 +61,7 @@ def split_template(out: str | Path | None, suffix: str) -> tuple[Path | None, st
 
 
 def check_template(template: str) -> set[str]:
-    """The fields of a template.
+    """Check a template, and return its fields.
 
     Raises:
         UserError: if it has others than :data:`FIELDS`, or leads out of the folder.
@@ -85,7 +85,7 @@ def software_note(model: str, factor: int) -> str:
 
 
 def made_by(software: str) -> tuple[str, str]:
-    """The model that a result's note names, '' if none, and who made it, in words."""
+    """Parse the note of a result: the model, '' if none, and a phrase on who made it."""
     note = _NOTE.fullmatch(software)
     if note:
         return note[2], f'made by {note[2]}, {SOFTWARE} {note[1]}'

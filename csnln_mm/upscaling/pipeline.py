@@ -13,7 +13,7 @@ Result = TypeVar('Result')
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each fetched in a thread while the one before is worked on."""
+    """Yield the items, fetching the next in a thread while one is worked on."""
     iterator, thread = iter(items), ThreadPoolExecutor(1)
     try:
         following = thread.submit(next, iterator, None)

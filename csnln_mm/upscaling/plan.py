@@ -184,7 +184,7 @@ def plan_jobs(
 
 
 def plan_sizes(jobs: Iterable[Job], size: TargetSize, *, skip_larger: bool = False) -> list[Job]:
-    """The same jobs with the size of their results; those that no file can hold are refused.
+    """Set the sizes of the results; refuse those that no file can hold.
 
     Args:
         jobs: from :func:`plan_jobs`.
@@ -210,7 +210,7 @@ def plan_sizes(jobs: Iterable[Job], size: TargetSize, *, skip_larger: bool = Fal
 
 
 def _check(job: Job, file: _Found, overwrite: bool) -> Job:
-    """The job with what can be known of it before any work."""
+    """Complete a job with everything that is known before the work."""
     assert job.target is not None
     if not overwrite and os.path.isfile(job.target) and os.path.exists(file.path):
         try:
@@ -238,7 +238,7 @@ def _target(file: _Found, names: Names, suffix: str, *, alone: bool) -> Path:
 
 
 def _with_bands(file: _Found, bands: str | None) -> _Found:
-    """The same file, whose header has the bands that are chosen."""
+    """Reduce the header of a file to the chosen bands."""
     if file.header is None or bands is None:
         return file
     groups = parse_bands(bands)
@@ -250,7 +250,7 @@ def _with_bands(file: _Found, bands: str | None) -> _Found:
 
 
 def _suffix(header: ImageHeader) -> str:
-    """That of a PNG; of animations theirs; of pages, and what a PNG cannot hold, that of a TIFF."""
+    """Choose '.png', the format of an animation, or '.tif' for what a PNG cannot hold."""
     if header.frames > 1:
         return ANIMATED.get(header.kind, '.tif')
     needs_tiff = (
@@ -297,7 +297,7 @@ def _check_memory(job: Job) -> None:
 
 
 def _check_out(out: Path, found: list[_Found]) -> None:
-    """Raise UserError unless the results of all files can lie in ``out``, or one be it."""
+    """Raise UserError unless ``out`` can hold all results, or be the only one."""
     if _names_image(out):
         if len(found) > 1:
             raise UserError(
@@ -315,7 +315,7 @@ def _names_image(out: Path) -> bool:
 
 
 def _has_name_of_result(file: _Found, named: set[tuple[Path, str]]) -> bool:
-    """Whether a file has the name of a result beside an input that was found as well."""
+    """Whether a file is named like the result of another input."""
     match = _LABEL.fullmatch(file.path.stem)
     return match is not None and (file.path.parent, match[1]) in named
 
@@ -323,7 +323,7 @@ def _has_name_of_result(file: _Found, named: set[tuple[Path, str]]) -> bool:
 def _find(
     item: str, recursive: bool, out: Path | None, foreign: set[Path], frame: int | None
 ) -> list[_Found]:
-    """The images of an input; to ``foreign`` go those of formats that are not read."""
+    """Find the images of an input; add those of unsupported formats to ``foreign``."""
     path = Path(item)
     if path.is_dir():
         root, where = path, '' if recursive else ' (folders in it are skipped without --recursive)'
@@ -355,7 +355,7 @@ def _inside(out: Path | None, root: Path) -> Path | None:
 
 
 def _is_candidate(file: Path, left_out: Path | None) -> bool:
-    """Whether a file is called like an image, and not in the output folder."""
+    """Whether a file has the suffix of an image, and is not in the output folder."""
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES and suffix not in FOREIGN_SUFFIXES:
         return False

@@ -22,7 +22,7 @@ _JPEGS = b'\xff\xd9\xff\xd8\xff'
 
 
 class ImageStream:
-    """The images of a stream, each of which is a file while it is read.
+    """The images of a stream; each becomes a file while it is read.
 
     Args:
         source: such as stdin, with ``peek``.
@@ -113,7 +113,7 @@ def copy_image(source: BinaryIO, file: BinaryIO) -> None:
 
 
 def _check_alone(file: BinaryIO) -> None:
-    """Refuse JPEG images of one size; what photographs have behind their image is a smaller one."""
+    """Refuse several JPEG images of one size; a smaller one belongs to a photograph."""
     file.seek(0)
     content = file.read()
     second = content.find(_JPEGS) + 2

@@ -62,7 +62,7 @@ def choose_tiling(
     tile: int | None = None,
     overlap: int | None = None,
 ) -> Tiling:
-    """The tiles for an image.
+    """Choose the tiles for an image.
 
     The side of a tile is 64 on a CPU and 128 elsewhere, or 256 for networks without attention,
     halved while the memory that a tile takes (:func:`tile_memory`) is more than half of what is
@@ -113,7 +113,7 @@ def cut(size: tuple[int, int], network: nn.Module, tile: int, overlap: int | Non
 
 
 def choose_wrap_margin(network: nn.Module) -> int:
-    """LR pixels by which an image is continued so that opposite borders of the result match.
+    """Choose the LR pixels to wrap around, so that opposite borders of the result match.
 
     Without attention this covers all pixels that a result and its resizing depend on. With
     attention, which depends on the whole image, it is the overlap of tiles. It is a multiple of the

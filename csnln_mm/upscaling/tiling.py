@@ -115,7 +115,7 @@ def tiled_rows(
 
 
 def self_ensemble(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The mean over the eight flips and rotations of an image, each turned back.
+    """Average over the eight flips and rotations of an image, each turned back.
 
     Summed in the order of MMagic's ``SpatialTemporalEnsemble``, so that results are the same.
 

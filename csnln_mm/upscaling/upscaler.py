@@ -302,7 +302,7 @@ class Upscaler:
 
 
 def network_name(network: str | Path | nn.Module) -> str:
-    """Of a model or a file; of a network, its class."""
+    """The name of a model or a file; of a network, its class."""
     if isinstance(network, nn.Module):
         return type(network).__name__
     return Path(network).name.removesuffix('.safetensors')
@@ -314,7 +314,7 @@ def network_bands(network: nn.Module) -> int:
 
 
 def join_rows(strips: Iterable[ImageData], height: int) -> ImageData:
-    """The image of these rows."""
+    """Join strips of rows to an image."""
     joined, top = None, 0
     for strip in strips:
         if len(strip.pixels) == height:
@@ -450,7 +450,7 @@ class _Work:
             yield like._replace(pixels=pixels, alpha=opacity)
 
     def _run(self, x: Tensor) -> Tensor:
-        """The network on all bands of a tile; behind them what exceeds 0..1, where it can."""
+        """Run the network on all bands of a tile; append what exceeds 0..1, if anything can."""
         inside = x.clamp(0, 1) if self.may_exceed else x
         scale = cast(int, self.upscaler.network.upscale_factor)
         *groups, last = inside.split(self.groups, 1)
@@ -474,7 +474,7 @@ class _Work:
         return y.clamp(0, 1).mean(1, keepdim=True)
 
     def _run_alpha(self, alpha: Tensor, scale: int) -> Tensor:
-        """As grey, but where all around has one value: what is opaque is to stay so."""
+        """Upscale as grey, but keep areas of one value: what is opaque stays so."""
         highest, lowest = (sign * F.max_pool2d(sign * alpha, 5, 1, 2) for sign in (1, -1))
         same = F.interpolate((highest == lowest).to(alpha), scale_factor=scale) > 0
         kept = F.interpolate(alpha, scale_factor=scale)
@@ -504,7 +504,7 @@ class _Work:
 
 
 class _Queue:
-    """Rows of a result that are ready before others that belong to them."""
+    """Rows of a result that wait for others of the same place."""
 
     def __init__(self, resize: RowwiseResize) -> None:
         self.resize, self.used = resize, False
@@ -568,7 +568,7 @@ def _to_pillow(image: ImageData) -> Image.Image:
 def _put_back(
     pixels: np.ndarray, kept: np.ndarray, hidden: np.ndarray, nodata: float | None
 ) -> np.ndarray:
-    """The values that stand for none where they were, and nowhere else; all [H, W, C]."""
+    """Restore the nodata values where they were, and nowhere else; all [H, W, C]."""
     if nodata is not None and math.isfinite(nodata):
         # By the smallest step, as GDAL avoids the value.
         if pixels.dtype.kind == 'f':
