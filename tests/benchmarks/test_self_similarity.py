@@ -5,6 +5,7 @@ import pytest
 import torch
 from self_similarity import gain, known_and_wanted, predict, rank
 
+from csnln_mm.checkpoints import load_network
 from csnln_mm.images import write_image
 
 
@@ -50,3 +51,10 @@ def test_candidates_are_of_the_reduced_image_and_queries_of_the_image(folder):
     assert len(known.residuals) == len(known.patches) and len(wanted.residuals) == 44**2
     exact = predict(known.at(torch.arange(3)), known.at(torch.arange(3).repeat(4)))
     torch.testing.assert_close(exact, known.residuals[:3])
+
+
+def test_of_what_a_model_leaves_less_recurs(folder):
+    network, paths = load_network('csnln-x2-fast'), sorted(folder.iterdir())
+    left, alone = ({row[-1].stem: row for row in rank(paths, n)}['rings'] for n in (network, None))
+    assert left[4] < alone[4]  # less is to be found
+    assert left[1] < 0.1 < alone[1]  # and not in the image itself
