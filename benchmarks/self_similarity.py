@@ -12,10 +12,10 @@ the same image shows elsewhere at twice the size. The measure imitates that look
 2. Each of 2,048 patches of LR (5x5 pixels, without its mean) is compared with all patches of LR/2.
    The mean residual of its 4 nearest (Euclidean distance), at LR, predicts that of the 6x6 HR
    pixels in its middle.
-3. ``own``: by how many dB the squared error of bicubic, or of the model, falls with the predictions added, at the
-   best strength for the image. ``others``: the same with as many patches of the folder's other
-   images to choose from, which stands for what a network can learn. ``random``: the same with
-   patches of the image taken at random.
+3. ``own``: by how many dB the squared error of bicubic, or of the model, falls with the
+   predictions added, at the best strength for the image. ``others``: the same with as many
+   patches of the folder's other images to choose from, which stands for what a network can
+   learn. ``random``: the same with patches of the image taken at random.
 
 Images are sorted by ``score`` = own - others: positive where the image itself is the better
 source. ``energy`` is the root mean square of the residual, in levels of 0..255: of a smooth image

@@ -58,11 +58,12 @@ def difference(a, b):
     return float(np.abs(a - b).max())
 
 
+half, pillow = dict(scale=0.5), dict(scale=2.0, cubic_coeff_a=-0.5)
 for name, agree, arguments in (
-    ('to half', True, dict(scale=0.5)),
-    ('to half,  antialias', False, dict(scale=0.5, antialias=1)),
-    ('to double, a = -0.5', True, dict(scale=2.0, cubic_coeff_a=-0.5)),
-    ('to double, a = -0.5, exclude_outside', False, dict(scale=2.0, cubic_coeff_a=-0.5, exclude_outside=1)),
+    ('to half', True, half),
+    ('to half,  antialias', False, dict(half, antialias=1)),
+    ('to double, a = -0.5', True, pillow),
+    ('to double, a = -0.5, exclude_outside', False, dict(pillow, exclude_outside=1)),
 ):
     seen = difference(*by_both(**arguments))
     print(f'{name:37} {seen:.3f}')
