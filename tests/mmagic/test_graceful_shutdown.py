@@ -7,15 +7,13 @@ import multiprocessing
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 import torch
 from mmengine.hooks import EMAHook
-from short_training import assert_same, assert_same_training
+from short_training import assert_same, assert_same_training, end_of, output_of, start_tool
 from tiny_runner import At, make_runner
 
 from csnln_mm.checkpoints import load_checkpoint
@@ -185,27 +183,29 @@ def test_two_at_the_same_time_are_one(tmp_path, monkeypatch):
     assert names(tmp_path) == ['interrupted_iter_2.pth']
 
 
-def test_once_more_ends_at_once():
+def test_once_more_ends_at_once(tmp_path):
     """Also in the midst of what is no Python, where its handlers are not called."""
-    script = """
-import signal, time, torch
+    (tmp_path / 'multiply.py').write_text("""
+import torch
 from types import SimpleNamespace
 from csnln_mm.mmagic.graceful_shutdown import graceful_shutdown
 with graceful_shutdown(SimpleNamespace(register_hook=lambda *args, **kwargs: None)):
     print('ready', flush=True)
     a = torch.rand(3000, 3000)
     torch.linalg.multi_dot([a] * 500)
-"""
-    env = dict(os.environ, OMP_NUM_THREADS='1')
-    process = subprocess.Popen(
-        [sys.executable, '-c', script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
-    )
-    process.stdout.readline()
+""")
+    process = start_tool(tmp_path, tmp_path / 'multiply.py', [])
+
+    def wait_for(text):
+        while not (tmp_path / 'output.txt').exists() or text not in output_of(tmp_path):
+            time.sleep(0.02)
+
+    wait_for('ready')
     process.terminate()
-    assert b'once more' in process.stderr.readline() + process.stderr.readline()
+    wait_for('once more')
     time.sleep(1.1)
     process.terminate()
-    assert process.wait() == 128 + signal.SIGTERM
+    assert end_of(process) == 128 + signal.SIGTERM
 
 
 def test_nobody_listens_to_standard_error(tmp_path):
