@@ -472,7 +472,11 @@ def encode_image(
     pillow_format, options = _output_options(path, quality)
     image, software = _describe(image, image.size, pillow_format, software, strip)
     if pillow_format == 'TIFF':
-        return _encode_tiff(image)
+        from csnln_mm.images.tiff_writer import write_tiff
+
+        file = io.BytesIO()
+        write_tiff(file, [([image], image.size)])
+        return file.getvalue()
     if image.pixels.shape[2:] == (1,):
         image = image._replace(pixels=image.pixels[..., 0])
     deep = image.pixels.dtype == np.uint16
@@ -922,11 +926,3 @@ def _encode_16_bit_png(image: ImageData, software: str | None) -> bytes:
     after_header = 8 + 25
     chunks = described[after_header : described.index(b'IDAT') - 4]
     return png[:after_header].tobytes() + chunks + png[after_header:].tobytes()
-
-
-def _encode_tiff(image: ImageData) -> bytes:
-    from csnln_mm.images.tiff_writer import write_tiff
-
-    file = io.BytesIO()
-    write_tiff(file, [([image], image.size)])
-    return file.getvalue()

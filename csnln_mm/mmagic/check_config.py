@@ -21,7 +21,7 @@ from torch import nn
 from csnln_mm.compatibility import why_missing
 from csnln_mm.errors import UserError, one_line, wants_traceback
 from csnln_mm.mmagic.config import suggest
-from csnln_mm.mmagic.loaders import Loader, list_parts
+from csnln_mm.mmagic.loaders import Loader, loaders, parts
 
 # How Python and MMEngine report an unknown argument and an unknown type.
 _UNKNOWN_ARGUMENT = re.compile(
@@ -153,17 +153,22 @@ def _quietly() -> Iterator[None]:
 
 
 def _try_to_build(cfg: Config) -> None:
-    parts = list_parts(cfg)
-    for place, hook in parts.hooks:
+    hooks = [(f'default_hooks.{key}', x) for key, x in (cfg.get('default_hooks') or {}).items()]
+    for place, hook in hooks + parts(cfg.get('custom_hooks'), 'custom_hooks'):
         if isinstance(hook, dict):
             without_priority = {key: x for key, x in hook.items() if key != 'priority'}
             _try(cfg, place, without_priority, registry.HOOKS)
-    for loader in parts.loaders:
+    for loader in loaders(cfg):
         _try_to_build_loader(cfg, loader)
-    for place, metric in parts.metrics:
-        _try(cfg, place, metric, registry.METRICS)
+    for name in 'val_evaluator', 'test_evaluator':
+        for place, evaluator in parts(cfg.get(name), name):
+            for at, metric in parts(evaluator.get('metrics'), f'{place}.metrics'):
+                _try(cfg, at, metric, registry.METRICS)
+    schedules = cfg.get('param_scheduler')
+    if isinstance(schedules, dict) and 'type' not in schedules:
+        schedules = None  # one list for each of several optimizers
     for place, wrapper in optim_wrappers(cfg).items():
-        _try_to_build_optimizer(cfg, place, wrapper, parts.schedules)
+        _try_to_build_optimizer(cfg, place, wrapper, parts(schedules, 'param_scheduler'))
     for name in 'train_cfg', 'val_cfg', 'test_cfg':
         loop = cfg.get(name)
         if loop and 'type' in loop:

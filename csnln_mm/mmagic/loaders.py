@@ -36,42 +36,6 @@ class Loader(NamedTuple):
     dataset: ConfigDict
 
 
-class ConfigParts(NamedTuple):
-    """Parts that a config may have once, several times in a list, or not at all.
-
-    Attributes:
-        hooks: (place, config) of default and custom hooks.
-        loaders: dataloaders.
-        metrics: (place, config) of metrics in validation and test.
-        schedules: (place, config) of learning rate schedules.
-    """
-
-    hooks: list[tuple[str, ConfigDict]]
-    loaders: list[Loader]
-    metrics: list[tuple[str, ConfigDict]]
-    schedules: list[tuple[str, ConfigDict]]
-
-
-def list_parts(cfg: Config) -> ConfigParts:
-    """List the parts of a config that may come several times."""
-    hooks = [(f'default_hooks.{key}', x) for key, x in (cfg.get('default_hooks') or {}).items()]
-    metrics = [
-        metric
-        for name in ('val_evaluator', 'test_evaluator')
-        for place, evaluator in parts(cfg.get(name), name)
-        for metric in parts(evaluator.get('metrics'), f'{place}.metrics')
-    ]
-    schedules = cfg.get('param_scheduler')
-    if isinstance(schedules, dict) and 'type' not in schedules:
-        schedules = None  # one list for each of several optimizers
-    return ConfigParts(
-        hooks=hooks + parts(cfg.get('custom_hooks'), 'custom_hooks'),
-        loaders=loaders(cfg),
-        metrics=metrics,
-        schedules=parts(schedules, 'param_scheduler'),
-    )
-
-
 def loaders(cfg: Config, *names: str) -> list[Loader]:
     """List the dataloaders of a config: those of the given names, by default all."""
     found = []
