@@ -46,7 +46,7 @@ def read_ground_truth(
 
     Args:
         path: of the file.
-        value_range: see :func:`~csnln_mm.images.value_range.choose_range`.
+        value_range: see :func:`~csnln_mm.images.value_range.find_range`.
         bands: those to read, as of :func:`~csnln_mm.images.bands.parse_bands`; by default all.
 
     Raises:

@@ -46,17 +46,6 @@ class ValueRange(NamedTuple):
         return ', '.join(ranges)
 
 
-class Statistics(NamedTuple):
-    """The extremes and percentiles of each band, without pixels that have no value.
-
-    ``percentiles`` are 0.01, 0.1, 99.9 and 99.99, of at most a million pixels; [4, C].
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    percentiles: np.ndarray
-
-
 def full_range(dtype: np.dtype) -> tuple[float, float]:
     """The lowest and the highest value of an integer type; 0 and 1 of float."""
     if dtype.kind == 'f':
@@ -86,75 +75,49 @@ def check_range(option: RangeOption) -> None:
 def find_range(
     image: RowSource, option: RangeOption, bands: tuple[tuple[int, ...], ...] | None = None
 ) -> ValueRange:
-    """The range of values of an image, which is read once if they are to be seen."""
-    first = read_rows(image, 0, 1, bands)
-    dtype, statistics = first.pixels.dtype, None
-    if needs_statistics(dtype, first.value_range, option):
-        width, height = image.size
-        step = max(1, _STATISTICS_PIXELS // width)
-        statistics = measure_values(
-            (
-                _without_hidden(read_rows(image, top, min(top + step, height), bands))
-                for top in range(0, height, step)
-            ),
-            width * height,
-        )
-    return choose_range(dtype, first.groups, first.value_range, option, statistics)
-
-
-def needs_statistics(
-    dtype: np.dtype, said: tuple[float, float] | None, option: RangeOption
-) -> bool:
-    """Whether :func:`choose_range` looks at the pixels."""
-    return option == 'data' or (option is None and said is None and dtype != np.uint8)
-
-
-def choose_range(
-    dtype: np.dtype,
-    groups: Sequence[int],
-    said: tuple[float, float] | None,
-    option: RangeOption,
-    statistics: Statistics | None = None,
-) -> ValueRange:
-    """The range of an image's values.
+    """Choose the range of an image's values, and read the image once if it depends on them.
 
     Args:
-        dtype: of the pixels.
-        groups: how many bands each group has; those of one have one range, unless each band is
-            asked for.
-        said: what the file says.
+        image: groups of a single band each have one range, unless each band is asked for.
         option: two numbers; 'full': all values of the type, 0..1 of float; 'data': of each band
             from the 0.1th to the 99.9th percentile. None: what the file says; else for 8 bits
             'full', and for others what the pixels show: of unsigned integers the bits in use,
             otherwise the extremes, but neither where only outliers need them.
-        statistics: where :func:`needs_statistics`.
+        bands: groups of bands to select, counted from 0; all by default.
     """
-    bands = sum(groups)
+    first = read_rows(image, 0, 1, bands)
+    dtype, said, count = first.pixels.dtype, first.value_range, sum(first.groups)
+    if option is not None and option != 'full' and option != 'data':
+        return _make([option] * count, 'given')
+    if option == 'full' or (option is None and said is None and dtype == np.uint8):
+        return _make([full_range(dtype)] * count, 'full')
+    if option is None and said is not None:
+        return _make([said] * count, 'file')
+    width, height = image.size
+    step = max(1, _STATISTICS_PIXELS // width)
+    ends, percentiles = _measure_values(
+        (
+            _without_hidden(read_rows(image, top, min(top + step, height), bands))
+            for top in range(0, height, step)
+        ),
+        width * height,
+    )
     if option == 'data':
-        assert statistics is not None
-        pairs = list(zip(statistics.percentiles[1], statistics.percentiles[2], strict=True))
-        return _make(pairs, 'data')
-    if option is not None and option != 'full':
-        return _make([option] * bands, 'given')
-    if option == 'full' or (said is None and dtype == np.uint8):
-        return _make([full_range(dtype)] * bands, 'full')
-    if said is not None:
-        return _make([said] * bands, 'file')
-    assert statistics is not None
-    pairs, first = [], 0
-    for size in groups:
-        pairs += [_seen(dtype, statistics, slice(first, first + size))] * size
-        first += size
+        return _make(percentiles[1:3].T.tolist(), 'data')
+    pairs, band = [], 0
+    for size in first.groups:
+        group = slice(band, band + size)
+        pairs += [_seen(dtype, ends[:, group], percentiles[:, group])] * size
+        band += size
     full = all(pair == full_range(dtype) for pair in pairs)
     return _make(pairs, 'full' if full else 'data')
 
 
-def measure_values(blocks: Iterable[np.ndarray], pixels: int) -> Statistics:
-    """The statistics of an image.
+def _measure_values(blocks: Iterable[np.ndarray], pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """The extremes, [2, C], and the percentiles of at most a million pixels, [4, C].
 
-    Args:
-        blocks: [..., C], from top to bottom, NaN where there is no value.
-        pixels: of all blocks.
+    ``blocks`` are [..., C], from top to bottom, with NaN where there is no value; ``pixels`` is
+    their number.
     """
     step, position = max(1, -(-pixels // _SAMPLE)), 0
     lows, highs, samples = [], [], []
@@ -164,13 +127,9 @@ def measure_values(blocks: Iterable[np.ndarray], pixels: int) -> Statistics:
         position += len(values)
         lows.append(np.fmin.reduce(values, 0))
         highs.append(np.fmax.reduce(values, 0))
-    sample = np.concatenate(samples)
-    low, high = (
-        np.nan_to_num(reduce(ends, 0).astype(np.float64))
-        for reduce, ends in ((np.fmin.reduce, lows), (np.fmax.reduce, highs))
-    )
-    percentiles = np.stack([_percentiles(band) for band in sample.T], 1)
-    return Statistics(low, high, percentiles)
+    ends = np.stack([np.fmin.reduce(lows, 0), np.fmax.reduce(highs, 0)])
+    percentiles = [_percentiles(band) for band in np.concatenate(samples).T]
+    return np.nan_to_num(ends.astype(np.float64)), np.stack(percentiles, 1)
 
 
 def _percentiles(values: np.ndarray) -> np.ndarray:
@@ -180,10 +139,10 @@ def _percentiles(values: np.ndarray) -> np.ndarray:
     return np.percentile(values, _PERCENTILES).astype(np.float64)
 
 
-def _seen(dtype: np.dtype, statistics: Statistics, bands: slice) -> tuple[float, float]:
-    low, high = float(statistics.low[bands].min()), float(statistics.high[bands].max())
-    dark = float(statistics.percentiles[0, bands].min())
-    bright = float(statistics.percentiles[3, bands].max())
+def _seen(dtype: np.dtype, ends: np.ndarray, percentiles: np.ndarray) -> tuple[float, float]:
+    """The range of a group of bands by its extremes and percentiles."""
+    low, high = float(ends[0].min()), float(ends[1].max())
+    dark, bright = float(percentiles[0].min()), float(percentiles[3].max())
     if bright > dark and high - low > _OUTLIERS * (bright - dark):
         low, high = dark, bright
     if dtype.kind == 'u' and low <= high / 2:

@@ -55,7 +55,7 @@ def set_images(
         val_gt: folder of ground truths to validate on instead.
         val_lq: folder of their LQ images; bicubic by default.
         value_range: values that are black and white, see
-            :func:`~csnln_mm.images.value_range.choose_range`.
+            :func:`~csnln_mm.images.value_range.find_range`.
         bands: those to train on, such as '4,3,2,8'.
 
     Raises:

@@ -29,7 +29,7 @@ class LoadBands:
     Args:
         keys: images to load, each from its ``KEY_path``.
         channels: of the network's input. A single band is repeated.
-        value_range: see :func:`~csnln_mm.images.value_range.choose_range`.
+        value_range: see :func:`~csnln_mm.images.value_range.find_range`.
         bands: bands to load, in order, such as '4,3,2,8'; all by default.
 
     Raises:

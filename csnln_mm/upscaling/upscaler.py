@@ -189,7 +189,7 @@ class Upscaler:
             on_tile: called with (done, total) after each run of the network. What it raises ends
                 the call.
             value_range: (low, high), the values that are black and white, 'full' or 'data', see
-                :func:`~csnln_mm.images.value_range.choose_range`. By default all values of 8 bits,
+                :func:`~csnln_mm.images.value_range.find_range`. By default all values of 8 bits,
                 and of others what the image shows, which is logged. Values outside are upscaled
                 bicubically, and not clipped.
             bands: groups of bands to upscale, counted from 1, such as '4,3,2+8' for bands 4, 3
