@@ -58,7 +58,7 @@ class TiledNetwork(nn.Module):
         self.network = network.to(memory_format=torch.channels_last)
         self.on_tile, self.check = on_tile, check
         for module in network.modules():
-            if not list(module.children()):
+            if list(module.children()):  # a hook of the innermost ones would keep them from fusing
                 module.register_forward_pre_hook(self._check)
         self._free_memory: dict[torch.device, int | None] = {}
 

@@ -1,9 +1,13 @@
 """The (de)convolutions of CSNLN: each with a bias, most followed by a one-slope PReLU."""
 
+from typing import cast
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csnln_mm.ops.uncompiled import is_tracing
+from csnln_mm.ops.precision import is_autocasting
+from csnln_mm.ops.uncompiled import is_inference_on_cpu, is_tracing
 from csnln_mm.scales import KERNELS
 
 
@@ -18,7 +22,40 @@ def resampling_kernel(factor: int) -> tuple[int, int, int]:
     return KERNELS[factor]
 
 
-class ConvPReLU(nn.Sequential):
+class _Activated(nn.Sequential):
+    """A convolution and its PReLU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """In inference on CPUs in one pass over the output, which oneDNN writes once."""
+        conv, prelu = self
+        if not _can_fuse(conv, prelu, input):
+            return super().forward(input)
+        slope = cast(Tensor, prelu.weight).item()
+        arguments = conv.stride, conv.dilation, conv.groups, 'leaky_relu', [slope], ''
+        if type(conv) is nn.Conv2d:
+            return torch.ops.mkldnn._convolution_pointwise(
+                input, conv.weight, conv.bias, conv.padding, *arguments
+            )
+        return torch.ops.mkldnn._convolution_transpose_pointwise(
+            input, conv.weight, conv.bias, conv.padding, conv.output_padding, *arguments
+        )
+
+
+def _can_fuse(conv: nn.Module, prelu: nn.Module, input: Tensor) -> bool:
+    return (
+        is_inference_on_cpu(input)
+        and type(conv) in (nn.Conv2d, nn.ConvTranspose2d)
+        and type(prelu) is nn.PReLU
+        and input.dtype == conv.weight.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+        and not is_autocasting('cpu')
+        # Nobody must look at what lies between the two.
+        and not any(m._forward_hooks or m._forward_pre_hooks for m in (conv, prelu))
+    )
+
+
+class ConvPReLU(_Activated):
     """Convolution and PReLU at the same size: [N, C, H, W] -> [N, C', H, W].
 
     Args:
@@ -33,7 +70,7 @@ class ConvPReLU(nn.Sequential):
         )
 
 
-class Downsample(nn.Sequential):
+class Downsample(_Activated):
     """Strided convolution and PReLU: [N, C, f H, f W] -> [N, C, H, W].
 
     Args:
@@ -45,7 +82,7 @@ class Downsample(nn.Sequential):
         super().__init__(nn.Conv2d(channels, channels, *resampling_kernel(factor)), nn.PReLU())
 
 
-class Upsample(nn.Sequential):
+class Upsample(_Activated):
     """Strided deconvolution and PReLU: [N, C, H, W] -> [N, C, f H, f W].
 
     Args:

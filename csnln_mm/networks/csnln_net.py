@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isqrt
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from csnln_mm.networks.build import build_part, register_part
 from csnln_mm.networks.cell import Cell
 from csnln_mm.networks.conv_prelu import ConvPReLU
-from csnln_mm.ops.uncompiled import is_tracing
+from csnln_mm.ops.uncompiled import is_inference_on_cpu, is_tracing
 
 # Of DIV2K, as the released code has it.
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -165,9 +166,11 @@ class CSNLNNet(nn.Module):
         else:
             image = self.mean
         # One convolution over all hidden states, as a sum that need not hold them all.
-        kernels = self.reconstruct.weight.chunk(self.num_recurrences, 1)
-        for i, kernel in enumerate(kernels):
-            bias = self.reconstruct.bias if i == 0 else None
+        weight, all_bias = self.reconstruct.weight, cast(Tensor, self.reconstruct.bias)
+        if is_inference_on_cpu(x) and self.in_channels <= 4:
+            weight, all_bias = _of_squares(weight, all_bias, self.upscale_factor)
+        for i, kernel in enumerate(weight.chunk(self.num_recurrences, 1)):
+            bias = all_bias if i == 0 else None
             assert features is not None  # as after the last recurrence only
             if self.with_cp and self.training and torch.is_grad_enabled():
                 features, part = checkpoint(
@@ -193,9 +196,9 @@ class CSNLNNet(nn.Module):
         if per_pixel * height * width <= UNCUT or max(height, width) <= side:
             return self._recur_at_once(features, recurrence, kernel, bias)
         following = None if recurrence == self.num_recurrences else torch.empty_like(features)
-        part = features.new_empty(count, len(kernel), scale * height, scale * width)
-        # What a block's result depends on around it. Multiples of 4 are what convolutions like.
-        margin = -(-max(radii) // 4) * 4
+        part = features.new_empty(count, self.in_channels, scale * height, scale * width)
+        # What a block's result depends on around it. Even sides are what deconvolutions like.
+        margin = max(radii) + max(radii) % 2
         for top, bottom in _spans(height, side):
             for left, right in _spans(width, side):
                 y, x = max(0, top - margin), max(0, left - margin)
@@ -223,7 +226,30 @@ class CSNLNNet(nn.Module):
         )
         if self.recurrence_skip and following is not None:
             following = features + following
-        return following, F.conv2d(hidden, kernel, bias, padding=1)
+        side = kernel.shape[-1] - 2
+        image = F.conv2d(hidden, kernel, bias, side, padding=1)
+        return following, image if side == 1 else F.pixel_shuffle(image, side)
+
+
+def _of_squares(weight: Tensor, bias: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """Those of the channels that all pixels of a square have, from those of a pixel.
+
+    A CPU computes 16 channels in about the time of 3: so it needs half the time.
+
+    Args:
+        weight: [c, C, 3, 3].
+        bias: [c].
+        scale: S. The side r of the squares divides it.
+
+    Returns:
+        [c r r, C, 2 + r, 2 + r] and [c r r], for a stride of r and ``pixel_shuffle``.
+    """
+    side = 2 if scale % 2 == 0 else scale
+    squares = weight.new_zeros(len(weight), side, side, weight.shape[1], side + 2, side + 2)
+    for y in range(side):
+        for x in range(side):
+            squares[:, y, x, :, y : y + 3, x : x + 3] = weight
+    return squares.flatten(0, 2), bias.repeat_interleave(side**2)
 
 
 def _spans(length: int, most: int) -> list[tuple[int, int]]:

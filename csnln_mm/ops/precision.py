@@ -24,6 +24,14 @@ def no_autocast(device: torch.device) -> AbstractContextManager:
         return nullcontext()
 
 
+def is_autocasting(device_type: str) -> bool:
+    """Whether operations choose their dtype."""
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_cpu_enabled() if device_type == 'cpu' else False
+
+
 def similarity_dtype(query: Tensor, key: Tensor) -> torch.dtype:
     """The dtype of the similarities and their softmax: float32 at least."""
     return torch.promote_types(torch.promote_types(query.dtype, key.dtype), torch.float32)

@@ -6,6 +6,7 @@ from typing import ParamSpec, TypeVar, cast
 
 import torch
 import torch._utils
+from torch import Tensor
 
 P = ParamSpec('P')
 R = TypeVar('R')
@@ -17,6 +18,17 @@ is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_
 def is_tracing() -> bool:
     """Whether code is traced: it must not ask for sizes then, which would become constants."""
     return is_compiling() or torch._C._get_tracing_state() is not None
+
+
+def is_inference_on_cpu(x: Tensor) -> bool:
+    """Whether operators may be replaced by faster ones: nothing derives, traces or counts them."""
+    return (
+        type(x) is Tensor
+        and x.device.type == 'cpu'
+        and not torch.is_grad_enabled()
+        and not is_tracing()
+        and not torch._C._len_torch_dispatch_stack()
+    )
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:

@@ -98,29 +98,30 @@ class Server:
         sizes = (int(status[key].split()[0]) // 1024 for key in ('VmRSS', 'VmHWM'))
         return sum(map(int, ticks)) / os.sysconf('SC_CLK_TCK'), *sizes
 
-    def print_costs(self, model):
-        """Upscale 256x256, with the model loaded before."""
-        for name, side in ('small.png', 64), ('image.png', 256):
-            Image.fromarray(photograph(side, side)).save(self.base / 'input' / name)
-        self.end(self.start(model, 'small.png'))
+    def costs(self, model, side):
+        """Of an upscale of so many pixels in width and height, in words."""
+        Image.fromarray(photograph(side, side)).save(self.base / 'input/image.png')
         (self.proc / 'clear_refs').write_text('5')  # the most so far is what it has now
-        before, start = self.used(), time.monotonic()
+        before = self.used()
         result = self.end(self.start(model, 'image.png'))
         assert result['status']['status_str'] == 'success', result['status']
-        wall, after = time.monotonic() - start, self.used()
-        print(
-            f'{model}: 256x256 in {after[0] - before[0]:.1f} CPU s, {wall:.1f} s, '
-            f'{after[2] - before[1]} MiB above the loaded process'
-        )
+        after = self.used()
+        return f'{side}x{side} {after[0] - before[0]:.1f} CPU s, {after[2] - before[1]} MiB'
+
+    def print_costs(self, model):
+        """The memory is in addition to that of the process with the model loaded."""
+        Image.fromarray(photograph(64, 64)).save(self.base / 'input/small.png')
+        self.end(self.start(model, 'small.png'))
+        print(f'{model}:', *(self.costs(model, side) for side in (256, 512)), sep='; ')
 
     def end(self, prompt):
         """What became of an upscale, once it has ended."""
         return self.wait_for(lambda: self.get(f'/history/{prompt}').get(prompt), 'end')
 
 
-@pytest.fixture(scope='module')
-def server(tmp_path_factory):
-    base = tmp_path_factory.mktemp('comfyui')
+@pytest.fixture
+def server(tmp_path):
+    base = tmp_path
     for name in 'input', 'output', 'user', 'temp', 'custom_nodes', 'models/upscale_models':
         (base / name).mkdir(parents=True)
     (base / 'custom_nodes/csnln').symlink_to(Path(integrations.__file__).parent / 'comfyui')
@@ -146,6 +147,8 @@ def test_it_gives_the_commands_image_and_can_be_cancelled(server, scale, branche
     name = f'csnln-x{scale}-{branches}'
     weights = checkpoint_path(name)
     (server.base / f'models/upscale_models/{name}.safetensors').symlink_to(weights)
+    server.print_costs(f'{name}.safetensors')
+
     side = 160 if branches == 'attention' else 300
     image = photograph(side, side + 20)
     Image.fromarray(image).save(server.base / 'input/a.png')
@@ -161,8 +164,6 @@ def test_it_gives_the_commands_image_and_can_be_cancelled(server, scale, branche
     ]
     count = Upscaler(name, device='cpu').tiling(side + 20, side).count
     assert steps == [*[(i + 1, count) for i in range(count)], (1, 1)]  # and ComfyUI's own tile
-
-    server.print_costs(f'{name}.safetensors')
 
     # Another image, so that nothing comes from a cache.
     large = np.tile(image, (6, 6, 1))
