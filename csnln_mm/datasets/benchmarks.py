@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,13 +18,6 @@ GT_FOLDER = 'GTmod12'
 def lr_folder(scale: int) -> str:
     """The name of the folder for images reduced by ``scale``."""
     return f'LRbicx{scale}'
-
-
-class Preparation(NamedTuple):
-    """The number of images of each test set, and the failed images with reasons."""
-
-    counts: dict[str, int]
-    failures: list[tuple[Path, str]]
 
 
 def find_test_sets(source: Path) -> dict[str, list[Path]]:
@@ -53,7 +45,7 @@ def find_test_sets(source: Path) -> dict[str, list[Path]]:
 
 def prepare_benchmarks(
     source: Path, target: Path, *, scales: Sequence[int] = SCALES, processes: int | None = None
-) -> Preparation:
+) -> tuple[dict[str, int], list[tuple[Path, str]]]:
     """Write ``GTmod12`` and ``LRbicx2`` .. ``LRbicx4`` by the protocol of the field.
 
     HR images are cropped to multiples of 12, and reduced by MATLAB's antialiased bicubic with
@@ -67,7 +59,8 @@ def prepare_benchmarks(
         processes: by default one per core.
 
     Returns:
-        Counts and failures; all other images are done.
+        The number of images of each test set, and the failed images with reasons; all others are
+        done.
 
     Raises:
         UserError: if ``source`` has no images, or two images of the same name.
@@ -75,10 +68,8 @@ def prepare_benchmarks(
     sets = find_test_sets(source)
     tasks = [(path, target / name) for name, paths in sets.items() for path in paths]
     failures = run_parallel(partial(_prepare, scales=tuple(scales)), tasks, processes=processes)
-    return Preparation(
-        {name: len(paths) for name, paths in sets.items()},
-        [(path, reason) for (path, _), reason in failures],
-    )
+    counts = {name: len(paths) for name, paths in sets.items()}
+    return counts, [(path, reason) for (path, _), reason in failures]
 
 
 def write_test_images(

@@ -53,20 +53,6 @@ class Job(NamedTuple):
         return not self.refusal and not self.is_done
 
 
-class Plan(NamedTuple):
-    """The plan for all inputs.
-
-    Attributes:
-        jobs: in order.
-        left_out: number of results of earlier runs, which are not inputs.
-        not_read: number of images of formats that are not read, by suffix.
-    """
-
-    jobs: list[Job]
-    left_out: int
-    not_read: dict[str, int]
-
-
 class _Found(NamedTuple):
     """An image file, with its header or what is wrong with it.
 
@@ -101,7 +87,7 @@ def plan_jobs(
     overwrite: bool = False,
     bands: str | None = None,
     frame: int | None = None,
-) -> Plan:
+) -> tuple[list[Job], int, dict[str, int]]:
     """Find the images, and read their headers.
 
     Results are no inputs, unless they are named as files: what lies in the output folder, if that
@@ -119,6 +105,10 @@ def plan_jobs(
         bands: those that are upscaled, as of :func:`~csnln_mm.images.bands.parse_bands`.
         frame: which frames or pages are upscaled, as of
             :func:`~csnln_mm.images.image_file.read_header`.
+
+    Returns:
+        The jobs in order; how many results of earlier runs were left out; and how many images have
+        formats that are not read, by suffix.
 
     Raises:
         UserError: if the format is unknown, or ``out`` cannot hold the results.
@@ -180,7 +170,7 @@ def plan_jobs(
         else:
             taken[real] = file.path
             jobs.append(_check(job, file, overwrite))
-    return Plan(jobs, left_out, dict(Counter(path.suffix.lower() for path in sorted(foreign))))
+    return jobs, left_out, dict(Counter(path.suffix.lower() for path in sorted(foreign)))
 
 
 def plan_sizes(jobs: Iterable[Job], size: TargetSize, *, skip_larger: bool = False) -> list[Job]:
