@@ -26,7 +26,7 @@ BUDGET = {
     'tests/docs': 430,
     'tests/explore': 530,
     'tests/helpers': 1695,
-    'tests/images': 1260,
+    'tests/images': 1250,
     'tests/integrations': 1190,
     'tests/mmagic': 3050,
     'tests/networks': 1005,
