@@ -166,8 +166,8 @@ def register(
         registry: by default that of ``ModelLoader()``.
         on_tile: called with (done, total) after each tile of an image, for progress; an exception
             in it ends the work.
-        check: called before each layer, where a program looks whether the user has cancelled; an
-            exception in it ends the work.
+        check: called before each convolution with its PReLU, where a program looks whether the user
+            has cancelled; an exception in it ends the work.
     """
     if 'CSNLN' in registry:
         registered = registry['CSNLN'].architecture

@@ -223,7 +223,14 @@ def _diffusion_index(network: nn.Module, folder: Path) -> float:
 
 def _read_result(work_dir: Path) -> VariantResult | None:
     path = work_dir / 'result.json'
-    return VariantResult(**read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return VariantResult(**{key: float(value) for key, value in read_json(path).items()})
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+        raise UserError(
+            f'{path} is no result of an ablation study; remove it to run it again'
+        ) from error
 
 
 def _settings(cfg: Config) -> str:
@@ -235,6 +242,8 @@ def _check_settings(cfg: Config) -> None:
     path = Path(cfg.work_dir) / 'settings.json'
     if path.exists():
         before, now = read_json(path), json.loads(_settings(cfg))
+        if not isinstance(before, dict):
+            raise UserError(f'{path} does not hold the settings of a run')
         if changed := [name for name in _DECISIVE if before.get(name) != now[name]]:
             raise UserError(
                 f'{cfg.work_dir} holds a run with another {" and ".join(changed)}; '

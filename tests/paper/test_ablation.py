@@ -151,3 +151,20 @@ def test_the_table_stands_beside_the_papers(data):
     results['branches_all'] = VariantResult(30.126, 0.87654, 12345)  # of an earlier version
     earlier = ablation_table(4, results, budget).splitlines()[-2]
     assert earlier.split() == ['3x3', '12,345', '30.13', '0.8765', '-', '33.74']
+
+
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('result.json', '{"psnr": 1}'),
+        ('result.json', '{"psnr": 1, "ssim": "a", "parameters": 1}'),
+        ('result.json', '[['),
+        ('settings.json', '[]'),
+    ],
+)
+def test_files_of_something_else_are_named(data, name, content):
+    folder = data / 'work/branches_all'
+    folder.mkdir(parents=True)
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match=f'branches_all/{name}'):
+        run_ablation(4, tiny_budget(data), data / 'work', variants=['branches_all'])
