@@ -112,10 +112,15 @@ def main() -> None:
     )
     args = parser.parse_args()
     network = load_network(args.model) if args.model else None
+    if network and network.upscale_factor != 2:
+        parser.error(f'{args.model} is for x{network.upscale_factor}, not x2')
     print('score', 'own', 'others', 'random', 'energy', 'image', sep='\t')
     rows = []
     for folder in args.folders:
-        rows += rank(list_images(folder), network)
+        paths = list_images(folder)
+        if len(paths) < 2:
+            parser.error(f'{folder} has no two images to compare')
+        rows += rank(paths, network)
     for *figures, path in sorted(rows, reverse=True):
         print(*(f'{figure:.3f}' for figure in figures), path, sep='\t')
 
