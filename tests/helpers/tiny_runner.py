@@ -1,6 +1,7 @@
 """MMEngine's runner of a model of a few weights, with the hooks of our configs; steps take 1 ms."""
 
 import copy
+import itertools
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -9,6 +10,9 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from csnln_mm.mmagic import SeedPerSample
+
+# MMEngine keeps what it knows of a run by this name, and an id() is given to many.
+_NUMBERS = itertools.count()
 
 HOOKS = dict(
     logger=None,
@@ -85,7 +89,7 @@ def make_runner(work_dir, *hooks, load_from=None, train_cfg=None, **changed):
         load_from=load_from and str(load_from),
         resume=load_from is not None,
         log_level='ERROR',
-        experiment_name=f'{work_dir.name}_{id(object())}',
+        experiment_name=f'{work_dir.name}_{next(_NUMBERS)}',
     )
 
 

@@ -25,7 +25,7 @@ BUDGET = {
     'tests/datasets': 375,
     'tests/docs': 430,
     'tests/explore': 530,
-    'tests/helpers': 1695,
+    'tests/helpers': 1700,
     'tests/images': 1250,
     'tests/integrations': 1190,
     'tests/mmagic': 3050,
