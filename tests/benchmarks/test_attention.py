@@ -71,8 +71,10 @@ def test_a_process_that_dies_is_reported():
 
 
 def test_shares_of_a_training_step():
-    title, *lines = profile(SMALL[-1]).splitlines()
-    assert title == 'network x2, depth 2, training step, with_cp, 6x6' and len(lines) == 8
+    title, *lines = profile(SMALL[-1], shares=500).splitlines()
+    assert title == 'network x2, depth 2, training step, with_cp, 6x6'
     shares = [float(line.split('%')[0]) for line in lines]
-    assert shares == sorted(shares, reverse=True) and 20 < sum(shares) <= 100
+    assert shares == sorted(shares, reverse=True)
+    assert abs(sum(shares) - 100) <= 0.051 * len(shares)  # each is rounded to 0.1
+    assert len(profile(SMALL[-1]).splitlines()) == 9  # the eight largest
     assert any('convolution' in line for line in lines)
