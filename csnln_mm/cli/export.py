@@ -108,7 +108,7 @@ def _export_onnx(
     read = read_network(args.checkpoint, architecture, settings=settings)
     metadata = {**origin(read.meta, args.checkpoint), **metadata}
     tile = 64 if args.tile is None else args.tile
-    print('tracing the network: minutes if it has many recurrences', file=sys.stderr, flush=True)
+    print('tracing the network, some seconds', file=sys.stderr, flush=True)
     with Progress(
         SpinnerColumn(),
         TimeElapsedColumn(),

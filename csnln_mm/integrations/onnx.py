@@ -25,6 +25,8 @@ from csnln_mm.version import __version__
 
 # Of the operators in the file; what runtimes of the last years know.
 OPSET = 18
+# Of the weights' names in what is traced.
+_PREFIX = 'network.'
 
 
 def export_onnx(
@@ -87,9 +89,9 @@ def export_onnx(
     if half:
         for key, value in network.state_dict().items():
             to_half(key, value)
-        network = _HalfPrecision(network)
+        network = network.half()
     tiles = read_tiles(calibrate, tile) if calibrate else []
-    model = _trace(network, tile)
+    model = _assemble(network, tile)
     if tiles:
         model = quantize(model, tiles)
     onnx.helper.set_model_props(model, meta)
@@ -98,9 +100,96 @@ def export_onnx(
     return meta
 
 
-def _trace(network: nn.Module, tile: int) -> Any:
-    """Trace the network into onnx's protocol buffer."""
-    example = torch.zeros(2, 3, tile, tile)  # torch would take a batch of 1 for a constant
+def _assemble(network: CSNLNNet, tile: int) -> Any:
+    """The network as onnx's protocol buffer.
+
+    All recurrences have the same cell. It is traced once, which takes the time, and its nodes are
+    repeated.
+    """
+    from onnx import GraphProto, TensorProto, helper, numpy_helper, shape_inference
+
+    parts = _Parts(network)
+    model = _trace(parts, tile)
+    graph = GraphProto(name='csnln', initializer=model.graph.initializer)
+    for weight in graph.initializer:
+        weight.name = weight.name.removeprefix(_PREFIX)
+    image = 'start.image' if network.image_skip else 'mean'
+    _append(graph, model.graph, 'start', parts.start)
+    features, count = 'start.first', network.num_recurrences
+    for i, kernel in enumerate(network.reconstruct.weight.chunk(count, 1), 1):
+        step = f'recurrence_{i}'
+        following, hidden = _outputs(parts.kind(i))
+        outputs = [hidden] if i == count else [following, hidden]
+        _append(graph, model.graph, step, outputs, features=features)
+        weights = {f'reconstruct.weight.{i}': kernel}
+        if i == 1:
+            weights['reconstruct.bias'] = network.state_dict()['reconstruct.bias']
+        for name, weight in weights.items():
+            graph.initializer.append(numpy_helper.from_array(weight.numpy(), name))
+        inputs, part, total = [f'{step}.{hidden}', *weights], f'{step}.part', f'{step}.image'
+        graph.node.append(helper.make_node('Conv', inputs, [part], part, pads=[1, 1, 1, 1]))
+        graph.node.append(helper.make_node('Add', [image, part], [total], total))
+        features, image = f'{step}.{following}', total
+    if network.mean.dtype == torch.half:
+        cast = helper.make_node('Cast', [image], ['output'], 'output', to=TensorProto.FLOAT)
+        graph.node.append(cast)
+    graph.node[-1].output[0] = 'output'
+    used = {name for node in graph.node for name in node.input}
+    initializers = [weight for weight in graph.initializer if weight.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
+    side = network.upscale_factor * tile
+    for values, name, size in (graph.input, 'input', tile), (graph.output, 'output', side):
+        shape = 'batch', 3, size, size
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    model.graph.CopyFrom(graph)
+    return shape_inference.infer_shapes(model)
+
+
+class _Parts(nn.Module):
+    """What comes before the recurrences, and each kind of recurrence, side by side.
+
+    Attributes:
+        kinds: of recurrences.
+        start: names of what comes before them returns.
+        outputs: all names.
+    """
+
+    def __init__(self, network: CSNLNNet) -> None:
+        super().__init__()
+        self.network = network
+        self.kinds = sorted({self.kind(i) for i in range(1, network.num_recurrences + 1)})
+        self.start = ['first', 'image'][: 1 + network.image_skip]
+        self.outputs = [*self.start, *(name for kind in self.kinds for name in _outputs(kind))]
+
+    def kind(self, recurrence: int) -> str:
+        """What the cell does in a recurrence, from 1."""
+        attending = self.network.attention_recurrences
+        return 'whole' if attending is None or recurrence in attending else 'local'
+
+    def forward(self, image: Tensor, features: Tensor) -> list[Tensor]:
+        network = self.network
+        outputs = list(network.start(image.to(features.dtype)))[: len(self.start)]
+        for kind in self.kinds:
+            following, hidden = network.cell(features, attention=kind == 'whole')
+            assert following is not None  # as after the last recurrence only
+            outputs += features + following if network.recurrence_skip else following, hidden
+        return outputs
+
+
+def _outputs(kind: str) -> list[str]:
+    """Names of what a kind of recurrence returns."""
+    return [f'{kind}.following', f'{kind}.hidden']
+
+
+def _trace(parts: _Parts, tile: int) -> Any:
+    """Trace the parts, of any batch size, into onnx's protocol buffer."""
+    network, batch = parts.network, torch.export.Dim('batch')
+    # Torch would take a batch of 1 for a constant.
+    examples = (
+        torch.zeros(2, 3, tile, tile),
+        network.mean.new_zeros(2, network.mid_channels, tile, tile),
+    )
     # The exporter logs its progress, which is of no use to users.
     quiet = logging.getLogger('onnxscript')
     level = quiet.level
@@ -108,19 +197,44 @@ def _trace(network: nn.Module, tile: int) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            program = torch.onnx.export(
-                network,
-                (example,),
-                input_names=['input'],
-                output_names=['output'],
+            program: Any = torch.onnx.export(
+                parts.eval(),
+                examples,
+                input_names=['input', 'features'],
+                output_names=parts.outputs,
                 opset_version=OPSET,
                 dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim('batch')},),
+                dynamic_shapes=({0: batch}, {0: batch}),
                 verbose=False,
             )
     finally:
         quiet.setLevel(level)
     return program.model_proto
+
+
+def _append(graph: Any, parts: Any, step: str, outputs: list[str], **names: str) -> None:
+    """Append what some outputs of the parts depend on.
+
+    Args:
+        graph: has the parts' weights and their input ``input``.
+        parts: the parts' graph.
+        step: unique in the graph; the new nodes and values are called ``step.name``.
+        outputs: names in the parts.
+        names: of other inputs of the parts in the graph.
+    """
+    names |= {'': '', 'input': 'input'}
+    names |= {weight.name: weight.name.removeprefix(_PREFIX) for weight in parts.initializer}
+    used, nodes = set(outputs), []
+    for node in reversed(parts.node):
+        if not used.isdisjoint(node.output):
+            used.update(node.input)
+            nodes.append(node)
+    for node in reversed(nodes):
+        graph.node.append(node)
+        node = graph.node[-1]
+        node.name = f'{step}.{node.name}'
+        for values in node.input, node.output:
+            values[:] = [names.get(value, f'{step}.{value}') for value in values]
 
 
 def _import_onnx() -> ModuleType:
@@ -177,14 +291,3 @@ class _ShuffledConv(nn.Sequential):
         conv.bias = nn.Parameter(transposed.bias.repeat_interleave(scale**2))
         super().__init__(conv, nn.PixelShuffle(scale))
         self.requires_grad_(False)
-
-
-class _HalfPrecision(nn.Module):
-    """A network in float16 between an input and an output in float32."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.half()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x.half()).float()

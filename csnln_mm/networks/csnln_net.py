@@ -158,13 +158,8 @@ class CSNLNNet(nn.Module):
         Returns:
             [N, c, S H, S W], not clipped.
         """
-        features: Tensor | None = self.head(x - self.mean)
-        if self.image_skip:
-            # By size, which torch.export can leave open; of a scale factor it takes the number.
-            size = [self.upscale_factor * side for side in x.shape[-2:]]
-            image = F.interpolate(x, size, mode='bicubic', align_corners=False)
-        else:
-            image = self.mean
+        features: Tensor | None
+        features, image = self.start(x)
         # One convolution over all hidden states, as a sum that need not hold them all.
         weight, all_bias = self.reconstruct.weight, cast(Tensor, self.reconstruct.bias)
         if is_inference_on_cpu(x) and self.in_channels <= 4:
@@ -181,6 +176,15 @@ class CSNLNNet(nn.Module):
             # In place where it is the sum so far, which nobody else has.
             image = image + part if i == 0 or torch.is_grad_enabled() else image.add_(part)
         return image
+
+    def start(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of images [N, c, H, W], and what the recurrences' parts are added to."""
+        features = self.head(x - self.mean)
+        if not self.image_skip:
+            return features, self.mean
+        # By size, which torch.export can leave open; of a scale factor it takes the number.
+        size = [self.upscale_factor * side for side in x.shape[-2:]]
+        return features, F.interpolate(x, size, mode='bicubic', align_corners=False)
 
     def _recur(
         self, features: Tensor, recurrence: int, kernel: Tensor, bias: Tensor | None

@@ -10,7 +10,7 @@ BUDGET = {
     'csnln_mm/datasets': 695,
     'csnln_mm/explore': 1260,
     'csnln_mm/images': 3585,
-    'csnln_mm/integrations': 895,
+    'csnln_mm/integrations': 995,
     'csnln_mm/mmagic': 3625,
     'csnln_mm/networks': 1460,
     'csnln_mm/ops': 1505,
