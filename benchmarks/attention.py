@@ -5,7 +5,8 @@
     python benchmarks/attention.py --only network --profile
 
 "Reference" is the paper's Eq. 4 by convolutions with patches, as in the released code, and in-scale
-attention by plain matrix products; both build the whole matrix. Times are medians, and the runs of
+attention by plain matrix products; both build the whole matrix. For lines that end with "torch's",
+it is torch's own attention. Times are medians, and the runs of
 both sides take turns, so that they meet the same machine. Memory is the peak above the start, in a
 process for each; the output and gradients of an operator do not count.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.benchmark import Measurement, Timer
 
@@ -40,8 +42,9 @@ _ROUNDS, _SECONDS = 3, 1.0
 
 class Case(NamedTuple):
     """A line of the table; ``scale`` is 1 for in-scale attention, ``training`` a forward and a
-    backward pass, or a step of the network, ``reference`` whether that is measured as well, and
-    ``compact`` a network without attention."""
+    backward pass, or a step of the network, ``reference`` whether that is measured as well,
+    ``compact`` a network without attention, ``torch`` whether the reference is torch's own
+    attention, and ``gain`` a factor on queries and keys: the larger, the more selective."""
 
     what: str
     side: int
@@ -52,6 +55,8 @@ class Case(NamedTuple):
     channels: int = 128
     recurrences: int = 12
     compact: bool = False
+    torch: bool = False
+    gain: float = 1.0
 
     @property
     def name(self) -> str:
@@ -61,7 +66,9 @@ class Case(NamedTuple):
             with_cp = ', with_cp' if self.with_cp else ''
             compact = ', local branch alone' if self.compact else ''
             return f'network{scale}{compact}, depth {self.recurrences}, {passes}{with_cp}'
-        return f'{self.what} attention{scale}, {"with backward" if self.training else "forward"}'
+        passes = 'with backward' if self.training else 'forward'
+        beside = ", torch's" if self.torch else ''
+        return f'{self.what} attention{scale}, {passes}{beside}'
 
 
 QUICK = [
@@ -76,8 +83,13 @@ FULL = [
         for what, side, scale in (
             *(('cross-scale', side, 2) for side in (48, 96, 128, 256)),
             ('cross-scale', 48, 3),
-            *(('in-scale', side, 1) for side in (48, 96)),
+            *(('in-scale', side, 1) for side in (24, 48, 96)),
         )
+        for training in (False, True)
+    ),
+    *(
+        Case('in-scale', side, 1, training, torch=True)
+        for side in (24, 48, 96, 192)
         for training in (False, True)
     ),
     *(Case('network', 48, scale, training) for scale in (2, 3, 4) for training in (False, True)),
@@ -91,9 +103,22 @@ FULL = [
 ]
 
 
-def reference_operators() -> Any:
+def reference_operators(case: Case) -> Any:
     """Let everything that calls the attention operators get the reference."""
-    return operators_replaced(convolutional_attention, ops.in_scale_attention_reference)
+    in_scale = torch_attention if case.torch else ops.in_scale_attention_reference
+    return operators_replaced(convolutional_attention, in_scale)
+
+
+def torch_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """In-scale attention by torch's own function.
+
+    Zeros make queries and keys as wide as values, since only then it does not make the matrix.
+    """
+    size, missing = query.shape[2:], value.shape[1] - query.shape[1]
+    maps = (*(F.pad(x, (0, 0, 0, 0, 0, missing)) for x in (query, key)), value)
+    flat = (x.flatten(2).transpose(1, 2).unsqueeze(1).contiguous() for x in maps)
+    out = F.scaled_dot_product_attention(*flat, scale=1.0)
+    return out.squeeze(1).transpose(1, 2).unflatten(2, size)
 
 
 def prepare(case: Case, device: torch.device) -> tuple[Callable[[], Any], int]:
@@ -107,8 +132,12 @@ def prepare(case: Case, device: torch.device) -> tuple[Callable[[], Any], int]:
 def _operator(case: Case, device: torch.device) -> tuple[Callable[[], Any], int]:
     side, small, channels = case.side, -(-case.side // case.scale), case.channels
     inputs = [
-        torch.randn(1, c, s, s, device=device, requires_grad=case.training)
-        for c, s in ((channels // 2, side), (channels // 2, small), (channels, side))
+        (gain * torch.randn(1, c, s, s, device=device)).requires_grad_(case.training)
+        for c, s, gain in (
+            (channels // 2, side, case.gain),
+            (channels // 2, small, case.gain),
+            (channels, side, 1),
+        )
     ]
     grad = torch.randn(1, channels, case.scale * side, case.scale * side, device=device)
     options = dict(scale=case.scale) if case.what == 'cross-scale' else {}
@@ -152,7 +181,8 @@ def measure(case: Case, device: str = 'cpu', rounds: int = _ROUNDS) -> dict[str,
     """Measure a case: seconds and bytes of both sides, None where there is no reference."""
     run, _ = prepare(case, torch.device(device))
     sides = dict(
-        fast=nullcontext, **(dict(reference=reference_operators) if case.reference else {})
+        fast=nullcontext,
+        **(dict(reference=lambda: reference_operators(case)) if case.reference else {}),
     )
     times: dict[str, list[Measurement]] = {side: [] for side in sides}
     timer = Timer('run()', globals=dict(run=run), num_threads=torch.get_num_threads())
@@ -190,7 +220,7 @@ def peak_memory(case: Case, device: str, reference: bool) -> int:
 
 def _send_peak(sender: Connection, case: Case, device: str, reference: bool, threads: int) -> None:
     torch.set_num_threads(threads)
-    with reference_operators() if reference else nullcontext():
+    with reference_operators(case) if reference else nullcontext():
         # What the libraries set up once is not the case's.
         prepare(case._replace(side=8, channels=8, recurrences=1), torch.device(device))[0]()
         run, result_bytes = prepare(case, torch.device(device))
@@ -245,6 +275,7 @@ def main() -> None:
     )
     parser.add_argument('--quick', action='store_true', help='fewer and smaller cases')
     parser.add_argument('--only', nargs='+', choices=['cross-scale', 'in-scale', 'network'])
+    parser.add_argument('--gain', type=float, default=1.0, help='on the queries and keys')
     parser.add_argument('--device', default='cpu', help='cuda, for example (default: cpu)')
     parser.add_argument('--threads', type=int, help='on the CPU (default: torch decides)')
     parser.add_argument('--profile', action='store_true', help='shares of operators, no times')
@@ -259,7 +290,9 @@ def main() -> None:
         torch=torch.__version__,
     )
     cases = [
-        case for case in (QUICK if args.quick else FULL) if not args.only or case.what in args.only
+        case._replace(gain=args.gain)
+        for case in (QUICK if args.quick else FULL)
+        if not args.only or case.what in args.only
     ]
     if args.profile:
         for case in cases:

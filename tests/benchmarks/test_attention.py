@@ -11,6 +11,7 @@ SMALL = [
     Case('cross-scale', 6, 2, channels=4),
     Case('cross-scale', 7, 3, training=True, channels=4),
     Case('in-scale', 6, training=True, channels=4),
+    Case('in-scale', 6, training=True, channels=4, torch=True),
     Case('network', 6, 4, channels=4, recurrences=1),
     Case('network', 6, 2, training=True, channels=4, recurrences=2, with_cp=True),
 ]
@@ -30,9 +31,13 @@ def test_both_sides_compute_the_same(case, monkeypatch):
     monkeypatch.setattr(
         ops, 'in_scale_attention_reference', lambda *args: calls.append(1) or in_scale(*args)
     )
+    torchs = attention.torch_attention
+    monkeypatch.setattr(
+        attention, 'torch_attention', lambda *args: calls.append(1) or torchs(*args)
+    )
     fast = prepare(case, CPU)[0]()
     assert not calls
-    with reference_operators():
+    with reference_operators(case):
         expected = prepare(case, CPU)[0]()
     assert calls and ops.cross_scale_attention.__name__ == 'cross_scale_attention'
     torch.testing.assert_close(fast, expected, atol=1e-5, rtol=1e-5)

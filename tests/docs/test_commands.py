@@ -52,6 +52,7 @@ NOT_RUN = {
     r'csnln explore': 'serves until it is ended; tests/explore uses the page',
     r'csnln ablation': 'days; tests/paper/test_ablation.py runs small budgets',
     r'python benchmarks/attention\.py': 'minutes; tests/benchmarks/test_attention.py measures',
+    r'python benchmarks/inputs\.py': 'minutes; tests/benchmarks/test_inputs.py measures',
     r'python benchmarks/versions\.py': 'half an hour; tests/benchmarks/test_versions.py measures',
     r'csnln prepare div2k data/DIV2K': '800 images; tests/datasets prepares small ones',
 }
