@@ -15,7 +15,7 @@ from csnln_mm.mmagic.extended_network import extend_network
 from csnln_mm.mmagic.networks import *  # noqa: F403
 from csnln_mm.mmagic.networks import __all__ as _networks
 from csnln_mm.mmagic.resume import use_safe_loading
-from csnln_mm.mmagic.transforms import BicubicDegradation, HardPatches, LoadBands
+from csnln_mm.mmagic.transforms import BicubicDegradation, HardPatches, HighContrast, LoadBands
 
 installed_packages.install()
 use_safe_loading()
@@ -30,6 +30,7 @@ __all__ = [
     'ExactResumeHook',
     'FolderPairDataset',
     'HardPatches',
+    'HighContrast',
     'ImagePairDataset',
     'LoadBands',
     'ResumableSampler',

@@ -10,12 +10,14 @@ from mmagic.registry import TRANSFORMS
 
 from csnln_mm.errors import UserError
 from csnln_mm.images.bands import parse_bands
-from csnln_mm.images.degradation import downsample, downsample_window, mod_crop
+from csnln_mm.images.degradation import downsample, downsample_window, mod_crop, upsample
 from csnln_mm.images.ground_truth import read_ground_truth
 from csnln_mm.images.value_range import RangeOption, check_range
 
 # More rejected patches in a row are taken for a mistake.
 _PATIENCE = 500
+# Bayer's order of 4x4 pixels: ordered dithers of a level of grey are checks, stripes or dots.
+_BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 + 1 / 32
 
 
 @TRANSFORMS.register_module()
@@ -162,6 +164,77 @@ class HardPatches:
                 f'HardPatches.mse={tuple(self.mse)}, the last one {error:.2g}'
             )
         return None
+
+
+@TRANSFORMS.register_module()
+class HighContrast:
+    """Replace some pairs by text, stretched contrast, dithers or noise.
+
+    A network that is trained on photographs alone may answer such images with values far outside
+    of theirs: nothing has bounded its features there.
+
+    Args:
+        prob: how often a pair is replaced.
+    """
+
+    def __init__(self, prob: float = 0.1) -> None:
+        self.prob = prob
+
+    def __call__(self, results: dict) -> dict:
+        """Replace ``img``, RGB [H, W, 3], and ``gt``, s times as large, by uint8 of that shape."""
+        if np.random.rand() >= self.prob:
+            return results
+        scale, shape = results['scale'], results['img'].shape
+        kind = np.random.randint(3)
+        if kind == 0:
+            img = _dither(shape)
+            gt = upsample(img, scale)
+        else:
+            gt = _text(results['gt'].shape, scale) if kind == 1 else _stretch(results['gt'])
+            img = downsample(gt, scale)
+        gt, img = np.ascontiguousarray(gt), np.ascontiguousarray(img)
+        return dict(results, gt=gt, img=img)
+
+
+def _dither(shape: tuple[int, ...]) -> np.ndarray:
+    """Noise of two or all levels, or a slope dithered in order or by noise, in pixels of 1 to 3."""
+    zoom = np.random.randint(1, 4)
+    height, width, channels = (-(-shape[0] // zoom), -(-shape[1] // zoom), shape[2])
+    noise = np.random.rand(height, width, channels if np.random.rand() < 0.5 else 1)
+    if np.random.rand() < 0.75:
+        slope = np.random.rand() + np.linspace(0, np.random.uniform(-1, 1), width)[None, :, None]
+        order = np.tile(_BAYER, (-(-height // 4), -(-width // 4)))[:height, :width, None]
+        noise = (slope > (order if np.random.rand() < 0.5 else noise)).astype(float)
+    low, high = np.sort(np.random.rand(2)) if np.random.rand() < 0.3 else (0, 1)
+    img = (255 * (low + (high - low) * noise)).round().astype(np.uint8)
+    img = img.repeat(zoom, 0).repeat(zoom, 1)[: shape[0], : shape[1]]
+    return np.broadcast_to(img, shape)
+
+
+def _text(shape: tuple[int, ...], scale: int) -> np.ndarray:
+    """Lines of random characters, of two colours that are often black and white."""
+    ink, paper = np.random.randint(256, size=(2, shape[2]))
+    if np.random.rand() < 0.5:
+        ink, paper = np.random.permutation([np.zeros_like(ink), np.full_like(ink, 255)])
+    gt = np.full(shape, paper, np.uint8)
+    size = scale * np.random.uniform(0.2, 0.8)
+    y = 0.0
+    while y < shape[0] + 20 * size:
+        line = ''.join(chr(code) for code in np.random.randint(33, 127, size=40))
+        font, weight = np.random.randint(8), np.random.randint(1, 1 + scale)
+        start = (-np.random.randint(20), int(y))
+        cv2.putText(gt, line, start, font, size, ink.tolist(), weight, cv2.LINE_AA)
+        y += np.random.uniform(20, 40) * size
+    return gt
+
+
+def _stretch(gt: np.ndarray) -> np.ndarray:
+    """The contrast of a photograph stretched 2 to 100 times, about one of its own levels."""
+    level = gt[np.random.randint(gt.shape[0]), np.random.randint(gt.shape[1])].astype(np.float32)
+    if np.random.rand() < 0.5:
+        gt, level = gt.mean(2, keepdims=True).repeat(gt.shape[2], 2), level.mean()
+    factor = np.exp(np.random.uniform(np.log(2), np.log(100)))
+    return np.clip(128 + factor * (gt - level), 0, 255).round().astype(np.uint8)
 
 
 @TRANSFORMS.register_module()
