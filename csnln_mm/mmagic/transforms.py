@@ -208,7 +208,7 @@ def _dither(shape: tuple[int, ...]) -> np.ndarray:
     low, high = np.sort(np.random.rand(2)) if np.random.rand() < 0.3 else (0, 1)
     img = (255 * (low + (high - low) * noise)).round().astype(np.uint8)
     img = img.repeat(zoom, 0).repeat(zoom, 1)[: shape[0], : shape[1]]
-    return np.broadcast_to(img, shape)
+    return np.array(np.broadcast_to(img, shape))
 
 
 def _text(shape: tuple[int, ...], scale: int) -> np.ndarray:
