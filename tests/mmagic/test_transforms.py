@@ -1,9 +1,11 @@
-"""What JPEG does to the patches of a training."""
+"""What JPEG and high contrast make of the patches of a training."""
 
 import numpy as np
 import pytest
 from mmagic.registry import TRANSFORMS
 from tiny_network import photograph
+
+from csnln_mm.images.degradation import downsample
 
 
 @pytest.fixture
@@ -45,3 +47,21 @@ def test_some_are_left_as_they_are_but_for_rounding(img):
     )
     same = [np.array_equal(compress(img, quality=(30, 30), prob=p), img) for p in (0, 1)]
     assert same == [True, False]
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+def test_pairs_of_high_contrast_fit_together(scale):
+    gt = photograph(24 * scale, 32 * scale)
+    pair = dict(gt=gt, img=downsample(gt, scale), scale=scale)
+    assert TRANSFORMS.build(dict(type='HighContrast', prob=0))(pair) is pair
+    np.random.seed(0)
+    spreads = []
+    for _ in range(60):
+        new = TRANSFORMS.build(dict(type='HighContrast', prob=1))(pair)
+        assert (new['gt'].shape, new['img'].shape) == (gt.shape, pair['img'].shape)
+        assert new['gt'].dtype == new['img'].dtype == np.uint8
+        # MMagic flips both in place.
+        assert new['gt'].flags.writeable and new['img'].flags.writeable
+        assert error(downsample(new['gt'], scale), new['img']) < 0.25 * new['img'].std() + 1
+        spreads.append(new['img'].std())
+    assert np.median(spreads) > 1.5 * pair['img'].std()
