@@ -6,7 +6,7 @@ model = dict(
     generator=dict(
         attention_recurrences=(1,), cell=dict(branches=('local', 'cross_scale'), stages=(3,))
     ),
-    test_cfg=dict(_delete_=True, mode='tile', tile=64, overlap=16),
+    test_cfg=dict(_delete_=True, mode='tile', tile=64, overlap=8),
 )
 
 train_pipeline = _base_.train_pipeline

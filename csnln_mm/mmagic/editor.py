@@ -59,7 +59,7 @@ class CSNLNEditor(BaseEditModel):
                 - ``mode``: 'whole' (default); 'chop', :func:`~.chopping.chopped_forward`; or
                   'tile', :func:`~.tiling.tiled_forward`;
                 - ``overlap`` and ``max_pixels`` of 'chop': in LR pixels, 10 and 3600 as released;
-                - ``tile`` and ``overlap`` of 'tile': in LR pixels, 64 and 16;
+                - ``tile`` and ``overlap`` of 'tile': in LR pixels, 64 and 8;
                 - ``ensemble``: average over eight flips and rotations of each tile; False.
 
         Raises:
@@ -81,7 +81,7 @@ class CSNLNEditor(BaseEditModel):
         if mode == 'chop':
             check_overlap(options.get('overlap', 10))
         if mode == 'tile':
-            check_tile(options.get('tile', 64), options.get('overlap', 16))
+            check_tile(options.get('tile', 64), options.get('overlap', 8))
         self.test_mode = mode
         self.test_options = options
         self.ensemble = bool(ensemble)

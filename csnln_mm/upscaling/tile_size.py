@@ -25,7 +25,7 @@ LOCAL_TILE = 256
 # Bytes that an image run whole may take, of however much memory.
 WHOLE_MEMORY = 2**31
 SMALLEST_TILE = 32
-OVERLAP = 16
+OVERLAP = 8
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def choose_tiling(
         device: on which it runs.
         free: bytes of free memory on the device; None if they are unknown.
         tile: side of a tile instead of the rule's; 0 for the whole image.
-        overlap: 16 by default, or a quarter of smaller tiles; without attention what makes the
+        overlap: 8 by default, or a quarter of tiles below 32; without attention what makes the
             result that of the whole image, if it is no more than half of a tile.
     """
     if tile is not None:
@@ -116,12 +116,13 @@ def choose_wrap_margin(network: nn.Module) -> int:
     """Choose the LR pixels to wrap around, so that opposite borders of the result match.
 
     Without attention this covers all pixels that a result and its resizing depend on. With
-    attention, which depends on the whole image, it is the overlap of tiles. It is a multiple of the
-    upscaling factor, since the cross-scale attention divides images into blocks of that size.
+    attention, which depends on the whole image, it is twice the overlap of tiles. It is a multiple
+    of the upscaling factor, since the cross-scale attention divides images into blocks of that
+    size.
     """
     scale = cast(int, network.upscale_factor)
     reach = getattr(network, 'receptive_radius', None)
-    reach = OVERLAP if reach is None else reach + 2
+    reach = 2 * OVERLAP if reach is None else reach + 2
     return -(-reach // scale) * scale
 
 

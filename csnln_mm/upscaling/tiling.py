@@ -1,6 +1,7 @@
 """Inference in overlapping tiles that are blended without seams."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ def tiled_forward(
     scale: int,
     *,
     tile: int = 64,
-    overlap: int = 16,
+    overlap: int = 8,
     margin: int = 0,
 ) -> Tensor:
     """Upscale an image tile by tile.
@@ -141,7 +142,7 @@ def check_tile(tile: int, overlap: int) -> None:
 
 
 def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[int]:
-    """Where tiles begin along one side: evenly spread, on multiples of ``scale``.
+    """Where tiles begin along one side: few, evenly spread, on multiples of ``scale``.
 
     Args:
         length: of the side.
@@ -152,13 +153,14 @@ def tile_starts(length: int, tile: int, overlap: int, scale: int = 1) -> list[in
     """
     if tile == 0 or length <= tile:
         return [0]
-    unit = scale if tile - overlap >= scale else 1
-    # Rounding a beginning down to a multiple takes up to unit - 1 from an overlap.
-    step = tile - overlap - (unit - 1)
-    last = length - tile
+    step, last = tile - overlap, length - tile
+    unit = scale if step >= scale else 1
     intervals = -(-last // step)
-    starts = {last * i // intervals // unit * unit for i in range(intervals)}
-    return sorted(starts | {last})
+    while True:
+        starts = sorted({last * i // intervals // unit * unit for i in range(intervals)} | {last})
+        if max(after - before for before, after in pairwise(starts)) <= step:
+            return starts
+        intervals += 1  # rounding to multiples took from an overlap
 
 
 def _weighted_tiles(

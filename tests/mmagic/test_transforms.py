@@ -62,6 +62,6 @@ def test_pairs_of_high_contrast_fit_together(scale):
         assert new['gt'].dtype == new['img'].dtype == np.uint8
         # MMagic flips both in place.
         assert new['gt'].flags.writeable and new['img'].flags.writeable
-        assert error(downsample(new['gt'], scale), new['img']) < 0.25 * new['img'].std() + 1
+        assert error(downsample(new['gt'], scale), new['img']) < 0.5 * new['img'].std() + 1
         spreads.append(new['img'].std())
     assert np.median(spreads) > 1.5 * pair['img'].std()

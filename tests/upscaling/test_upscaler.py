@@ -312,8 +312,8 @@ def test_memory_that_runs_out_halves_the_tile(checkpoint, caplog):
     result = Upscaler(tight, device='cpu', tile=0)(image)
     np.testing.assert_array_equal(result, Upscaler(network, device='cpu', tile=32)(image))
     assert [record.message for record in caplog.records] == [
-        'out of memory (in one tile); continuing with 2 tiles of 64 px, overlap 16',
-        'out of memory (2 tiles of 64 px, overlap 16); continuing with 9 tiles of 32 px, overlap 8',
+        'out of memory (in one tile); continuing with 2 tiles of 64 px, overlap 8',
+        'out of memory (2 tiles of 64 px, overlap 8); continuing with 9 tiles of 32 px, overlap 8',
     ]
     tight.most = 31
     with pytest.raises(UserError, match='not enough memory'):
