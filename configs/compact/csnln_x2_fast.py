@@ -6,8 +6,9 @@ _base_ = [
 ]
 
 train_pipeline = _base_.train_pipeline
-for step in train_pipeline:
-    if step.type == 'PairedRandomCrop':
-        step.gt_patch_size = 24 * 2
-del step
+crop = [step.type for step in train_pipeline].index('PairedRandomCrop')
+train_pipeline[crop].gt_patch_size = 24 * 2
+# Without them the skip makes features of text and noise grow from recurrence to recurrence.
+train_pipeline.insert(crop + 1, dict(type='HighContrast', prob=0.1))
+del crop
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))

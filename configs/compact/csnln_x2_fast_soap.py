@@ -6,7 +6,6 @@ crop = [step.type for step in train_pipeline].index('PairedRandomCrop')
 train_pipeline[crop].gt_patch_size = 48 * 2
 # Between the median and the 95th percentile of the patches of BSD400 and SunHays80.
 train_pipeline.insert(crop + 1, dict(type='HardPatches', mse=(0.0009, 0.0055)))
-train_pipeline.insert(crop + 2, dict(type='HighContrast', prob=0.1))
 del crop
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 

@@ -1,8 +1,5 @@
-# The model csnln-x2-photo: as csnln-x2-fast, with a skip around each recurrence, trained on what
-# JPEG, slight blur and noise leave.
+# The model csnln-x2-photo: as csnln-x2-fast, trained on what JPEG, slight blur and noise leave.
 _base_ = ['csnln_x2_fast_soap.py', '_base_/lossy.py']
-
-model = dict(generator=dict(recurrence_skip=True))
 
 train_pipeline = _base_.train_pipeline
 crop = [step.type for step in train_pipeline].index('PairedRandomCrop')

@@ -8,8 +8,9 @@ _base_ = [
 model = dict(generator=dict(upscale_factor=3))
 
 train_pipeline = _base_.train_pipeline
-for step in train_pipeline:
-    if step.type == 'PairedRandomCrop':
-        step.gt_patch_size = 24 * 3
-del step
+crop = [step.type for step in train_pipeline].index('PairedRandomCrop')
+train_pipeline[crop].gt_patch_size = 24 * 3
+# Without them the skip makes features of text and noise grow from recurrence to recurrence.
+train_pipeline.insert(crop + 1, dict(type='HighContrast', prob=0.1))
+del crop
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))

@@ -7,7 +7,11 @@ _base_ = [
 
 model = dict(
     generator=dict(
-        mid_channels=48, num_recurrences=4, image_skip=True, cell=dict(branches=('local',))
+        mid_channels=48,
+        num_recurrences=4,
+        image_skip=True,
+        recurrence_skip=True,
+        cell=dict(branches=('local',)),
     ),
     test_cfg=dict(_delete_=True, mode='whole'),
 )
