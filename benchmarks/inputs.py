@@ -181,6 +181,7 @@ def main() -> None:
                 slowest, fastest = max(seconds.values()), min(seconds.values())
                 each = [f'{value:.3g}' for value in seconds.values()]
                 rows.append([way, model, str(threads), *each, f'{slowest / fastest:.2f}'])
+                print(f'    {" ".join(rows[-1][3:])}', file=sys.stderr, flush=True)
     header = 'CPU seconds', 'model', 'threads', *INPUTS, 'slowest / fastest'
     print(format_table(header, rows, 'markdown'))
 
