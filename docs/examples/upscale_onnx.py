@@ -48,10 +48,14 @@ def upscale(session: onnxruntime.InferenceSession, image: np.ndarray, overlap: i
 
 def starts(side: int, tile: int, overlap: int, scale: int) -> list[int]:
     """Where tiles begin along a side: evenly spread, all but the last on multiples of the scale."""
-    unit = scale if tile - overlap >= scale else 1
-    last = side - tile
-    intervals = -(-last // (tile - overlap - (unit - 1)))
-    return sorted({last * i // intervals // unit * unit for i in range(intervals)} | {last})
+    step, last = tile - overlap, side - tile
+    unit = scale if step >= scale else 1
+    count = -(-last // step)
+    while True:
+        begin = sorted({last * i // count // unit * unit for i in range(count)} | {last})
+        if all(after - before <= step for before, after in zip(begin, begin[1:])):
+            return begin
+        count += 1  # rounding to multiples took from an overlap
 
 
 def main(network: str, source: str, target: str) -> None:
@@ -72,7 +76,7 @@ def main(network: str, source: str, target: str) -> None:
         sys.exit(f'{network}: tile and margin in the metadata do not fit its input')
     with Image.open(source) as image:
         pixels = np.asarray(image.convert('RGB')) / 255
-    upscaled = upscale(session, pixels, overlap=2 * margin or min(16, tile // 4))
+    upscaled = upscale(session, pixels, overlap=2 * margin or min(8, tile // 4))
     Image.fromarray((255 * upscaled.clip(0, 1)).round().astype(np.uint8)).save(target)
 
 
