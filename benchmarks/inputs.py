@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from versions import INPUTS, ROOT, picture
+
+sys.path.insert(0, str(Path(__file__).parent))
+from versions import INPUTS, ROOT, picture  # noqa: E402
 
 MODELS = 'csnln-x2-attention', 'csnln-x3-attention', 'csnln-x4-attention'
 

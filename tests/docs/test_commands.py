@@ -132,6 +132,7 @@ def folder(tmp_path_factory):
     save_checkpoint(root, 'csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root, 'csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
     save_checkpoint(root, 'csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')
+    save_checkpoint(root, 'csnln_x2_fast_soap/iter_6000.pth', 'compact/csnln_x2_fast')
     save_checkpoint(root, 'esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')
     for name in 'CHECKPOINT', 'csnln_x4':
         shutil.copy(root / 'work_dirs/esrgan_csnln_x4/iter_400000.pth', root / f'{name}.pth')
