@@ -154,13 +154,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--models', nargs='+', default=MODELS)
+    parser.add_argument('--models', nargs='+', choices=MODELS, default=MODELS)
     parser.add_argument('--ways', nargs='+', choices=WAYS, default=list(WAYS))
     parser.add_argument('--threads', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--side', type=int, default=64, help='of the images (default: 64)')
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--run', action='store_true', help=argparse.SUPPRESS)  # in its process
     args = parser.parse_args()
+    if args.side < 8 or min(args.rounds, *args.threads) < 1:
+        parser.error('--side must be at least 8, --rounds and --threads at least 1')
     if args.run:
         print(json.dumps(measure(args.models[0], args.ways[0], args.side, args.rounds)))
         return
