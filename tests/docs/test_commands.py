@@ -31,6 +31,7 @@ from tiny_data import make_benchmark, make_demo, smooth_noise
 
 from csnln_mm.cli import main
 from csnln_mm.images.image_file import write_image
+from csnln_mm.integrations.safetensors import export_safetensors
 from csnln_mm.networks import CSNLNNet
 
 # What begins a command, as a regular expression, and why it is not run here.
@@ -131,6 +132,9 @@ def folder(tmp_path_factory):
         make_clip(root / 'clip.mp4')
     save_checkpoint(root, 'csnln_x2_demo/iter_1200.pth', 'csnln_x2_demo')
     save_checkpoint(root, 'csnln_x2_div2k/iter_500000.pth', 'csnln_x2_div2k')
+    # For the pages that begin with what another page exports.
+    released = root / 'work_dirs/csnln_x2_div2k/iter_500000.pth'
+    export_safetensors(released, root / 'csnln_x2.safetensors')
     save_checkpoint(root, 'csnln_x2_fast/iter_60000.pth', 'compact/csnln_x2_fast')
     save_checkpoint(root, 'csnln_x2_fast_soap/iter_6000.pth', 'compact/csnln_x2_fast')
     save_checkpoint(root, 'esrgan_csnln_x4/iter_400000.pth', 'csnln_x4_div2k')

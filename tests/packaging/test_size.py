@@ -23,7 +23,7 @@ BUDGET = {
     'tests/cli': 320,
     'tests/configs': 340,
     'tests/datasets': 375,
-    'tests/docs': 435,
+    'tests/docs': 440,
     'tests/explore': 530,
     'tests/helpers': 1700,
     'tests/images': 1250,
