@@ -1,6 +1,8 @@
 """LPIPS and DISTS, by the package pyiqa."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 
 import numpy as np
 import torch
@@ -31,7 +33,8 @@ def load_metric(name: str, device: str | None = None) -> Metric:
             f'{name} needs pyiqa, which cannot be imported ({error}): pip install pyiqa'
         ) from error
     try:
-        model = pyiqa.create_metric(name, device=on)
+        with redirect_stdout(sys.stderr):  # where it says what it loads: tables go to stdout
+            model = pyiqa.create_metric(name, device=on)
     except Exception as error:
         raise UserError(
             f'{name}: pyiqa cannot download or load its weights: {one_line(error):.200}'
@@ -44,6 +47,7 @@ def load_metric(name: str, device: str | None = None) -> Metric:
     def _tensor(image: np.ndarray) -> Tensor:
         if image.shape[2] != 3:
             raise UserError(f'{name} is for RGB, not for {image.shape[2]} bands')
-        return torch.from_numpy(image).permute(2, 0, 1)[None].to(on).float() / 255
+        # A copy, since images may be read-only, which torch warns of.
+        return torch.tensor(image, device=on).permute(2, 0, 1)[None].float() / 255
 
     return metric
