@@ -2,9 +2,8 @@
 # onnxruntime 1.32.0, openvino 2026.4.1, onnx 1.23.2 (numpy 2.4.6, Python 3.11)
 #
 # onnxruntime's Resize of uint8 with mode "linear" cuts off what is behind the point, so that an image
-# loses almost half a level each time it is enlarged or reduced. With antialias=1 the same operator
-# rounds halves up, and OpenVINO rounds. A model whose input is resized as bytes gets a darker image than
-# one that converts to float first.
+# loses almost half a level each time it is enlarged or reduced. OpenVINO rounds. A model whose input is
+# resized as bytes gets a darker image than one that converts to float first.
 #
 # A guess: rounded to the nearest. Seen, against the same Resize in float32:
 #   x2     onnxruntime: mean -0.45, largest 0.94  OpenVINO: mean 0.00, largest 0.50
