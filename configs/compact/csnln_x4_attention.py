@@ -2,9 +2,12 @@
 # --attention. 4 LR patches of 48x48 per step: in larger patches the attention finds more.
 _base_ = 'csnln_x4_fast.py'
 
+# The model was trained without the skip, from an earlier csnln-x4-fast.
 model = dict(
     generator=dict(
-        attention_recurrences=(1,), cell=dict(branches=('local', 'cross_scale'), stages=(4,))
+        recurrence_skip=False,
+        attention_recurrences=(1,),
+        cell=dict(branches=('local', 'cross_scale'), stages=(4,)),
     ),
     test_cfg=dict(_delete_=True, mode='tile', tile=64, overlap=8),
 )

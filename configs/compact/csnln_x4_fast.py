@@ -6,8 +6,7 @@ _base_ = [
     '../_base_/datasets/benchmarks_x4.py',
 ]
 
-# The model was trained without the skip; of one with it, say recurrence_skip=True.
-model = dict(generator=dict(upscale_factor=4, num_recurrences=8, recurrence_skip=False))
+model = dict(generator=dict(upscale_factor=4, num_recurrences=8))
 
 train_pipeline = _base_.train_pipeline
 crop = [step.type for step in train_pipeline].index('PairedRandomCrop')

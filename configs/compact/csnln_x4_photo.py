@@ -1,6 +1,9 @@
 # The model csnln-x4-photo: csnln-x4-fast, trained on what JPEG, slight blur and noise leave.
 _base_ = ['csnln_x4_fast_soap.py', '_base_/lossy.py']
 
+# The model was trained without the skip, from an earlier csnln-x4-fast.
+model = dict(generator=dict(recurrence_skip=False))
+
 train_pipeline = _base_.train_pipeline
 crop = [step.type for step in train_pipeline].index('PairedRandomCrop')
 flip = [step.type for step in train_pipeline].index('Flip')
