@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,17 @@ class AtomicCheckpointHook(CheckpointHook):
             del self.file_backend.remove
         best = [getattr(self, 'best_ckpt_path', None)]
         best += getattr(self, 'best_ckpt_path_dict', {}).values()
+        # A repeated validation writes a file of the same name.
+        outdated = [path for path in outdated if path not in best]
+        if is_main_process() and isinstance(self.file_backend, _AtomicFiles):
+            # Also those of killed runs, of which the checkpoints resumed from know nothing.
+            kept = {Path(path).absolute() for path in best if path}
+            others = {Path(path).absolute() for path in outdated}
+            for path in filter(Path.is_file, kept):
+                others.update(path.parent.glob(re.sub(r'\d+(?=\.pth$)', '*', path.name)))
+            outdated = [str(path) for path in others - kept]
         for path in outdated:
-            # A repeated validation writes a file of the same name.
-            if path not in best:
-                self.file_backend.remove(path)
+            self.file_backend.remove(path)
 
     def _path(self, step: int) -> str:
         return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))

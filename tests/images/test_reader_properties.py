@@ -35,8 +35,10 @@ def test_random_bytes_are_no_image(path, content):
         assert attempt(read, path) is None
 
 
+# A session of onnxruntime leaves its thread without subnormal numbers.
+floats = st.floats(allow_subnormal=False)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | floats | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

@@ -154,6 +154,8 @@ def test_the_best_checkpoint_stays_until_a_better_is_whole(folder, tmp_path):
     train(folder, tmp_path, *options, expect=KILLED, fault=fault)
     (best,) = tmp_path.glob('best_*.pth')
     assert load_checkpoint(best)['meta']['iter'] == int(best.stem.split('_')[-1])
+    # What a run leaves that is killed after it saved a better one, before it saved its own state.
+    shutil.copy(best, tmp_path / 'best_PSNR_iter_99.pth')
     train(folder, tmp_path, '--resume', *options)
     (better,) = tmp_path.glob('best_*.pth')
     assert better != best
