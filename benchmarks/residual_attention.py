@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from csnln_mm.checkpoints import load_network
+from csnln_mm.errors import UserError
 from csnln_mm.images.degradation import downsample, mod_crop
 from csnln_mm.images.image_file import list_images, read_rgb
 from csnln_mm.images.metrics import psnr
@@ -225,20 +226,28 @@ def main() -> None:
     parser.add_argument('--without-fetching', action='store_true', help='the gate alone')
     parser.add_argument('--out', type=Path, help='where to save the weights')
     args = parser.parse_args()
-    network = load_network(args.model)
+    if args.steps < 1 or args.side < 16 or args.side % 2:
+        parser.error('--steps must be at least 1, --side an even number of at least 16')
+    if args.out and not args.out.parent.is_dir():
+        parser.error(f'no folder {args.out.parent}')
+    try:
+        network = load_network(args.model)
+        tests = list_images(args.test)
+        paths = [path for folder in args.folders for path in list_images(folder)]
+    except UserError as error:
+        parser.error(str(error))
     network.requires_grad_(False)
     if network.upscale_factor != 2:
         parser.error(f'{args.model} is for x{network.upscale_factor}, not x2')
-    paths = [path for folder in args.folders for path in list_images(folder)]
     console = Console(file=sys.stderr)
     images = [Levels.read(path) for path in track(paths, 'reading', console=console)]
     images = [image for image in images if min(image.lr.shape[:2]) >= args.side]
-    if not images:
-        parser.error(f'no image of at least {2 * args.side} x {2 * args.side} pixels')
+    if not images or not tests:
+        size = f'{2 * args.side} x {2 * args.side}'
+        parser.error(f'no image of at least {size} pixels to train with, or none to test')
     head = train(network, images, args.steps, args.side, fetching=not args.without_fetching)
     if args.out:
         torch.save(head.state_dict(), args.out)
-    tests = list_images(args.test)
     gains = [gain(network, head, Levels.read(path)) for path in track(tests, console=console)]
     for value, path in sorted(zip(gains, tests), reverse=True):
         print(f'{value:+.3f}', path, sep='\t')

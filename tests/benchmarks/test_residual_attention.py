@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from residual_attention import Levels, ResidualAttention, gain, known, train
+from residual_attention import Levels, ResidualAttention, gain, known, main, train
 
 from csnln_mm.checkpoints import load_network
 from csnln_mm.images import write_image
@@ -55,3 +55,22 @@ def test_training_changes_the_head_alone(network, rings, fetching):
     assert head(known(network, rings))[0].any() and np.isfinite(gain(network, head, rings))
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert (head.query[0].weight.ne(head.key[0].weight).any()) == fetching
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    (
+        (['--test', 'nowhere'], 'nowhere is not a folder'),
+        (['--test', '.', '--side', '15'], '--side an even number'),
+        (['--test', '.', '--out', 'nowhere/head.pt'], 'no folder nowhere'),
+        (['--test', '.'], 'to train with, or none to test'),
+    ),
+)
+def test_wrong_arguments_are_one_line_before_any_training(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', ['residual_attention.py', '.', *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    assert message in capsys.readouterr().err

@@ -18,7 +18,7 @@ BUDGET = {
     'csnln_mm/upscaling': 2490,
     'csnln_mm/visualization': 1530,
     'tests': 580,
-    'tests/benchmarks': 300,
+    'tests/benchmarks': 320,
     'tests/checkpoints': 1205,
     'tests/cli': 320,
     'tests/configs': 340,
